@@ -1,0 +1,75 @@
+"""A kind of machine that can be launched, and the shared ceilings over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from scalelib.node import ResourceValue
+
+
+class PoolKind(Enum):
+    """What a ceiling is over; the words that plans give as a reason."""
+
+    BUCKET = "bucket"
+    NODEARRAY = "nodearray"
+    CLUSTER = "cluster"
+    FAMILY = "quota-family"
+    REGIONAL = "quota-regional"
+    SPOT = "quota-spot"
+    PLACEMENT_GROUP = "placement-group"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """How much more may be added under one shared ceiling, now. Never negative; None is no ceiling.
+
+    Nodes that exist are already taken off, nodes on their way out included.
+    """
+
+    name: str
+    """Unique: `cluster`, `nodearray/worker`, `family/westeurope/…`, `regional/westeurope`, `bucket/<id>`."""
+    kind: PoolKind
+    nodes: int | None = None
+    cores: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """One size of machine in one nodearray."""
+
+    id: str
+    nodearray: str
+    vm_size: str
+    spot: bool = False
+    location: str = ""
+    vcpu_count: int
+    pcpu_count: int
+    gpu_count: int = 0
+    memory_gib: float
+    infiniband: bool = False
+    price_per_hour: float | None = None
+    """Money per hour of one node; None if the settings give no price (see `scalelib.prices`)."""
+    pools: Mapping[str, int] = field(default_factory=dict)
+    """Names of the pools over it, each with the cores that one node takes from that pool."""
+    placement_groups: Mapping[str, int] = field(default_factory=dict)
+    """Placement groups in use, each with the nodes in it."""
+    max_placement_group_size: int = 100
+    """Most nodes in one placement group."""
+    failing_groups: Mapping[str, str] = field(default_factory=dict)
+    """Placement groups that nothing is to be launched in for now, each with why; they may not exist yet."""
+    fixed_placement_group: str | None = None
+    """Set if the nodearray forces all of its nodes into one group."""
+    valid: bool = True
+    """False: holds nodes, may not get new ones."""
+    invalid_reason: str = ""
+    set_aside: str = ""
+    """Why nothing is to be launched here for now (a capacity failure, say); empty if it may."""
+    priority: int = 1
+    """Of the nodearray; higher is preferred by the priority expander."""
+    position: int = 0
+    """Place in the cloud's own order, which is an order of preference."""
+    resources: Mapping[str, ResourceValue] = field(default_factory=dict)
+    """Resources that the nodearray's definition gives its nodes."""
+    software_configuration: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,158 @@
+"""What the planner answers: what to launch, what each node is for, and what stays unserved, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Literal
+
+from scalelib.node import Node
+
+
+class NodeReason(Enum):
+    """Why a node is kept, or what it is if it is not: the first of these that holds."""
+
+    FAILED = "failed"
+    """The cloud could not start it or lost it. Takes no work; somebody has to clean it up."""
+    BOOT_TIMED_OUT = "boot-timed-out"
+    """It was asked for longer ago than `boot_timeout` and never became ready. Takes no work."""
+    LEAVING = "leaving"
+    """On its way out. Takes no work; still counts against limits."""
+    OFF = "off"
+    """Deallocated, off, terminated or in a state that is not understood. Takes no work."""
+    RUNNING = "running"
+    """Work runs on it now."""
+    MATCHED = "matched"
+    """Work that waits is planned for it."""
+    WARM = "warm"
+    """Only the warm pool needs it."""
+    KEEP_ALIVE = "keep-alive"
+    """The cloud says that it is never to be ended."""
+    UNMANAGED = "unmanaged"
+    """Only the scheduler knows it; it is not ours to end."""
+    BOOTING = "booting"
+    """Not up yet and no work is planned for it; it gets its time to start."""
+    IDLE = "idle"
+    """Up, and nothing runs there or is planned for it."""
+
+
+class UnservedReason(Enum):
+    """Why slots of a job have no place: the closed list."""
+
+    NEVER = "never"
+    """The job's own constraints refuse every node."""
+    NO_BUCKETS = "no-buckets"
+    """There is no kind of machine at all to launch."""
+    UNKNOWN_RESOURCE = "unknown-resource"
+    """A constraint names a resource that no node and no bucket has."""
+    NEVER_FITS = "never-fits"
+    """No bucket can ever hold it, whatever the limits."""
+    SET_ASIDE = "set-aside"
+    """Every bucket that fits is set aside for now, after a capacity failure say, or takes no new nodes."""
+    SHARED_RESOURCE = "shared-resource"
+    """What the whole cluster shares (licences) is used up."""
+    GANG_INCOMPLETE = "gang-incomplete"
+    """Some of a gang's nodes have a place, not all; nothing is reserved."""
+    BUCKET = "bucket"
+    NODEARRAY = "nodearray"
+    CLUSTER = "cluster"
+    QUOTA_FAMILY = "quota-family"
+    QUOTA_REGIONAL = "quota-regional"
+    QUOTA_SPOT = "quota-spot"
+    PLACEMENT_GROUP = "placement-group"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """So many new nodes of one kind."""
+
+    bucket_id: str
+    nodearray: str
+    vm_size: str
+    spot: bool = False
+    placement_group: str | None = None
+    count: int
+    price_per_hour: float
+    """Money per hour of all of them."""
+    vcpu_count: int = 0
+    """Of one of them."""
+    jobs: Mapping[str, int]
+    """For which jobs, each with its slots there."""
+    names: tuple[str, ...]
+    """The names that they will probably get: the lowest free numbers of the nodearray."""
+    per_node: tuple[tuple[int, Mapping[str, int]], ...] = ()
+    """(so many nodes in a row, jobs on each with their slots), in the order of `names`."""
+
+    def planned(self) -> Iterator[tuple[str, Mapping[str, int]]]:
+        """Each new node's name with the jobs planned for it."""
+        names = iter(self.names)
+        for count, jobs in self.per_node:
+            for _ in range(count):
+                yield next(names), jobs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeVerdict:
+    """What the plan makes of one node that exists."""
+
+    node: Node
+    jobs: Mapping[str, int]
+    """The jobs that run or are planned there, each with its slots."""
+    running: Mapping[str, int] = field(default_factory=dict)
+    """Those of them that run there now."""
+    reason: NodeReason
+    detail: str
+    """One sentence for people."""
+    idle_for: timedelta | None = None
+    """How long nothing ran there or was planned for it; None while something is, and before it is ready."""
+    idle_timed_out: bool = False
+    boot_timed_out: bool = False
+    needed: bool
+    """The plan could not do without it: with all work packed anew onto the nodes there are, it gets some."""
+    surplus_for: timedelta | None = None
+    """How long it has not been needed; None while it is."""
+
+    warm: bool = False
+    """Slots of the warm pool are planned there."""
+
+    @property
+    def matched(self) -> bool:
+        """Something runs there or is planned for it."""
+        return bool(self.jobs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unserved:
+    """Slots of one job that have no place in this plan. With `node_count`, a slot is a whole gang."""
+
+    job: str
+    count: int
+    reason: UnservedReason
+    detail: str
+    """One sentence that says what would change it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """The plan."""
+
+    launches: tuple[Launch, ...]
+    nodes: tuple[NodeVerdict, ...]
+    """One for each node that exists, in the order given."""
+    unserved: tuple[Unserved, ...]
+    price_before: float
+    """Money per hour of the nodes that exist and run."""
+    price_added: float
+    """Money per hour of what is to be launched."""
+    decided_by: Literal["greedy", "solver"] = "greedy"
+    gap: float | None = None
+    """How far the price of what is launched is from the bound, relative to it; None if nothing was proved."""
+    bound: float | None = None
+    """No mix that serves the same work launches for less; None if nothing was proved."""
+
+    @property
+    def new_nodes(self) -> int:
+        """How many nodes are to be launched."""
+        return sum(launch.count for launch in self.launches)

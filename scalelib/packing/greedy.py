@@ -1,0 +1,176 @@
+"""The greedy packer: open, again and again, the bin that is worth most for its money.
+
+One step fills one bin of every offer with the most valuable contents it can find, takes the offer with the
+most worth per money, and repeats that bin as long as the items and the ceilings allow. Steps therefore
+follow the number of kinds, not the number of units. Contents found earlier stay in a heap and are computed
+again only when they come up and the items in them have run out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scalelib.packing.problem import PackedBins, Pattern, Problem, Room
+from scalelib.packing.rank import Choice, Rank
+
+Entry = tuple[tuple[Any, ...], int, int, Pattern]
+"""A candidate: its score (lowest first), offer, the item it is for alone (-1: items that share), contents."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """A whole packing, in numbers."""
+
+    bins: PackedBins
+    left: tuple[int, ...]
+    """Units of each item without a place."""
+    price: float
+
+    @property
+    def order(self) -> tuple[int, float, int]:
+        """Lower is better: units served, then money, then machines."""
+        return (sum(self.left), round(self.price, 9), sum(count for _, _, count in self.bins))
+
+
+class Greedy:
+    """Fills bins by the worth of items. One object per problem and set of values."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        worth: Sequence[float],
+        dimension: Sequence[float],
+        charge: Sequence[float] | None = None,
+    ) -> None:
+        """`worth` of items and `dimension`s in money; `charge` for a bin of an offer (default: its price)."""
+        self.problem = problem
+        self.worth = worth
+        self.charge = [offer.price for offer in problem.offers] if charge is None else charge
+        self.size = [
+            sum(x * amount for x, amount in zip(dimension, offer.capacity, strict=True))
+            for offer in problem.offers
+        ]
+        self.orders = [self._orders(offer) for offer in range(len(problem.offers))]
+
+    def pack(
+        self, counts: Sequence[int] | None = None, room: Room | None = None, rank: Rank | None = None
+    ) -> Packed:
+        """Place as much of `counts` (default: all of the problem) as the room (default: all) allows.
+
+        No unit is left over while an offer that can hold it has room. `room` is used up on the way.
+        """
+        left = list(self.problem.counts if counts is None else counts)
+        room = self.problem.room() if room is None else room
+        bins: PackedBins = []
+        heap = self._entries(left, room, rank)
+        while heap:
+            _, offer, alone, pattern = heapq.heappop(heap)
+            times = room.of(offer)
+            for item, units in pattern:
+                times = min(times, left[item] // units)
+            if times:
+                bins.append((offer, pattern, times))
+                room.take(offer, times)
+                for item, units in pattern:
+                    left[item] -= units * times
+            if times and rank is not None:
+                # A rank may look at the room, which offers share: what was computed before does not hold.
+                heap = self._entries(left, room, rank)
+                continue
+            entry = self._entry(offer, alone, left, room, rank)
+            if entry is not None:
+                heapq.heappush(heap, entry)
+        return Packed(bins=bins, left=tuple(left), price=self.problem.price(bins))
+
+    def fill(self, offer: int, left: Sequence[int]) -> tuple[float, Pattern]:
+        """The most valuable contents found for one bin of this offer out of what is left."""
+        best: tuple[float, Pattern] = (0.0, ())
+        for order in self.orders[offer]:
+            filled = self._fill(offer, order, left)
+            if filled[0] > best[0] * (1 + 1e-9):
+                best = filled
+        return best[0], tuple(sorted(best[1]))
+
+    def _fill(self, offer: int, order: Sequence[int], left: Sequence[int]) -> tuple[float, Pattern]:
+        needs, most = self.problem.needs, self.problem.most_per_bin
+        free = list(self.problem.offers[offer].capacity)
+        worth = 0.0
+        pattern = []
+        for item in order:
+            units = left[item]
+            if not units:
+                continue
+            if most[item] < units:
+                units = most[item]
+            for d, amount in needs[item]:
+                fit = free[d] // amount
+                if fit < units:
+                    units = fit
+                    if not units:
+                        break
+            else:
+                for d, amount in needs[item]:
+                    free[d] -= amount * units
+                worth += self.worth[item] * units
+                pattern.append((item, units))
+        return worth, tuple(pattern)
+
+    def _orders(self, offer: int) -> list[list[int]]:
+        """Ways to go through the items that share a bin of it: by worth for space (two ways), by size."""
+        worth = self.worth
+        rows = self.problem.shared[offer]
+        by_sum = sorted([(-worth[item] / (total or 1e-9), -most, item) for item, total, most in rows])
+        by_most = sorted([(-worth[item] / (most or 1e-9), -most, item) for item, _, most in rows])
+        by_size = sorted([(-most, -worth[item], item) for item, _, most in rows])
+        return [[item for _, _, item in order] for order in (by_sum, by_most, by_size)]
+
+    def _entries(self, left: Sequence[int], room: Room, rank: Rank | None) -> list[Entry]:
+        """All candidates now: per offer one of items that share, and one per item that wants to be alone."""
+        entries = [
+            self._entry(offer, alone, left, room, rank)
+            for offer in range(len(self.problem.offers))
+            for alone in (-1, *self.problem.alone[offer])
+        ]
+        heap = [entry for entry in entries if entry is not None]
+        heapq.heapify(heap)
+        return heap
+
+    def _entry(
+        self, offer: int, alone: int, left: Sequence[int], room: Room, rank: Rank | None
+    ) -> Entry | None:
+        """The candidate of this offer now; None if it has no room or nothing fits."""
+        if not room.of(offer):
+            return None
+        if alone < 0:
+            worth, pattern = self.fill(offer, left)
+        else:
+            worth, pattern = self.worth[alone], (((alone, 1),) if left[alone] else ())
+        if not pattern:
+            return None
+        if self.problem.offers[offer].price == 0:
+            # Running machines: the best filled first, then the smallest, so that whole ones stay empty.
+            full = round(worth / self.size[offer], 9) if self.size[offer] else 0.0
+            score = (0, self.problem.offers[offer].tier, -full, self.size[offer], offer)
+            return score, offer, alone, pattern
+        ranked = () if rank is None else rank(self._choice(offer, pattern, room))
+        per_money = round(worth / self.charge[offer], 9)
+        return (1, ranked, -per_money, -worth, offer), offer, alone, pattern
+
+    def _choice(self, offer: int, pattern: Pattern, room: Room) -> Choice:
+        """The candidate as a rank sees it."""
+        problem = self.problem
+        capacity = problem.offers[offer].capacity
+        used = [0] * len(capacity)
+        for item, units in pattern:
+            for d, amount in problem.needs[item]:
+                used[d] += units * amount
+        empty = [1 - taken / have for taken, have in zip(used, capacity, strict=True) if have]
+        return Choice(
+            offer=problem.offers[offer],
+            contents={problem.items[item].key: units for item, units in pattern},
+            room=room.of(offer),
+            waste=sum(empty) / len(empty) if empty else 0.0,
+        )

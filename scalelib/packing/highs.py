@@ -1,0 +1,84 @@
+"""The one place that speaks to HiGHS (`highspy`): a silent solver, and a knapsack too stubborn for us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import highspy
+
+from scalelib.packing.knapsack import Best, Needs, Wanted
+
+INFINITY = float(highspy.kHighsInf)
+
+
+def new_solver(**options: object) -> Any:
+    """A HiGHS object that prints nothing, uses one thread and always draws the same numbers."""
+    solver = highspy.Highs()
+    for option, value in {"output_flag": False, "threads": 1, "random_seed": 1, **options}.items():
+        solver.setOptionValue(option, value)
+    return solver
+
+
+def make_whole(solver: Any, columns: Sequence[int]) -> None:
+    """From now on these columns take whole numbers only."""
+    kinds = [highspy.HighsVarType.kInteger] * len(columns)
+    solver.changeColsIntegrality(len(columns), list(columns), kinds)
+
+
+def start_from(solver: Any, values: Sequence[float]) -> None:
+    """Hand in a solution to improve on."""
+    solution = highspy.HighsSolution()
+    solution.col_value = list(values)
+    solver.setSolution(solution)
+
+
+def has_solution(solver: Any) -> bool:
+    """Whether the last run found numbers that keep every row."""
+    status = solver.getInfo().primal_solution_status
+    return bool(status == highspy.SolutionStatus.kSolutionStatusFeasible)
+
+
+def stubborn_contents(
+    capacity: Sequence[int],
+    items: Sequence[Wanted],
+    needs: Sequence[Needs],
+    *,
+    worth_over: float,
+    seconds: float,
+) -> Best:
+    """As `best_contents`, by HiGHS: slower to start and better at the hardest."""
+    solver = new_solver(time_limit=seconds, mip_rel_gap=1e-6)
+    wanted = []
+    for _ in capacity:
+        solver.addRow(-INFINITY, 1.0, 0, [], [])
+    for item, worth, units in items:
+        for d, amount in needs[item]:
+            units = min(units, capacity[d] // amount)
+        if units > 0 and worth > 0:
+            wanted.append((item, worth))
+            shares = [amount / capacity[d] for d, amount in needs[item]]
+            solver.addCol(-worth, 0.0, float(units), len(shares), [d for d, _ in needs[item]], shares)
+    if not wanted:
+        return Best(worth=0.0, pattern=(), at_most=0.0)
+    make_whole(solver, range(len(wanted)))
+    solver.run()
+    at_most = -float(solver.getInfo().mip_dual_bound) * (1 + 1e-9)
+    if not has_solution(solver):
+        return Best(worth=0.0, pattern=(), at_most=at_most)
+    # HiGHS lets a row be over by a hair; amounts are exact here.
+    free = list(capacity)
+    pattern = []
+    total = 0.0
+    for (item, worth), value in zip(wanted, solver.getSolution().col_value, strict=True):
+        units = round(value)
+        for d, amount in needs[item]:
+            units = min(units, free[d] // amount)
+        if units > 0:
+            for d, amount in needs[item]:
+                free[d] -= amount * units
+            pattern.append((item, units))
+            total += worth * units
+    if total <= worth_over:
+        return Best(worth=0.0, pattern=(), at_most=at_most)
+    return Best(worth=total, pattern=tuple(sorted(pattern)), at_most=max(at_most, total))

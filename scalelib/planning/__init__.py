@@ -1,0 +1,1 @@
+"""The steps of `scalelib.planner.calculate`, one noun a file."""

@@ -1,0 +1,159 @@
+"""The different machines of a problem. Nodes that no constraint can tell apart are one machine here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from scalelib import resources
+from scalelib.bucket import Bucket
+from scalelib.constraints import Constraint, Property, Resource
+from scalelib.constraints.properties import PER_NODE
+from scalelib.machine import Machine, family_of, label_of, of_bucket, of_node
+from scalelib.node import Node, ResourceValue
+from scalelib.planning.kinds import Kind
+from scalelib.policy import Policy
+
+Level = tuple[int, int]
+"""(number of the alternative, how far down its lists of values): lower is preferred."""
+
+_YES: Final[tuple[Level, ...]] = ((0, 0),)
+
+
+class Catalogue:
+    """Machines by number, and how each kind of job likes them."""
+
+    def __init__(
+        self, policy: Policy, buckets: Iterable[Bucket] = (), constraints: Iterable[Constraint] = ()
+    ) -> None:
+        self.machines: list[Machine] = []
+        self._policy = policy
+        self._families = {bucket.id: family_of(bucket) for bucket in buckets}
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self._alike: dict[tuple[object, ...], int] = {}
+        self._tables: dict[Kind, list[tuple[Level, ...]]] = {}
+        named = [each for constraint in constraints for each in constraint.walk()]
+        named += [each for rule in policy.default_resources for each in rule.select.walk()]
+        properties = {each.name for each in named if isinstance(each, Property)}
+        self._resources = tuple(sorted({each.name for each in named if isinstance(each, Resource)}))
+        if "ccnodeid" in self._resources:
+            properties.add("node_id")
+        self._told_apart_by = tuple(sorted(properties & PER_NODE))
+        # A rule that reads a node's own name or software makes otherwise equal nodes different.
+        self._one_by_one = any(
+            rule.per_node and _is_per_node(str(rule.value)) for rule in policy.default_resources
+        )
+
+    def of_node(self, node: Node) -> int:
+        """The number of a node's machine."""
+        alike = self._key(node)
+        number = self._alike.get(alike)
+        if number is None:
+            number = self._alike[alike] = self._number(
+                resources.machine(
+                    f"node {node.name}",
+                    self._properties(node),
+                    node.resources,
+                    self._policy.default_resources,
+                    node.software_configuration,
+                    built_in=not self._policy.disable_default_resources,
+                )
+            )
+        return number
+
+    def _key(self, node: Node) -> tuple[object, ...]:
+        """Nodes with equal keys are equal to every constraint and every rule."""
+        own = tuple(sorted((k, str(type(v)), v) for k, v in node.resources.items())) if node.resources else ()
+        if self._one_by_one:
+            return (node.id, own)
+        return (
+            node.bucket_id,
+            node.nodearray,
+            node.vm_size,
+            node.placement_group,
+            node.spot,
+            node.location,
+            node.vcpu_count,
+            node.pcpu_count,
+            node.gpu_count,
+            node.memory_gib,
+            node.infiniband,
+            node.managed,
+            own,
+            tuple(str(self._properties(node)[name]) for name in self._told_apart_by),
+        )
+
+    def _properties(self, node: Node) -> dict[str, ResourceValue]:
+        return of_node(node, self._families.get(node.bucket_id, ""))
+
+    def of_bucket(self, bucket: Bucket, group: str | None) -> int:
+        """The number of the machine that a bucket would give in this placement group."""
+        return self._number(
+            resources.machine(
+                label_of(bucket),
+                of_bucket(bucket, group),
+                bucket.resources,
+                self._policy.default_resources,
+                bucket.software_configuration,
+                built_in=not self._policy.disable_default_resources,
+            )
+        )
+
+    def _number(self, machine: Machine) -> int:
+        """Its number; a new one if no machine like it was seen."""
+        key = (
+            tuple(sorted(machine.total.items())),
+            tuple(
+                sorted((name, str(type(value)), str(value)) for name, value in machine.properties.items())
+                if self._one_by_one
+                else [
+                    (name, str(value))
+                    for name, value in machine.properties.items()
+                    if name not in PER_NODE or name in self._told_apart_by
+                ]
+            ),
+            tuple(
+                (name, type(machine.resources.get(name)), machine.resources.get(name))
+                for name in self._resources
+            ),
+        )
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.machines)
+            self.machines.append(machine)
+        return number
+
+    def levels(self, kind: Kind, machine: int) -> tuple[Level, ...]:
+        """The ways in which an empty machine of this number would do for the kind, best first."""
+        return self.table(kind)[machine]
+
+    def table(self, kind: Kind) -> list[tuple[Level, ...]]:
+        """The levels of the kind on every machine, by the machine's number."""
+        table = self._tables.get(kind)
+        if table is None:
+            table = self._tables[kind] = []
+        if len(table) < len(self.machines):
+            only = kind.alternatives[0]
+            if len(kind.alternatives) == 1 and not only.tests:
+                # By far the most common, and asked a hundred thousand times with many kinds.
+                needs = list(only.needs.items())
+                for machine in self.machines[len(table) :]:
+                    total = machine.total
+                    table.append(_YES if all(total.get(c, 0) >= n for c, n in needs) else ())
+            else:
+                table.extend(_levels(kind, machine) for machine in self.machines[len(table) :])
+        return table
+
+    def known_resources(self) -> set[str]:
+        """Every name of a resource that some machine has."""
+        return {name for machine in self.machines for name in machine.resources}
+
+
+def _is_per_node(reference: str) -> bool:
+    name = reference.removeprefix("node.")
+    return name in PER_NODE or name.startswith("software_configuration.")
+
+
+def _levels(kind: Kind, machine: Machine) -> tuple[Level, ...]:
+    ranks = [(i, way.rank(machine)) for i, way in enumerate(kind.alternatives)]
+    return tuple((i, rank) for i, rank in ranks if rank is not None)

@@ -1,0 +1,75 @@
+"""Placement groups by name: those that a bucket has, those named in the settings, and made-up ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from scalelib.bucket import Bucket
+from scalelib.constraints import Constraint, Property
+from scalelib.planning.limits import Limits
+from scalelib.policy import Policy
+
+
+class Groups:
+    """Which groups a bucket may use, now and next."""
+
+    def __init__(self, policy: Policy, limits: Limits, buckets: Iterable[Bucket]) -> None:
+        self._policy = policy
+        self._limits = limits
+        self._in_array: dict[str, set[str]] = {}
+        self._next: dict[tuple[str, str], int] = {}
+        for bucket in buckets:
+            self._in_array.setdefault(bucket.nodearray, set()).update(limits.groups(bucket))
+
+    def note(self, bucket: Bucket, group: str) -> None:
+        """The group is in use from now on."""
+        self._in_array[bucket.nodearray].add(group)
+
+    def existing(self, bucket: Bucket) -> Sequence[str]:
+        """The groups in use; the one that the nodearray forces on all nodes, if it does."""
+        if bucket.fixed_placement_group is not None:
+            return (bucket.fixed_placement_group,)
+        return self._limits.groups(bucket)
+
+    def fresh(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
+        """Groups that could be begun: those `asked` for by name, else of the settings, else a made-up one."""
+        room = self._room(bucket)
+        if bucket.fixed_placement_group is not None or room <= 0:
+            return []
+        names = asked or self._policy.groups_of(bucket.nodearray).names
+        if names:
+            used = {*self._limits.groups(bucket), *bucket.failing_groups}
+            return [name for name in names if name not in used][:room]
+        return [self._made_up(bucket)]
+
+    def after(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
+        """Groups that could be begun now that a fresh one has been: given names are all in turn already."""
+        if asked or self._policy.groups_of(bucket.nodearray).names:
+            return []
+        return self.fresh(bucket, asked)
+
+    def _room(self, bucket: Bucket) -> int:
+        """How many more groups the nodearray may have."""
+        return self._policy.groups_of(bucket.nodearray).most - len(self._in_array[bucket.nodearray])
+
+    def _made_up(self, bucket: Bucket) -> str:
+        """`<size>_pg<i>` with the lowest number that is free; a name holds letters, digits, '-' and '_'."""
+        base = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in bucket.vm_size)
+        base += "_spot" * bucket.spot
+        taken, key = self._in_array[bucket.nodearray], (bucket.nodearray, base)
+        number = self._next.get(key, 0)
+        while (name := f"{base}_pg{number}") in taken or name in bucket.failing_groups:
+            number += 1
+        self._next[key] = number
+        return name
+
+
+def groups_named(constraint: Constraint) -> list[str]:
+    """Placement groups that a constraint asks for by name."""
+    return [
+        value
+        for each in constraint.walk()
+        if isinstance(each, Property) and each.name == "placement_group"
+        for value in each.values
+        if isinstance(value, str) and not set(value) & set("*?[")
+    ]

@@ -1,0 +1,102 @@
+"""Jobs that ask for the same, taken together: the cost of a plan grows with kinds of job, not with jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scalelib.constraints import Constraint
+from scalelib.constraints.alternatives import Alternative, Sharing, alternatives
+from scalelib.job import Job
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Kind:
+    """Jobs with equal requirements and priority."""
+
+    no: int
+    """Its place among the kinds; the same for the same jobs in any order."""
+    constraint: Constraint
+    alternatives: tuple[Alternative, ...]
+    """Best first; `exclusive` of the job is in their sharing already."""
+    node_count: int
+    """Nodes of a gang; 0 for jobs of single slots."""
+    colocated: bool
+    priority: int
+    jobs: list[tuple[str, int]]
+    """(name, slots), by name. With `node_count`, a slot is a gang."""
+    count: int
+    """Slots of all of them."""
+
+    @property
+    def sharing(self) -> Sharing:
+        """The strictest of the alternatives'."""
+        return max((each.sharing for each in self.alternatives), default=Sharing.ANYBODY)
+
+    @property
+    def grouped(self) -> bool:
+        """Do its nodes have to be in a placement group?"""
+        return self.colocated or any(each.grouped for each in self.alternatives)
+
+    @property
+    def plain(self) -> bool:
+        """Single slots that go wherever there is room: what the packer can place."""
+        return not self.node_count and not self.grouped and self.sharing is not Sharing.SAME_JOB
+
+
+def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
+    """The kinds, higher priority first and then in an order that only depends on what they ask for."""
+    found: dict[tuple[int, int, int, bool, bool], list[Job]] = {}
+    for job in jobs:
+        # Equal constraints are mostly the same object (see `constraints.parse`): a cheap first sieve.
+        key = (-job.priority, id(job.constraints), job.node_count, job.colocated, job.exclusive)
+        found.setdefault(key, []).append(job)
+    merged: dict[tuple[int, str], list[Job]] = {}
+    for group in found.values():
+        for key_, part in _split(group):
+            merged.setdefault((-group[0].priority, key_), []).extend(part)
+    return [_kind(no, merged[key]) for no, key in enumerate(sorted(merged))]
+
+
+def _split(group: list[Job]) -> list[tuple[str, list[Job]]]:
+    """The group with its canonical key; job by job if nodes are not to be shared between jobs."""
+    key = _canonical(group[0])
+    if _sharing(group[0]) is not Sharing.SAME_JOB:
+        return [(key, group)]
+    return [(f"{key} {job.name}", [job]) for job in group]
+
+
+def _canonical(job: Job) -> str:
+    node_count = 0 if job.node_count == 1 and not job.colocated else job.node_count
+    return json.dumps(
+        [job.constraints.to_json(), node_count, job.colocated, job.exclusive], sort_keys=True, default=str
+    )
+
+
+def _sharing(job: Job) -> Sharing:
+    return max(each.sharing for each in _alternatives(job)) if not job.exclusive else Sharing.NOBODY
+
+
+def _alternatives(job: Job) -> tuple[Alternative, ...]:
+    ways = alternatives(job.constraints)
+    if not job.exclusive:
+        return ways
+    return tuple(Alternative(way.needs, way.tests, Sharing.NOBODY, way.shared) for way in ways)
+
+
+def _kind(no: int, jobs: list[Job]) -> Kind:
+    first = jobs[0]
+    slots: dict[str, int] = {}
+    for job in jobs:
+        slots[job.name] = slots.get(job.name, 0) + job.iterations
+    return Kind(
+        no=no,
+        constraint=first.constraints,
+        alternatives=_alternatives(first),
+        node_count=0 if first.node_count == 1 and not first.colocated else first.node_count,
+        colocated=first.colocated,
+        priority=first.priority,
+        jobs=sorted(slots.items()),
+        count=sum(slots.values()),
+    )

@@ -1,0 +1,119 @@
+"""What may still be launched, under every ceiling at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scalelib.bucket import Bucket, Pool, PoolKind
+from scalelib.errors import InvalidInput
+from scalelib.node import Node
+
+UNLIMITED = 200_000
+"""Nodes of one bucket that one plan launches at most where nothing else limits them."""
+
+
+class Limits:
+    """The pools, with what this plan has taken of them so far, and the room in placement groups."""
+
+    def __init__(self, pools: Iterable[Pool], buckets: Iterable[Bucket], nodes: Iterable[Node]) -> None:
+        self.pools: dict[str, Pool] = {pool.name: pool for pool in pools}
+        self._nodes = {name: pool.nodes for name, pool in self.pools.items()}
+        self._cores = {name: pool.cores for name, pool in self.pools.items()}
+        self._in_group: dict[tuple[str, str], int] = {}
+        self._groups: dict[str, list[str]] = {}
+        counted: dict[tuple[str, str], int] = {}
+        for node in nodes:
+            if node.placement_group is not None:
+                key = (node.bucket_id, node.placement_group)
+                counted[key] = counted.get(key, 0) + 1
+        for bucket in buckets:
+            for name in bucket.pools:
+                if name not in self.pools:
+                    raise InvalidInput(
+                        f"bucket {bucket.id!r}: there is no pool {name!r}: pass it with the pools"
+                    )
+            for group, told in bucket.placement_groups.items():
+                self._in_group[(bucket.id, group)] = told
+        # The larger of what the cloud says and what we see: both may lag behind.
+        for key, count in counted.items():
+            self._in_group[key] = max(count, self._in_group.get(key, 0))
+        for owner, group in sorted(self._in_group):
+            self._groups.setdefault(owner, []).append(group)
+
+    def fork(self) -> Limits:
+        """An independent copy, to try something with."""
+        other = Limits((), (), ())
+        other.pools = self.pools
+        other._nodes, other._cores = dict(self._nodes), dict(self._cores)
+        other._in_group = dict(self._in_group)
+        other._groups = {owner: list(groups) for owner, groups in self._groups.items()}
+        return other
+
+    def room(self, bucket: Bucket, group: str | None) -> int:
+        """How many more nodes this bucket may get, in this placement group if one is named."""
+        if not bucket.valid or bucket.set_aside:
+            return 0
+        room = min((self._room_in(name, cores) for name, cores in bucket.pools.items()), default=UNLIMITED)
+        if group is not None:
+            room = min(room, self.room_in_group(bucket, group))
+        return max(room, 0)
+
+    def _room_in(self, name: str, cores: int) -> int:
+        nodes, left = self._nodes[name], self._cores[name]
+        room = UNLIMITED if nodes is None else nodes
+        return room if left is None or cores <= 0 else min(room, left // cores)
+
+    def room_in_group(self, bucket: Bucket, group: str) -> int:
+        """How many more nodes may be launched in this placement group of the bucket."""
+        if group in bucket.failing_groups:
+            return 0
+        return max(bucket.max_placement_group_size - self._in_group.get((bucket.id, group), 0), 0)
+
+    def take(self, bucket: Bucket, group: str | None, count: int) -> None:
+        """Use up what `count` nodes take."""
+        if count > self.room(bucket, group):
+            raise AssertionError(f"{count} nodes of {bucket.id!r} are more than the limits leave")
+        for name, cores in bucket.pools.items():
+            nodes, left = self._nodes[name], self._cores[name]
+            self._nodes[name] = None if nodes is None else nodes - count
+            self._cores[name] = None if left is None else left - count * cores
+        if group is not None:
+            key = (bucket.id, group)
+            if key not in self._in_group:
+                self._groups.setdefault(bucket.id, []).append(group)
+            self._in_group[key] = self._in_group.get(key, 0) + count
+
+    def nodes_left(self, name: str) -> int | None:
+        """Nodes that this pool still lets in; None if it does not count nodes."""
+        return self._nodes[name]
+
+    def cores_left(self, name: str) -> int | None:
+        """Cores that this pool still lets in; None if it does not count cores."""
+        return self._cores[name]
+
+    def groups(self, bucket: Bucket) -> list[str]:
+        """The placement groups that the bucket has nodes in or that were planned for it, oldest first."""
+        return self._groups.get(bucket.id, [])
+
+    def ceilings_reached(self, bucket: Bucket) -> int:
+        """How many pools let no more nodes of this bucket in."""
+        return sum(self._room_in(name, cores) <= 0 for name, cores in bucket.pools.items())
+
+    def tightest(self, bucket: Bucket) -> Pool | None:
+        """The pool that leaves the bucket the least room; of several, what can be raised.
+
+        A cloud tells the room of a bucket with all wider ceilings taken in: the wider one is the cause.
+        """
+        if not bucket.pools:
+            return None
+        order = list(PoolKind)
+        name = min(
+            bucket.pools,
+            key=lambda name: (
+                self._room_in(name, bucket.pools[name]),
+                self.pools[name].kind is PoolKind.BUCKET,
+                order.index(self.pools[name].kind),
+                name,
+            ),
+        )
+        return self.pools[name]

@@ -1,0 +1,225 @@
+"""From a finished plan to the answer: launches, verdicts on nodes, what stays unserved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count as counting
+from itertools import islice
+
+from scalelib.bucket import Bucket
+from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
+from scalelib.node import Node, NodeId, NodeState
+from scalelib.planning import clocks
+from scalelib.planning.dealing import Dealer, Run, undealt
+from scalelib.planning.plan import Plan
+from scalelib.planning.reasons import Reason, Reasons
+
+_GONE = (NodeState.OFF, NodeState.DEALLOCATED, NodeState.TERMINATED)
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Purchase:
+    """New machines of one bucket and placement group."""
+
+    bucket: Bucket
+    group: str | None
+    runs: list[Run] = field(default_factory=list)
+
+
+def demand_of(plan: Plan) -> Demand:
+    """The answer."""
+    planned, purchases = _dealt(plan)
+    launches = _launches(plan, purchases)
+    added = sum(launch.price_per_hour for launch in launches)
+    bound = plan.purchases.bound if plan.purchases.bought == 1 and not plan.together.bought else None
+    return Demand(
+        launches=launches,
+        nodes=_verdicts(plan, planned),
+        unserved=_unserved(plan),
+        price_before=sum(_price(plan, node) for node in plan.problem.nodes if node.state not in _GONE),
+        price_added=added,
+        decided_by="solver" if plan.purchases.solved else "greedy",
+        bound=bound,
+        gap=added / bound - 1 if bound else None,
+    )
+
+
+def _price(plan: Plan, node: Node) -> float:
+    return node.price_per_hour or plan.prices.get(node.bucket_id, 0.0)
+
+
+def _dealt(plan: Plan) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
+    """Which jobs' slots each node and each new machine got."""
+    dealer = Dealer(plan.kinds)
+    planned: dict[NodeId, dict[str, int]] = {}
+    purchases: dict[tuple[str, str | None], _Purchase] = {}
+    buckets = {bucket.id: bucket for bucket in plan.buckets}
+    for cohort in plan.fleet.cohorts:
+        if cohort.count == 0 or (cohort.nodes is not None and not cohort.slots and not cohort.named):
+            continue
+        runs = dealer.deal(cohort)
+        if cohort.nodes is None:
+            key = (cohort.bucket_id, cohort.group)
+            bought = purchases.setdefault(
+                key, _Purchase(bucket=buckets[cohort.bucket_id], group=cohort.group)
+            )
+            bought.runs.extend(runs)
+            continue
+        nodes = iter(cohort.nodes)
+        for times, jobs in runs:
+            for _ in range(times):
+                planned[next(nodes).id] = jobs
+    return planned, list(purchases.values())
+
+
+def _launches(plan: Plan, purchases: list[_Purchase]) -> tuple[Launch, ...]:
+    taken = {node.name for node in plan.problem.nodes}
+    numbers: dict[str, counting[int]] = {}
+    purchases = sorted(purchases, key=lambda p: (p.bucket.position, p.bucket.id, p.group or ""))
+    launches = []
+    for bought in purchases:
+        array = bought.bucket.nodearray
+        total = sum(times for times, _ in bought.runs)
+        jobs: dict[str, int] = {}
+        for times, here in bought.runs:
+            for name, slots in here.items():
+                jobs[name] = jobs.get(name, 0) + slots * times
+        launches.append(
+            Launch(
+                bucket_id=bought.bucket.id,
+                nodearray=array,
+                vm_size=bought.bucket.vm_size,
+                spot=bought.bucket.spot,
+                placement_group=bought.group,
+                count=total,
+                price_per_hour=plan.prices[bought.bucket.id] * total,
+                vcpu_count=bought.bucket.vcpu_count,
+                jobs=jobs,
+                names=_names(array, total, taken, numbers.setdefault(array, counting(1))),
+                per_node=tuple(bought.runs),
+            )
+        )
+    return tuple(launches)
+
+
+def _names(array: str, total: int, taken: set[str], numbers: counting[int]) -> tuple[str, ...]:
+    """The lowest numbers that no node has."""
+    fresh = (name for number in numbers if (name := f"{array}-{number}") not in taken)
+    return tuple(islice(fresh, total))
+
+
+# -- verdicts
+
+
+def _verdicts(plan: Plan, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[NodeVerdict, ...]:
+    needed = plan.needed()
+    pads = {pad.name for pad in plan.pads}
+    return tuple(
+        _verdict(plan, node, planned.get(node.id, {}), node.id in needed, pads) for node in plan.problem.nodes
+    )
+
+
+def _verdict(plan: Plan, node: Node, planned: Mapping[str, int], needed: bool, pads: set[str]) -> NodeVerdict:
+    load = plan.loads.get(node.id)
+    running = dict(load.jobs) if load else {}
+    jobs = dict(running)
+    for name, slots in planned.items():
+        jobs[name] = jobs.get(name, 0) + slots
+    late = clocks.boot_timed_out(node, plan.problem)
+    warm = any(name in pads for name in planned)
+    idle = None if jobs or not node.is_ready else clocks.idle_for(node, plan.problem)
+    timeout = plan.problem.policy.idle_timeout(node.nodearray)
+    reason = _reason(node, running, planned, late=late, only_warm=warm and all(n in pads for n in planned))
+    return NodeVerdict(
+        node=node,
+        jobs=jobs,
+        running=running,
+        reason=reason,
+        detail=_detail(plan, node, reason, jobs),
+        idle_for=idle,
+        idle_timed_out=idle is not None and node.managed and not node.keep_alive and idle >= timeout,
+        boot_timed_out=late,
+        needed=needed,
+        surplus_for=None if needed else clocks.surplus_for(node, plan.problem),
+        warm=warm,
+    )
+
+
+def _reason(
+    node: Node, running: Mapping[str, int], planned: Mapping[str, int], *, late: bool, only_warm: bool
+) -> NodeReason:
+    steps = (
+        (node.state.is_failed, NodeReason.FAILED),
+        (late, NodeReason.BOOT_TIMED_OUT),
+        (node.state.is_leaving or not node.wanted, NodeReason.LEAVING),
+        (node.managed and not node.is_ready and not node.is_booting, NodeReason.OFF),
+        (bool(running), NodeReason.RUNNING),
+        (bool(planned) and not only_warm, NodeReason.MATCHED),
+        (bool(planned), NodeReason.WARM),
+        (node.keep_alive, NodeReason.KEEP_ALIVE),
+        (not node.managed, NodeReason.UNMANAGED),
+        (node.is_booting, NodeReason.BOOTING),
+    )
+    return next((reason for holds, reason in steps if holds), NodeReason.IDLE)
+
+
+def _detail(plan: Plan, node: Node, reason: NodeReason, jobs: Mapping[str, int]) -> str:
+    said = f": {node.status_message}" if node.status_message else ""
+    names = ", ".join(sorted(jobs)[:3]) + (f" and {len(jobs) - 3} more" if len(jobs) > 3 else "")
+    match reason:
+        case NodeReason.FAILED:
+            return f"the cloud says {node.status!r}{said}; it takes no work"
+        case NodeReason.BOOT_TIMED_OUT:
+            timeout = plan.problem.policy.boot_timeout(node.nodearray)
+            return f"not ready {timeout.total_seconds():g} s after it was first seen; it takes no work"
+        case NodeReason.LEAVING:
+            return "on its way out; it takes no work and still counts against limits"
+        case NodeReason.OFF:
+            return f"the cloud says {node.status!r}; it takes no work, and nothing here starts it"
+        case NodeReason.RUNNING:
+            return f"runs {names}"
+        case NodeReason.MATCHED:
+            return f"planned for {names}"
+        case NodeReason.WARM:
+            return "kept for the warm pool"
+        case NodeReason.KEEP_ALIVE:
+            return "the cloud says that it is to be kept"
+        case NodeReason.UNMANAGED:
+            return "a host that only the scheduler knows; never ended from here"
+        case NodeReason.BOOTING:
+            return "still starting; nothing is planned for it"
+        case NodeReason.IDLE:
+            idle = clocks.idle_for(node, plan.problem).total_seconds()
+            timeout = plan.problem.policy.idle_timeout(node.nodearray)
+            return f"idle for {idle:g} s of {timeout.total_seconds():g} s"
+
+
+# -- what stays
+
+
+def _unserved(plan: Plan) -> tuple[Unserved, ...]:
+    reasons = Reasons(
+        fleet=plan.fleet,
+        shared=plan.shared,
+        groups=plan.together.groups,
+        buckets=plan.buckets,
+        known=frozenset(plan.catalogue.known_resources()),
+    )
+    found = []
+    for kind in plan.kinds:
+        left, capped = plan.left.get(kind, 0), dict(undealt(kind, plan.capped.get(kind, 0)))
+        found += _because(reasons.used_up(kind) if capped else None, capped)
+        others = {name: slots - capped.get(name, 0) for name, slots in undealt(kind, left)}
+        found += _because(reasons.of(kind) if any(others.values()) else None, others)
+    return tuple(found)
+
+
+def _because(reason: Reason | None, slots_by_job: Mapping[str, int]) -> list[Unserved]:
+    if reason is None:
+        return []
+    return [
+        Unserved(job=name, count=slots, reason=reason[0], detail=reason[1])
+        for name, slots in slots_by_job.items()
+        if slots
+    ]

@@ -1,0 +1,28 @@
+"""What a plan is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scalelib.bucket import Bucket, Pool
+from scalelib.history import NodeTimes
+from scalelib.job import Job
+from scalelib.node import Node, NodeId
+from scalelib.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Everything that a plan depends on."""
+
+    jobs: tuple[Job, ...]
+    nodes: tuple[Node, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    history: Mapping[NodeId, NodeTimes] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    now: datetime
+    closed: frozenset[NodeId] = frozenset()
+    """Nodes that take no new work now but can be opened again at no cost (fenced)."""

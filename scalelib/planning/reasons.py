@@ -1,0 +1,180 @@
+"""Why slots have no place, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scalelib.amounts import MILLION
+from scalelib.bucket import Bucket, Pool, PoolKind
+from scalelib.constraints import unknown_resources
+from scalelib.demand import UnservedReason
+from scalelib.machine import label_of
+from scalelib.planning.fleet import Fleet, Offer
+from scalelib.planning.groups import Groups, groups_named
+from scalelib.planning.kinds import Kind
+from scalelib.planning.limits import UNLIMITED
+from scalelib.planning.shared import Shared, consumables
+
+_NAMES: Mapping[PoolKind, str] = {
+    PoolKind.BUCKET: "the bucket",
+    PoolKind.NODEARRAY: "the nodearray",
+    PoolKind.CLUSTER: "the cluster",
+    PoolKind.FAMILY: "the family quota",
+    PoolKind.REGIONAL: "the regional quota",
+    PoolKind.SPOT: "the spot quota",
+    PoolKind.PLACEMENT_GROUP: "the placement group",
+}
+Reason = tuple[UnservedReason, str]
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Reasons:
+    """Finds the reason, once all that can be placed has been."""
+
+    fleet: Fleet
+    shared: Shared
+    groups: Groups
+    buckets: Sequence[Bucket]
+    known: frozenset[str]
+    """Resources that some machine has."""
+
+    def of(self, kind: Kind) -> Reason:
+        """Why slots of this kind are left over, shared things apart."""
+        if refusals := self._refusals(kind):
+            return UnservedReason.NEVER, f"refused by its own constraint 'never': {refusals[0]}"
+        fitting = [offer for offer in self._offers(kind) if self._fits(kind, offer)]
+        if not fitting:
+            return self._nowhere(kind)
+        usable = [offer for offer in fitting if offer.bucket.valid and not offer.bucket.set_aside]
+        if not usable:
+            return self._set_aside(fitting)
+        if kind.grouped and kind.node_count:
+            largest = max(offer.bucket.max_placement_group_size for offer in usable)
+            if kind.node_count > largest:
+                return UnservedReason.PLACEMENT_GROUP, (
+                    f"a gang of {kind.node_count} nodes does not fit into one placement group, which holds "
+                    f"at most {largest} nodes: ask for fewer nodes, or do without colocated"
+                )
+        return self._limit(kind, usable)
+
+    def _offers(self, kind: Kind) -> list[Offer]:
+        if not kind.grouped:
+            return list(self.fleet.offers)
+        asked = groups_named(kind.constraint)
+        return [
+            self.fleet.group_offer(bucket, group)
+            for bucket in self.buckets
+            for group in [*self.groups.fresh(bucket, asked), *self.groups.existing(bucket)]
+            or [next(iter(bucket.failing_groups), f"{bucket.vm_size}_pg0")]
+        ]
+
+    def _fits(self, kind: Kind, offer: Offer) -> bool:
+        return bool(self.fleet.catalogue.levels(kind, offer.machine))
+
+    def _refusals(self, kind: Kind) -> list[str]:
+        refusals = [way.refusal for way in kind.alternatives]
+        return [each for each in refusals if each is not None] if all(r is not None for r in refusals) else []
+
+    def used_up(self, kind: Kind) -> Reason:
+        """Why shared things did not allow more."""
+        names = sorted(
+            consumables(kind), key=lambda each: (self.shared.left(each.name) // max(each.units, 1), each.name)
+        )
+        scarce = names[0]
+        left = max(self.shared.left(scarce.name), 0) / MILLION
+        return UnservedReason.SHARED_RESOURCE, (
+            f"{left:g} of {scarce.total:g} {scarce.name!r} are left and {scarce.amount:g} are needed: wait "
+            "until jobs that hold some end, or raise the total"
+        )
+
+    def _nowhere(self, kind: Kind) -> Reason:
+        if not self.buckets:
+            return UnservedReason.NO_BUCKETS, (
+                "there is no kind of machine to launch: the cluster has no nodearray with a VM size that the "
+                "autoscaler may use"
+            )
+        unknown = unknown_resources(kind.constraint, self.known)
+        if unknown:
+            name, meant = unknown[0]
+            hint = f"did you mean {meant!r}?" if meant else "define it with default_resources"
+            return UnservedReason.UNKNOWN_RESOURCE, f"no node and no bucket has a resource {name!r}: {hint}"
+        misfits = [
+            (way.misfit(self.fleet.catalogue.machines[offer.machine]), offer)
+            for offer in self._offers(kind)
+            for way in kind.alternatives
+        ]
+        failed = [(misfit, offer) for misfit, offer in misfits if misfit is not None]
+        (_, text), _ = min(
+            failed,
+            key=lambda each: (each[0][0], [-amount for amount in each[1].total], each[1].no),
+        )
+        return UnservedReason.NEVER_FITS, (
+            f"no bucket can ever hold it; the nearest one fails at {text}: ask for less, or add a VM size"
+        )
+
+    def _set_aside(self, fitting: Sequence[Offer]) -> Reason:
+        bucket = fitting[0].bucket
+        why = bucket.set_aside or bucket.invalid_reason or "it may not get new nodes"
+        more = f" (and {len(fitting) - 1} more)" if len(fitting) > 1 else ""
+        return UnservedReason.SET_ASIDE, (
+            f"every bucket that fits is set aside: {label_of(bucket)}{more}: {why}; it is tried again by "
+            "itself when that has passed"
+        )
+
+    def _limit(self, kind: Kind, usable: Sequence[Offer]) -> Reason:
+        limits = self.fleet.limits
+        # The one that the fewest ceilings hold down: raising just that ceiling would help.
+        offer = min(
+            usable,
+            key=lambda o: (
+                -self.fleet.room(o),
+                limits.ceilings_reached(o.bucket),
+                o.group in o.bucket.failing_groups,
+                o.bucket.position,
+                o.no,
+            ),
+        )
+        room = self.fleet.room(offer)
+        pool = self.fleet.limits.tightest(offer.bucket)
+        if kind.node_count and room > 0:
+            return UnservedReason.GANG_INCOMPLETE, (
+                f"{kind.node_count} nodes are needed at once, and there is room for fewer: "
+                f"{self._told(pool, offer.bucket)}; raise it, or wait for nodes to go"
+            )
+        group = offer.group
+        failing = offer.bucket.failing_groups.get(group or "")
+        if failing is not None and not limits.ceilings_reached(offer.bucket):
+            return UnservedReason.SET_ASIDE, (
+                f"placement group {group!r} of {label_of(offer.bucket)} is set aside: {failing}; it is tried "
+                "again by itself when that has passed"
+            )
+        if group is not None and self.fleet.limits.room_in_group(offer.bucket, group) == 0:
+            return UnservedReason.PLACEMENT_GROUP, (
+                f"placement group {group!r} of {label_of(offer.bucket)} is full at "
+                f"{offer.bucket.max_placement_group_size} nodes: wait for nodes to go"
+            )
+        if pool is None:
+            return (
+                UnservedReason.BUCKET,
+                f"{label_of(offer.bucket)} takes no more nodes now: wait for nodes to go",
+            )
+        several = f"; {len(usable)} kinds of machine fit and all are at a limit" if len(usable) > 1 else ""
+        return UnservedReason(pool.kind.value), (
+            f"{self._told(pool, offer.bucket)}{several}: raise it, or wait for nodes to go"
+        )
+
+    def _told(self, pool: Pool | None, bucket: Bucket) -> str:
+        if pool is None:
+            return f"{label_of(bucket)} has no limit"
+        limits, cores = self.fleet.limits, bucket.pools[pool.name]
+        nodes_left, cores_left = limits.nodes_left(pool.name), limits.cores_left(pool.name)
+        if nodes_left is None and cores_left is None:
+            return f"one plan launches at most {UNLIMITED} nodes of {label_of(bucket)}"
+        short = cores_left is not None and (nodes_left is None or cores_left // max(cores, 1) <= nodes_left)
+        what = (
+            f"{cores_left} cores left, and one {label_of(bucket)} takes {cores}"
+            if short
+            else f"{nodes_left} nodes left for {label_of(bucket)}"
+        )
+        return f"{_NAMES[pool.kind]} {pool.name!r} has {what}"
