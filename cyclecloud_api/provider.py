@@ -1,0 +1,197 @@
+"""The cloud that the engine grows and shrinks: CycleCloud behind `scalelib.provider.Provider`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cyclecloud_api import ending, intents
+from cyclecloud_api.breaker import Breaker
+from cyclecloud_api.client import CycleCloudClient
+from cyclecloud_api.deadlines import Late, Signs
+from cyclecloud_api.intents import Fate, IntentStore, MemoryIntents, SQLiteIntents
+from cyclecloud_api.inventory import Inventory, check_whole, inventory
+from cyclecloud_api.launching import KEPT, Launcher
+from cyclecloud_api.orphans import Orphan, OrphanKind, orphans
+from cyclecloud_api.settings import KEYS, connection_settings, rules
+from cyclecloud_api.store import StateFile
+from cyclecloud_api.watch import Rules, SQLiteMemory, Watch
+from scalelib.node import NodeId
+from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome
+
+__all__ = ["KEYS", "CycleCloudProvider", "from_config"]
+log = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+class CycleCloudProvider:
+    """One cluster. Keep one for as long as the process lives: it remembers what must not be touched."""
+
+    def __init__(
+        self,
+        client: CycleCloudClient,
+        *,
+        prices: Mapping[str, float] | None = None,
+        config: Mapping[str, Any] | None = None,
+        intents: IntentStore | None = None,
+        watch: Watch | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._client = client
+        self._prices = prices or {}
+        self._config = config or {}
+        self._intents = intents or MemoryIntents()
+        self._watch = watch or Watch()
+        self._now = now
+        self._launcher = Launcher(client, self._intents, self._watch, now)
+        self._identities = ending.Identities()
+        self._seen: Inventory | None = None
+
+    def close(self) -> None:
+        """Close the connections and the state file."""
+        self._client.close()
+        self._intents.close()
+
+    # -- looking ----------------------------------------------------------------------------------------
+
+    def cloud(self) -> Cloud:
+        """Look once: one status call. Offerings in trouble are set aside in it; `warnings` has the rest."""
+        raw = self._client.status(nodes=True).raw
+        seen = inventory(raw, cluster=self._client.cluster, prices=self._prices, config=self._config)
+        check_whole(seen)
+        self._identities.look(seen.cloud.nodes)
+        for warning in seen.cloud.warnings:
+            log.warning("cyclecloud.left_out %s", warning)
+        cloud = self._watch.look(seen, self._now())
+        self._seen = replace(seen, cloud=cloud)
+        return cloud
+
+    def set_aside(self) -> Mapping[str, str]:
+        """What nothing is to be launched in now, each with why; no call is made. The keys are bucket ids,
+        and `<bucket id>@<placement group>` where it is but a group that fails.
+
+        Changes within a pass when a launch fails, so that the rest of the plan can go elsewhere.
+        """
+        return {} if self._seen is None else self._watch.set_aside(self._seen.cloud, self._now())
+
+    # -- growing ----------------------------------------------------------------------------------------
+
+    def request_id(
+        self, *, nodearray: str, vm_size: str, count: int, spot: bool, placement_group: str | None
+    ) -> str:
+        """An id for a launch that is decided from the last look; the same decision gets the same id."""
+        wish = LaunchRequest(
+            request_id="",
+            nodearray=nodearray,
+            vm_size=vm_size,
+            count=count,
+            spot=spot,
+            placement_group=placement_group,
+        )
+        seen = () if self._seen is None else (n.id for n in self._seen.cloud.nodes)
+        generation = self._intents.generation()
+        return intents.request_id(wish, cluster=self._client.cluster, seen=seen, generation=generation)
+
+    def launch(self, request: LaunchRequest) -> LaunchResult:
+        """Create nodes, one set in one call. The same `request_id` again returns what became of the first.
+
+        Where the memory says that nothing can be had, or only one node is to be tried, fewer are asked for
+        and `message` says why. After CloudUnreachable, CloudTrouble or CloudGarbled it is unknown whether
+        nodes were created: `settle`, or `find_launch`, finds out. CloudRefused: nothing was created.
+        """
+        result = self._launcher.launch(request)
+        self._identities.created(result.nodes)
+        return result
+
+    def find_launch(self, request_id: str) -> LaunchResult | None:
+        """What became of a launch; None if the server has never heard of it, so that it may be sent again."""
+        return self._launcher.find(request_id)
+
+    def settle(self) -> list[LaunchResult]:
+        """Find out what became of launches that a crash or a lost answer left open. First thing in a pass."""
+        return self._launcher.settle()
+
+    # -- shrinking --------------------------------------------------------------------------------------
+
+    def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        """End these nodes, by id. Ids that the server does not list any more count as ended.
+
+        Nodes with KeepAlive are never sent, nor are nodes that two looks do not agree on.
+        """
+        if not nodes:
+            return ()
+        return ending.terminate(
+            self._client,
+            nodes,
+            verb=self._config.get("terminate_verb", "terminate"),
+            identities=self._identities,
+            look=self.cloud,
+            announce=lambda ids: self._watch.ending(ids, self._now()),
+        )
+
+    # -- watching ---------------------------------------------------------------------------------------
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether things may be changed, as of the last look. Where it says no, delete nothing."""
+        return self._watch.document.breaker
+
+    def overdue(self, signs: Mapping[NodeId, Signs] | None = None) -> tuple[Late, ...]:
+        """Nodes past a deadline as of the last look, with the remedy. `signs`: what their workers tell."""
+        nodes = () if self._seen is None else self._seen.cloud.nodes
+        return self._watch.overdue(nodes, self._now(), signs)
+
+    def orphans(self) -> tuple[Orphan, ...]:
+        """Nodes of the last look that we created and that no launch accounts for."""
+        if self._seen is None or not self._seen.request_ids:
+            return ()
+        since = self._now() - KEPT
+        known = {i.request.request_id: i for i in self._intents.since(since)}
+        return orphans(self._seen, known)
+
+    def sweep(self) -> tuple[Orphan, ...]:
+        """Put the books right about orphans, and remove records of ours that were left without a machine."""
+        found = self.orphans()
+        for request_id in {o.request_id for o in found if o.kind is OrphanKind.ADOPT}:
+            intent = self._intents.find(request_id)
+            nodes = tuple((o.id, o.name) for o in found if o.request_id == request_id)
+            if intent is not None:
+                late = LaunchResult(
+                    request_id=request_id, added=len(nodes), message="it arrived late", nodes=nodes
+                )
+                self._intents.write(replace(intent.done(late, self._now()), fate=Fate.DONE))
+        self.terminate([o.id for o in found if o.kind is OrphanKind.REMOVE])
+        return found
+
+
+def from_config(config: Mapping[str, Any], *, state_file: str | Path | None = None) -> CycleCloudProvider:
+    """A provider from the keys of autoscale.json; InvalidConfig names what is wrong with them.
+
+    With a `state_file`, launches and failures are remembered across restarts.
+    """
+    settings = connection_settings(config)
+    limits: Rules = rules(config)
+    file = None if state_file is None else StateFile(state_file)
+    client = CycleCloudClient(
+        settings.url,
+        settings.username,
+        settings.password,
+        settings.cluster,
+        verify=settings.verify,
+        timeout=settings.timeout,
+    )
+    return CycleCloudProvider(
+        client,
+        prices=settings.prices,
+        config={**config, "terminate_verb": settings.terminate_verb},
+        intents=None if file is None else SQLiteIntents(file),
+        watch=Watch(limits, None if file is None else SQLiteMemory(file)),
+    )
