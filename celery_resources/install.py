@@ -1,0 +1,72 @@
+"""Adding resources to a Celery app: the router where it publishes, the gate and its commands on a node."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import click
+from celery import signals
+from celery.utils.imports import symbol_by_name
+
+from celery_resources import claims, commands  # noqa: F401 - they register the remote-control commands
+from celery_resources.announcing import Announcer
+from celery_resources.eviction import EvictionWatch
+from celery_resources.farewell import say_farewell
+from celery_resources.gate import ResourceGate
+from celery_resources.kinds import Kinds
+from celery_resources.quiet import Quiet
+from celery_resources.requirement import Requirement
+from celery_resources.routing import ResourceRouter
+from celery_resources.settings import read_settings
+from celery_resources.surroundings import clear_away, put_around
+
+App = TypeVar("App")
+
+
+def with_resources(app: App) -> App:
+    """Let the tasks of this app say what they need, and its workers run only what fits. Returns the app.
+
+    Settings are read when the first task is sent or the worker starts, so they may be made afterwards.
+    """
+    celery: Any = app
+    if ResourceGate in celery.steps["consumer"]:
+        return app
+    celery.amqp_cls = _with_router(symbol_by_name(celery.amqp_cls))
+    # Made anew on next use; until now nothing was asked of it but its class.
+    celery.__dict__.pop("amqp", None)
+    celery.steps["consumer"].add(ResourceGate)
+    celery.steps["worker"].add(Quiet)
+    celery.steps["worker"].add(EvictionWatch)
+    celery.user_options["worker"].add(
+        click.Option(
+            ("--resources",), help="What this node has, as in ncpus=4,memgb=16; or auto. [CELERY_RESOURCES]"
+        )
+    )
+    signals.worker_shutdown.connect(say_farewell)
+    signals.task_prerun.connect(put_around)
+    signals.task_postrun.connect(clear_away)
+    return app
+
+
+def requirement_for(app: Any, queue: str) -> Requirement | None:
+    """What the tasks of this queue need: declared, met in this process, or spelled by its name."""
+    kinds: Kinds = app.amqp.router.kinds
+    return kinds.of_queue(queue)
+
+
+def _with_router(amqp: type) -> type:
+    """The app's own AMQP class, with our router."""
+
+    class ResourceAMQP(amqp):
+        def Router(self, queues: Any = None, create_missing: Any = None) -> ResourceRouter:
+            settings = read_settings(self.app.conf)
+            return ResourceRouter(
+                self.routes,
+                queues or self.queues,
+                self.app.either("task_create_missing_queues", create_missing),
+                app=self.app,
+                kinds=Kinds(settings),
+                announcer=Announcer(self.app, settings.control_queue),
+            )
+
+    return ResourceAMQP

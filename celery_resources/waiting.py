@@ -1,0 +1,68 @@
+"""Ending a Redis consumer's wait early.
+
+On Redis a worker waits for messages with one BRPOP over the queues it consumed when the wait began, for up to
+a second. A queue that is added meanwhile is not heard until then, and a message that the wait has already
+popped when the worker runs out of credit lies unread in the socket. `CLIENT UNBLOCK` ends the wait at once.
+Other brokers push, so there is nothing to end.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class BrokerWait:
+    """The wait of one consumer's channel. Made anew for each connection."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._socket: object = None
+        self._client_id: int | None = None
+        self.can_unblock = hasattr(channel, "_brpop_start")
+        """Whether this is a Redis whose waits we can end."""
+
+    @property
+    def is_on(self) -> bool:
+        """Is a BRPOP under way? (While a message is being delivered it says so, wrongly.)"""
+        return bool(getattr(self._channel, "_in_poll", False))
+
+    def learn(self) -> None:
+        """Ask the server for the number of the waiting connection; possible only between two waits."""
+        connection = self._connection
+        if connection is None or self.is_on or connection._sock is self._socket:
+            return
+        try:
+            connection.send_command("CLIENT", "ID")
+            self._client_id = int(connection.read_response())
+            self._socket = connection._sock
+        except self._channel.ResponseError as error:
+            self._give_up(error)
+
+    def end(self) -> None:
+        """If the worker waits now, let the wait end at once."""
+        connection = self._connection
+        if connection is None or not self.is_on or connection._sock is not self._socket:
+            return
+        try:
+            with self._channel.conn_or_acquire() as client:
+                client.client_unblock(self._client_id)
+        except self._channel.ResponseError as error:
+            self._give_up(error)
+
+    @property
+    def _connection(self) -> Any:
+        if not self.can_unblock:
+            return None
+        client = self._channel.client
+        if client.connection is None:
+            # As the transport does before its first wait.
+            client.connection = client.connection_pool.get_connection("_")
+        return client.connection
+
+    def _give_up(self, error: Exception) -> None:
+        # A server may forbid the command to us. Then a new queue is heard a second later, no more.
+        logger.info("the server does not let us end a wait early: %s", error)
+        self.can_unblock = False

@@ -1,0 +1,29 @@
+"""Ending the event loop's wait from inside the loop: something has changed that its next turn looks at."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+
+class Waker:
+    """A pair of sockets: a byte into the one is an event on the other."""
+
+    def __init__(self) -> None:
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+
+    def register(self, hub: Any) -> None:
+        """To be done again for every connection: the loop forgets its sockets with it."""
+        hub.add_reader(self._read, self._woken)
+
+    def wake(self) -> None:
+        """Let the loop turn once more right after this turn."""
+        with contextlib.suppress(BlockingIOError):  # full of wake-ups that are under way already
+            self._write.send(b"\0")
+
+    def _woken(self, *args: Any) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._read.recv(4096)
