@@ -1,0 +1,126 @@
+"""What is said by a worker of itself, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+
+class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
+    """One task in a report."""
+
+    id: str
+    name: str = ""
+    queue: str = ""
+    started: float | None = None
+    """Seconds since the epoch by the clock of the worker."""
+
+
+class GangSaid(msgspec.Struct, frozen=True, kw_only=True):
+    """The gang that a worker says it is in."""
+
+    id: str
+    members: tuple[str, ...]
+    """Node names, the head first."""
+    role: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload of a `worker-resources` event and of the answer to `resources` (see docs/demand.md)."""
+
+    pid: int | None = None
+    total: dict[str, Any] = msgspec.field(default_factory=dict)
+    free: dict[str, Any] = msgspec.field(default_factory=dict)
+    running: list[TaskSaid] = msgspec.field(default_factory=list)
+    held: list[TaskSaid] = msgspec.field(default_factory=list)
+    ended: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)
+    """By queue: runs that ended since the worker started, and their seconds in all."""
+    scheduled: int = 0
+    queues: list[str] = msgspec.field(default_factory=list)
+    fenced: bool = False
+    fence_reason: str | None = None
+    gang: GangSaid | None = None
+    pace: float = 0.0
+    """Seconds that the worker was told to let pass between two reports; 0: it was told nothing."""
+    seq: int = 0
+    started: float = 0.0
+    """When the worker process started: with the process id it says which life of the worker speaks."""
+    timestamp: float | None = None
+    """When it was sent; an answer has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A task of a watched name was sent."""
+
+    name: str
+    queue: str
+    at: datetime
+    """When that was heard."""
+
+
+class ChangeKind(Enum):
+    """What may make a pass worth while."""
+
+    SENT = "a task was sent"
+    NEW = "a worker told of itself for the first time"
+    IDLE = "a worker has nothing left to do"
+    FENCED = "a worker was fenced or opened"
+    OFFLINE = "a worker says goodbye"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """Something happened that may make a pass worth while."""
+
+    kind: ChangeKind
+    hostname: str = ""
+    queue: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run of a task that ended well; or, without task events, several runs that ended."""
+
+    queue: str
+    seconds: float
+    """How long one of them took, on average."""
+    at: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counters:
+    """What the listener took in since it started, and what it could not keep."""
+
+    workers: int
+    coming: int
+    events: int
+    rejected: int
+    """Events that could not be understood."""
+    dropped: int
+    """Facts that had no room any more."""
+    evicted: int
+    """Sent tasks whose queue was forgotten to make room: their run times are not counted."""
+    gaps: int
+    """Reports of workers that never arrived."""
+    stale: int
+    """Reports that arrived after a newer one."""
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since the epoch as an instant. Raises ValueError or OverflowError if it is none."""
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def text(said: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """A text out of a message. Raises KeyError or TypeError if it is missing or no text."""
+    value = said[key] if default is None else said.get(key) or default
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is {value!r}; a text would be right")
+    return value

@@ -1,0 +1,161 @@
+"""Asking workers, by name, with a deadline.
+
+Celery's own `app.control.broadcast` publishes over the app's connection pool, retries for ever, and leaves
+its reply queue to its expiry. Here a question has a connection and a reply queue of its own, both gone at the
+end, and no part of it waits longer than it was told to.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from celery import Celery
+from kombu import Consumer, Producer, Queue
+
+from autoscaler_app.brokers.connection import Deadline, brief_connection
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Workers named in one message."""
+
+
+def ask(
+    app: Celery,
+    command: str,
+    nodenames: Collection[str] | None,
+    arguments: Mapping[str, Any] | None = None,
+    timeout: float = 2.0,
+) -> dict[str, Any]:
+    """Send a remote control command and collect the answers, by nodename.
+
+    A worker that answered that it could not has None (the reason is in the log); one that did not answer in
+    time is missing. Both mean unknown. `nodenames` None asks every worker and always takes the whole
+    timeout: for a person's command, not for a pass. Raises `BrokerError` if the broker does not answer.
+    """
+    if nodenames is not None and not nodenames:
+        return {}
+    deadline = Deadline(timeout, f"asking for {command!r}")
+    with brief_connection(app, deadline, write=True) as connection:
+        # Of everybody, some are other workers that do not know the command: that is no news.
+        refusals = logging.DEBUG if nodenames is None else logging.WARNING
+        question = _Question(app, connection, command, refusals)
+        with question.answers:
+            question.send(nodenames, arguments or {}, timeout)
+            while deadline.left and not question.is_answered_by(nodenames):
+                question.wait(deadline.left)
+        question.clean_up()
+    return question.found
+
+
+def tell_everybody(app: Celery, channel: Any, command: str) -> None:
+    """Send a command without arguments to every worker, over this channel; no answers are awaited."""
+    _publish(app, channel, command, destination=None, arguments={}, expires=0.0)
+
+
+def _publish(
+    app: Celery,
+    channel: Any,
+    command: str,
+    *,
+    destination: list[str] | None,
+    arguments: Mapping[str, Any],
+    expires: float,
+    **reply: object,
+) -> None:
+    """One message in the format of `kombu.pidbox.Mailbox._publish`."""
+    mailbox = app.control.mailbox
+    Producer(channel, auto_declare=False).publish(
+        {
+            "method": command,
+            "arguments": dict(arguments),
+            "destination": destination,
+            "pattern": None,
+            "matcher": None,
+            **reply,
+        },
+        exchange=mailbox.exchange.name,
+        declare=[mailbox.exchange],
+        serializer=mailbox.serializer,
+        headers={"clock": app.clock.forward(), "expires": expires},
+        retry=False,
+    )
+
+
+class _Question:
+    """One command and its answers."""
+
+    def __init__(self, app: Celery, connection: Any, command: str, refusals: int) -> None:
+        mailbox = app.control.mailbox
+        self.found: dict[str, Any] = {}
+        self._app = app
+        self._connection = connection
+        self._channel = connection.default_channel
+        self._command = command
+        self._refusals = refusals
+        """Level at which it is logged that a worker could not."""
+        self._ticket = str(uuid.uuid4())
+        self._reply_queue = Queue(
+            f"{self._ticket}.{mailbox.reply_exchange.name}",
+            exchange=mailbox.reply_exchange,
+            routing_key=self._ticket,
+            durable=False,
+            auto_delete=True,
+            expires=mailbox.reply_queue_expires,
+        )
+        self.answers = Consumer(
+            self._channel,
+            [self._reply_queue],
+            accept=mailbox.accept,
+            no_ack=True,
+            callbacks=[self._on_answer],
+        )
+
+    def send(self, nodenames: Collection[str] | None, arguments: Mapping[str, Any], timeout: float) -> None:
+        """Publish to the workers named, in batches."""
+        for batch in [None] if nodenames is None else _batches(sorted(nodenames)):
+            _publish(
+                self._app,
+                self._channel,
+                self._command,
+                destination=batch,
+                arguments=arguments,
+                expires=time.time() + timeout,
+                ticket=self._ticket,
+                reply_to={"exchange": self._reply_queue.exchange.name, "routing_key": self._ticket},
+            )
+
+    def is_answered_by(self, nodenames: Collection[str] | None) -> bool:
+        """Nobody is left to wait for. Of everybody, there is never nobody left."""
+        return nodenames is not None and set(nodenames) <= self.found.keys()
+
+    def wait(self, seconds: float) -> None:
+        """Take the next answers, if any come."""
+        try:
+            self._connection.drain_events(timeout=seconds)
+        except TimeoutError:
+            return
+
+    def clean_up(self) -> None:
+        """Leave nothing on the broker: an abandoned reply queue on Redis has no end by itself."""
+        self._channel.queue_delete(self._reply_queue.name)
+
+    def _on_answer(self, body: object, message: Any) -> None:
+        if not isinstance(body, dict) or message.headers.get("ticket") != self._ticket:
+            return
+        for nodename, answer in body.items():
+            if isinstance(answer, dict) and "error" in answer:
+                log.log(self._refusals, "%s could not do %r: %s", nodename, self._command, answer["error"])
+                self.found[nodename] = None
+            else:
+                is_wrapped = isinstance(answer, dict) and set(answer) == {"ok"}
+                self.found[nodename] = answer["ok"] if is_wrapped else answer
+
+
+def _batches(names: list[str]) -> Iterable[list[str]]:
+    for start in range(0, len(names), BATCH):
+        yield names[start : start + BATCH]

@@ -1,0 +1,76 @@
+"""RabbitMQ, classic and quorum queues (and kombu's in-memory transport, which answers the same question).
+
+A passive declare tells how many messages are ready. A queue that does not exist answers 404 and the server
+closes the channel with it, so each such answer costs a new channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import ChannelError
+
+from autoscaler_app.brokers.broker import Depth
+from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.brokers.management import Management
+
+NOT_FOUND = "404"  # a number from RabbitMQ, text from the emulated transports
+
+
+class AmqpBroker:
+    """A server that is asked by passive declare."""
+
+    def __init__(self, app: Celery, *, timeout: float, management: Management | None = None) -> None:
+        self._app = app
+        self._timeout = timeout
+        self._management = management
+
+    def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
+        """Ready messages. AMQP offers no look at a message without taking it, so ages stay unknown."""
+        deadline = Deadline(self._timeout, f"reading the length of {len(queues)} queues")
+        found: dict[str, Depth] = {}
+        with brief_connection(self._app, deadline) as connection:
+            channel = connection.channel()
+            for queue in queues:
+                deadline.check()
+                count = _ready(channel, queue)
+                if count is None:
+                    channel = connection.channel()
+                found[queue] = Depth(waiting=count or 0)
+        return found
+
+    def unacked(self) -> int | None:
+        """AMQP itself does not tell; the management plugin does, if one is named."""
+        return None if self._management is None else self._management.unacked()
+
+    def unacked_tags(self) -> frozenset[str]:
+        """None to look after: the server gives back what a closed connection had not acknowledged."""
+        return frozenset()
+
+    def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
+        """There are no tags to ask for."""
+        return {}
+
+    def give_back(self, tags: Collection[str]) -> int:
+        """Nothing to do, for the same reason."""
+        return 0
+
+    def consumers(self) -> int | None:
+        """Not asked: nothing is given back here."""
+        return None
+
+    def restore(self, task_ids: Collection[str]) -> int:
+        """Nothing to do: the server gives back what a closed connection had not acknowledged."""
+        return 0
+
+
+def _ready(channel: Any, queue: str) -> int | None:
+    """Messages ready in a queue; None if there is no such queue (and the channel is closed)."""
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError as error:
+        if str(error.reply_code) != NOT_FOUND:
+            raise
+        return None

@@ -1,0 +1,64 @@
+"""What the control side asks of a broker: a few questions, each with a deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from celery_resources.routing import SENT_AT
+
+__all__ = ["SENT_AT", "Broker", "Depth"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Depth:
+    """How much waits in one queue."""
+
+    waiting: int
+    """Messages that no worker holds, of every priority."""
+    oldest: timedelta | None = None
+    """How long the next task in line has waited; None where the broker or the message does not say."""
+
+
+class Broker(Protocol):
+    """A message broker that can be looked at.
+
+    Every method opens a connection of its own, is done within its deadline even if the broker is a black
+    hole, and raises `BrokerError` if nothing was learnt. It never answers "nothing" for "no answer".
+    """
+
+    def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
+        """What waits in each of these queues. A queue that does not exist has nothing waiting."""
+
+    def unacked(self) -> int | None:
+        """Messages delivered and not acknowledged, over all queues; None if this broker does not tell.
+
+        Raises CountUnknown if it tells, but not now.
+        """
+
+    def unacked_tags(self) -> frozenset[str]:
+        """A tag for each message that was delivered and not acknowledged, other for every delivery.
+
+        Empty for a broker that gives back by itself what a closed connection had not acknowledged.
+        """
+
+    def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
+        """The task of each of these messages that is still unacknowledged; empty text for what is no task."""
+
+    def give_back(self, tags: Collection[str]) -> int:
+        """Give these messages back to their queues, those that are still unacknowledged; how many were.
+
+        Only what nobody has: what is still with a worker would run twice.
+        """
+
+    def consumers(self) -> int | None:
+        """How many connections take messages, as far as that can be seen; None if it cannot."""
+
+    def restore(self, task_ids: Collection[str]) -> int:
+        """Give back to their queues the unacknowledged messages of these tasks; how many were given back.
+
+        Only for the tasks of a host that is proven dead: on a living one the task would run twice. A broker
+        that does this by itself when the connection of the dead host closes answers 0.
+        """

@@ -1,0 +1,155 @@
+"""Redis and Valkey.
+
+Layout (kombu 5.7, `kombu/transport/redis.py`): a queue is one list per priority step, newest on the left,
+next on the right; an empty list does not exist. What was delivered and not acknowledged: see `unacked.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import redis
+from celery import Celery
+
+from autoscaler_app.brokers.broker import SENT_AT, Depth
+from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.brokers.unacked import Unacked
+
+BATCH = 200
+"""Queues asked for in one round trip."""
+
+
+class RedisBroker:
+    """A Redis or Valkey server (or one found by Sentinel), read by its lists."""
+
+    def __init__(self, app: Celery, *, timeout: float) -> None:
+        self._app = app
+        self._timeout = timeout
+
+    def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
+        """List lengths over all priorities, and the age of the message that is next in line."""
+        deadline = Deadline(self._timeout, f"reading the length of {len(queues)} queues")
+        found: dict[str, Depth] = {}
+        with brief_connection(self._app, deadline) as connection:
+            channel = connection.default_channel
+            client = _client(channel)
+            for names in _batches(list(queues), BATCH):
+                deadline.check()
+                found |= _depths(client, {name: _lists(channel, name) for name in names})
+        return found
+
+    def unacked(self) -> int | None:
+        """Length of the hash of unacknowledged messages."""
+        with self._unacked("counting unacknowledged messages") as unacked:
+            return unacked.count()
+
+    def unacked_tags(self) -> frozenset[str]:
+        """Keys of that hash."""
+        with self._unacked("listing unacknowledged messages") as unacked:
+            return unacked.tags()
+
+    def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
+        """Read the messages of these tags."""
+        if not tags:
+            return {}
+        with self._unacked(f"reading {len(tags)} unacknowledged messages") as unacked:
+            return unacked.task_ids(tags)
+
+    def give_back(self, tags: Collection[str]) -> int:
+        """Put these messages at the head of their queues, marked as redelivered, each in one step."""
+        if not tags:
+            return 0
+        with self._unacked(f"giving back {len(tags)} messages") as unacked:
+            return unacked.give_back(tags)
+
+    def consumers(self) -> int | None:
+        """Connections to this database whose last command was the blocking pop; None if it is not allowed
+        to list connections.
+        """
+        deadline = Deadline(self._timeout, "counting consumers")
+        with brief_connection(self._app, deadline) as connection:
+            client = _client(connection.default_channel)
+            database = str(client.connection_pool.connection_kwargs.get("db", 0))
+            try:
+                clients = client.client_list()
+            except redis.exceptions.ResponseError:
+                return None
+        return sum(each["cmd"] == "brpop" and each["db"] == database for each in clients)
+
+    def restore(self, task_ids: Collection[str]) -> int:
+        """Put the messages of these tasks at the head of their queues, marked as redelivered.
+
+        Redis does not know that a worker died: without this they wait for the visibility timeout.
+        """
+        wanted = frozenset(task_ids)
+        if not wanted:
+            return 0
+        with self._unacked(f"giving back {len(wanted)} tasks") as unacked:
+            return unacked.give_back(unacked.of_tasks(wanted))
+
+    @contextmanager
+    def _unacked(self, what: str) -> Iterator[Unacked]:
+        deadline = Deadline(self._timeout, what)
+        with brief_connection(self._app, deadline) as connection:
+            yield Unacked(self._app, connection.default_channel, deadline)
+
+
+def _client(channel: Any) -> Any:
+    """A plain client over the connections of a channel: keys are prefixed here, not by kombu."""
+    return redis.Redis(connection_pool=channel.pool)
+
+
+def _lists(channel: Any, queue: str) -> list[str]:
+    """The names of the lists that make up a queue, most urgent first."""
+    prefix = channel.global_keyprefix
+    return [
+        f"{prefix}{queue}{channel.sep}{step}" if step else f"{prefix}{queue}"
+        for step in channel.priority_steps
+    ]
+
+
+def _depths(client: Any, lists: Mapping[str, Sequence[str]]) -> dict[str, Depth]:
+    keys = [key for each in lists.values() for key in each]
+    lengths = dict(zip(keys, _ask(client, "LLEN", keys), strict=True))
+    filled = [key for key, length in lengths.items() if length]
+    heads = dict(zip(filled, _ask(client, "LINDEX", filled, -1), strict=True))
+    now = time.time()
+    return {
+        queue: Depth(
+            waiting=sum(lengths[key] for key in each),
+            oldest=_oldest((heads[key] for key in each if heads.get(key)), now),
+        )
+        for queue, each in lists.items()
+    }
+
+
+def _ask(client: Any, command: str, keys: Sequence[str], *arguments: object) -> list[Any]:
+    """One answer per key, in one round trip."""
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.execute_command(command, key, *arguments)
+    return pipe.execute()
+
+
+def _oldest(messages: Iterable[bytes], now: float) -> timedelta | None:
+    sent = [moment for message in messages if (moment := _sent_at(message)) is not None]
+    # A producer's clock may be ahead of ours.
+    return timedelta(seconds=max(0.0, now - min(sent))) if sent else None
+
+
+def _sent_at(message: bytes) -> float | None:
+    try:
+        value = json.loads(message)["headers"][SENT_AT]
+    except (ValueError, KeyError, TypeError):
+        return None  # not stamped by us, or not a Celery message: its age is unknown
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _batches(items: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

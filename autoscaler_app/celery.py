@@ -1,0 +1,99 @@
+"""The Celery app of the control side.
+
+Layers, the later wins: safe defaults here; `celeryconfig.py` from the working directory, if there is one;
+and what the control worker cannot do without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from celery import Celery
+
+from autoscaler_app import schedule
+from autoscaler_app.exits import EX_CONFIG
+from scalelib.errors import InvalidConfig
+
+CONFIG_MODULE = os.environ.get("CELERY_CONFIG_MODULE", "celeryconfig")
+
+VISIBILITY = 2 * 24 * 3600
+"""Seconds. On Redis the shortest time of all workers on a database decides after how long a task that is not
+acknowledged is given to another worker: it has to be longer than any task of the nodes."""
+
+DEFAULTS = {
+    "broker_url": "redis://127.0.0.1:6379/0",
+    "beat_schedule": schedule.every(),
+    "beat_scheduler": "autoscaler_app.beat:FileScheduler",
+    "result_expires": 3600,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_timeout": 5.0,
+    "timezone": "UTC",
+    "resource_queues": {},
+}
+
+# One slot and no prefetch: passes never overlap and none is hoarded. Threads, because the pass and the event
+# listener share one memory. Acknowledged early: a pass that was killed is not to come back an hour later
+# (a note is, see `tasks.py`).
+INDISPENSABLE = {
+    "task_default_queue": schedule.CONTROL_QUEUE,
+    "worker_pool": "threads",
+    "worker_concurrency": 1,
+    "worker_prefetch_multiplier": 1,
+    "task_acks_late": False,
+    "worker_send_task_events": False,
+    "task_send_sent_event": False,
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "enable_utc": True,
+}
+
+
+class _Layers:
+    """The user's `celeryconfig` over our defaults, read when Celery first asks for a setting.
+
+    Not earlier: `celeryconfig` may import this package, and would then be seen half made.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        module = self._module()
+        if not name.startswith("_") and hasattr(module, name):
+            return getattr(module, name)
+        if name in DEFAULTS:
+            return DEFAULTS[name]
+        if name == "broker_transport_options" and self._on_redis():
+            return {"visibility_timeout": VISIBILITY}
+        raise AttributeError(name)
+
+    def _on_redis(self) -> bool:
+        url = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
+        return str(url).startswith(("redis", "rediss", "sentinel"))
+
+    def __dir__(self) -> Iterable[str]:
+        return {
+            *DEFAULTS,
+            "broker_transport_options",
+            *(name for name in dir(self._module()) if not name.startswith("_")),
+        }
+
+    @staticmethod
+    def _module() -> ModuleType | None:
+        """`celeryconfig`, looked up as Celery does: the working directory counts. None if there is none."""
+        if "" not in sys.path and os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        found = importlib.util.find_spec(CONFIG_MODULE)
+        try:
+            return importlib.import_module(CONFIG_MODULE) if found else None
+        except InvalidConfig as error:
+            sys.stderr.write(f"error: {CONFIG_MODULE}: {error}\n")
+            raise SystemExit(EX_CONFIG) from error
+
+
+app = Celery("autoscaler_app", include=["autoscaler_app.tasks"], changes=INDISPENSABLE)
+app.config_from_object(_Layers())

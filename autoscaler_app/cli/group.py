@@ -1,0 +1,195 @@
+"""The command group. A command is a few lines over something that can be called."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from autoscaler_app import lock, snapshot
+from autoscaler_app.cli import show
+from autoscaler_app.cli.opening import as_json, opened, speaks
+from autoscaler_app.decide import decide
+from autoscaler_app.passes import dry_run, make_pass, saw
+from autoscaler_app.situation import read
+from scalelib import planner
+from scalelib.errors import InvalidConfig
+from scalelib.printer import print_demand
+
+DEMAND_COLUMNS = (
+    "name",
+    "hostname",
+    "job_ids",
+    "required",
+    "slots",
+    "vm_size",
+    "vcpu_count",
+    "state",
+)
+"""The columns of the user's own `print_demand`."""
+
+json_option = click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
+
+
+@click.group(name="autoscaler")
+def autoscaler() -> None:
+    """Size the cluster that the tasks run on: look, plan, run a pass, read what passes did."""
+
+
+@autoscaler.command()
+@json_option
+@click.pass_context
+@speaks
+def status(ctx: click.Context, json_: bool) -> None:
+    """How things stand: the last pass, what waits and runs, the nodes, their price."""
+    with opened(ctx) as control:
+        facts = show.status_of(control)
+    click.echo(as_json(facts) if json_ else show.status(facts))
+
+
+@autoscaler.command()
+@json_option
+@click.option("--save", type=click.Path(path_type=Path), help="Write the snapshot to a file, for `replay`.")
+@click.pass_context
+@speaks
+def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
+    """What a pass would do now, and why. Touches nothing."""
+    with opened(ctx) as control:
+        sight, made = dry_run(control)
+    if save is not None:
+        save.write_bytes(snapshot.encode(sight.snapshot))
+        click.echo(f"snapshot written to {save}", err=True)
+    click.echo(as_json(made) if json_ else show.plan(made))
+
+
+@autoscaler.command()
+@json_option
+@click.option(
+    "--patience", default=30.0, show_default=True, help="Seconds to wait for a pass that is running."
+)
+@click.pass_context
+@speaks
+def run(ctx: click.Context, json_: bool, patience: float) -> None:
+    """Make one pass here and now. Exit code 1 if anything in it failed."""
+    with opened(ctx) as control:
+        made = make_pass(control, patience=patience)
+    click.echo(as_json(made) if json_ else show.report(made))
+    ctx.exit(0 if made.ok else 1)
+
+
+@autoscaler.command()
+@json_option
+@click.pass_context
+@speaks
+def nodes(ctx: click.Context, json_: bool) -> None:
+    """The nodes of the cluster, and what runs on each."""
+    with opened(ctx) as control:
+        sight, made = dry_run(control)
+    seen = saw(sight).nodes
+    click.echo(as_json(seen) if json_ else show.nodes(seen, made))
+
+
+@autoscaler.command()
+@json_option
+@click.pass_context
+@speaks
+def buckets(ctx: click.Context, json_: bool) -> None:
+    """The kinds of machine that can be launched, their prices and limits."""
+    with opened(ctx) as control:
+        cloud = control.provider.cloud()
+    facts = show.buckets_of(cloud)
+    click.echo(as_json(facts) if json_ else show.buckets(facts))
+
+
+@autoscaler.command()
+@json_option
+@click.option(
+    "-o",
+    "--output-columns",
+    default=",".join(DEMAND_COLUMNS),
+    show_default=True,
+    help="Columns, with commas.",
+)
+@click.pass_context
+@speaks
+def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
+    """Jobs and the machines they are on or need: the demand calculator's answer."""
+    with opened(ctx) as control:
+        sight, _ = dry_run(control)
+    result = planner.calculate(read(sight.snapshot).problem)
+    print_demand(output_columns.split(","), result, output_format="json" if json_ else "table")
+
+
+@autoscaler.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+@speaks
+def replay(file: Path, json_: bool) -> None:
+    """Plan from a saved snapshot alone: no broker, no cloud, no clock."""
+    made = decide(snapshot.load(file)).plan
+    click.echo(as_json(made) if json_ else show.plan(made))
+
+
+@autoscaler.command()
+@json_option
+@click.option("-n", "--last", default=10, show_default=True, help="How many passes, newest first.")
+@click.pass_context
+@speaks
+def journal(ctx: click.Context, json_: bool, last: int) -> None:
+    """What the last passes saw, decided and did."""
+    with opened(ctx) as control:
+        reports = control.reports(last)
+    click.echo(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
+
+
+@autoscaler.command()
+@click.pass_context
+@speaks
+def pause(ctx: click.Context) -> None:
+    """From the next pass on: look and tell, but launch, fence and delete nothing."""
+    with opened(ctx) as control, lock.held(control.settings.lock_file, patience=30):
+        control.state.set_fact("paused", True)
+    click.echo("paused; `resume` ends it")
+
+
+@autoscaler.command()
+@click.pass_context
+@speaks
+def resume(ctx: click.Context) -> None:
+    """End a pause."""
+    with opened(ctx) as control:
+        control.state.set_fact("paused", False)
+    click.echo("resumed")
+
+
+@autoscaler.command()
+@click.pass_context
+@speaks
+def config(ctx: click.Context) -> None:
+    """The settings in force, without secrets, as JSON."""
+    with opened(ctx) as control:
+        settings = control.settings
+    click.echo(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
+
+
+@autoscaler.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds after which the last pass is old; three intervals, if not given.",
+)
+@click.pass_context
+@speaks
+def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None:
+    """Serve a read-only page, JSON, metrics and a health check."""
+    try:
+        from autoscaler_app.web import serve
+    except ModuleNotFoundError as missing:
+        raise InvalidConfig(f"the web page needs {missing.name}: pip install -e '.[web]'") from missing
+    age = None if max_age is None else timedelta(seconds=max_age)
+    with opened(ctx) as control:
+        serve(control, host, port, max_age=age, ready=lambda url: click.echo(f"Ready: {url}"))

@@ -1,0 +1,248 @@
+"""Reports, plans and nodes as text for people."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from autoscaler_app import report as report_module
+from autoscaler_app.control import Control
+from autoscaler_app.plan import Plan
+from autoscaler_app.report import Hearing, NodeSaw, Report
+from scalelib.bucket import Bucket
+from scalelib.provider import Cloud
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "none") -> str:
+    """Rows under headings, as wide as they need to be."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column.upper(), no_wrap=True)
+    count = 0
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+        count += 1
+    if not count:
+        return empty
+    console = Console(file=io.StringIO(), width=250, no_color=True)
+    console.print(made)
+    out = console.file
+    assert isinstance(out, io.StringIO)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def plan(made: Plan) -> str:
+    """A plan, one line a decision."""
+    price = made.price_per_hour
+    lines = [
+        *(
+            f"launch   {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
+            f"{f' in {entry.placement_group}' if entry.placement_group else ''}"
+            f"  ({entry.price_per_hour:.3f}/h)  for {_jobs(entry.jobs)}"
+            for entry in made.launch
+        ),
+        *(f"join     {entry.hostname} to {', '.join(entry.queues) or 'nothing'}" for entry in made.join),
+        *(f"unfence  {entry.node} ({entry.reason})" for entry in made.unfence),
+        *(f"fence    {entry.node} ({entry.reason.value})" for entry in made.fence),
+        *(f"delete   {entry.node} ({entry.reason.value})" for entry in made.delete),
+        *(
+            f"keep     {entry.node} ({entry.reason.value}{f': {entry.detail}' if entry.detail else ''})"
+            f"{f'  for {_jobs(entry.jobs)}' if entry.jobs else ''}"
+            for entry in made.keep
+        ),
+        *(
+            f"unserved {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
+            for entry in made.unserved
+        ),
+        f"price    {price.before:.3f}/h now, {price.added:.3f}/h added; decided by the {made.decided_by}",
+    ]
+    return "\n".join(lines)
+
+
+def _jobs(jobs: dict[str, int]) -> str:
+    return ", ".join(f"{count} x {name}" for name, count in jobs.items())
+
+
+def report(made: Report) -> str:
+    """One pass."""
+    lines = [f"pass {made.number}: {report_module.summary(made)}"]
+    lines += [
+        f"{'done  ' if action.ok else 'FAILED'} {action.kind:9} {action.target}  {action.detail}"
+        for action in made.actions
+    ]
+    if made.plan is not None:
+        lines += [
+            f"unserved {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
+            for entry in made.plan.unserved
+        ]
+    return "\n".join(lines)
+
+
+def journal_line(made: Report) -> str:
+    """One pass in one line."""
+    return f"{made.number:6} {made.started:%Y-%m-%d %H:%M:%S}Z  {report_module.summary(made)}"
+
+
+def nodes(seen: Sequence[NodeSaw], made: Plan) -> str:
+    """The nodes, with what the plan says of each."""
+    fate = {entry.node_id: entry.reason.value for entry in made.keep}
+    fate |= {entry.node_id: f"delete: {entry.reason.value}" for entry in made.delete}
+    return table(
+        ("name", "hostname", "vm_size", "state", "running", "held", "fenced", "heard", "price/h", "fate"),
+        (
+            (
+                node.node,
+                node.hostname,
+                node.vm_size,
+                node.state,
+                node.running,
+                node.held,
+                "yes" if node.fenced else "",
+                None if node.heard_seconds_ago is None else f"{node.heard_seconds_ago:.0f} s ago",
+                f"{node.price_per_hour:.3f}",
+                fate.get(node.node_id),
+            )
+            for node in seen
+        ),
+        empty="no nodes",
+    )
+
+
+def buckets_of(cloud: Cloud) -> list[dict[str, Any]]:
+    """The kinds of machine, with the limit that leaves least room."""
+    pools = {pool.name: pool for pool in cloud.pools}
+    facts = []
+    for bucket in cloud.buckets:
+        rooms = {}
+        for name, cores in bucket.pools.items():
+            pool = pools[name]
+            limits = [pool.nodes] if pool.nodes is not None else []
+            if pool.cores is not None and cores:
+                limits.append(pool.cores // cores)
+            if limits:
+                rooms[pool.kind.value] = min(limits)
+        tightest = min(rooms, key=lambda kind: rooms[kind]) if rooms else None
+        facts.append(
+            {
+                "nodearray": bucket.nodearray,
+                "vm_size": bucket.vm_size,
+                "spot": bucket.spot,
+                "vcpu_count": bucket.vcpu_count,
+                "gpu_count": bucket.gpu_count,
+                "memory_gib": bucket.memory_gib,
+                "price_per_hour": bucket.price_per_hour,
+                "available": None if tightest is None else rooms[tightest],
+                "limit": tightest,
+                "set_aside": _why_not(bucket),
+            }
+        )
+    return facts
+
+
+def _why_not(bucket: Bucket) -> str:
+    if bucket.set_aside or not bucket.valid:
+        return bucket.set_aside or bucket.invalid_reason
+    groups = (f"placement group {group}: {why}" for group, why in bucket.failing_groups.items())
+    return "; ".join(groups)
+
+
+def buckets(facts: Sequence[dict[str, Any]]) -> str:
+    """The kinds of machine as a table."""
+    columns = (
+        "nodearray",
+        "vm_size",
+        "spot",
+        "vcpu_count",
+        "gpu_count",
+        "memory_gib",
+        "price_per_hour",
+        "available",
+        "limit",
+        "set_aside",
+    )
+    return table(columns, ([fact[column] for column in columns] for fact in facts), empty="no buckets")
+
+
+def status_of(control: Control) -> dict[str, Any]:
+    """How things stand, from the journal."""
+    last = control.reports(1)
+    facts: dict[str, Any] = {"paused": bool(control.state.fact("paused")), "last_pass": None}
+    if not last:
+        return facts
+    made = last[0]
+    facts["last_pass"] = {
+        "number": made.number,
+        "started": made.started,
+        "seconds_ago": round((control.now() - made.started).total_seconds(), 1),
+        "ok": made.ok,
+        "summary": report_module.summary(made),
+    }
+    if made.saw is not None:
+        facts["cluster_state"] = made.saw.cluster_state
+        facts["queues"] = made.saw.queues
+        facts["nodes"] = made.saw.nodes
+        facts["warnings"] = made.saw.warnings
+        facts["hearing"] = made.saw.hearing
+    if made.plan is not None:
+        facts["unserved"] = made.plan.unserved
+        facts["price_per_hour"] = made.plan.price_per_hour
+    return facts
+
+
+def heard(hearing: Hearing) -> str:
+    """What the control worker hears, in a line."""
+    lost = {
+        "not understood": hearing.rejected,
+        "without room": hearing.dropped,
+        "accounts missed": hearing.gaps,
+        "accounts too late": hearing.stale,
+        "run times uncounted": hearing.evicted,
+    }
+    ear = "listening" if hearing.connected else "NOT LISTENING (no connection to the broker)"
+    lag = "" if hearing.lag_seconds is None else f", {hearing.lag_seconds:.2f} s behind"
+    losses = "".join(f", {count} {what}" for what, count in lost.items() if count)
+    return f"{ear}{lag}: {hearing.events} events of {hearing.workers} workers{losses or ', none lost'}"
+
+
+def status(facts: dict[str, Any]) -> str:
+    """How things stand, as text."""
+    last = facts["last_pass"]
+    if last is None:
+        return "no pass has been made yet: start `celery -A autoscaler_app worker` and `… beat`, or use `run`"
+    lines = [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
+    if facts["paused"]:
+        lines.append("PAUSED: nothing is launched, fenced or deleted; `resume` ends it")
+    queues = [q for q in facts.get("queues", ()) if q.waiting or q.running or q.held]
+    lines += [
+        "",
+        table(
+            ("queue", "waiting", "running", "held"),
+            ((q.queue, q.waiting, q.running, q.held) for q in queues),
+            empty="nothing waits or runs",
+        ),
+    ]
+    lines += [
+        "",
+        table(
+            ("node", "vm_size", "state", "running", "fenced"),
+            (
+                (n.node, n.vm_size, n.state, n.running, "yes" if n.fenced else "")
+                for n in facts.get("nodes", ())
+            ),
+            empty="no nodes",
+        ),
+    ]
+    if "price_per_hour" in facts:
+        lines += ["", f"{facts['price_per_hour'].before:.3f} per hour"]
+    lines += [
+        f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
+        for entry in facts.get("unserved", ())
+    ]
+    if (hearing := facts.get("hearing")) is not None:
+        lines += ["", heard(hearing)]
+    lines += [f"warning: {warning}" for warning in facts.get("warnings", ())]
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""What a pass is going to do and why; the JSON form is described in `docs/snapshot.md`."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class DeleteReason(Enum):
+    """Why a node is ended. The last four are clean-up paths that need no certificate."""
+
+    IDLE = "idle"
+    SURPLUS = "surplus"
+    FAILED = "failed"
+    BOOT_TIMEOUT = "boot-timeout"
+    NEVER_JOINED = "never-joined"
+    SILENT = "silent"
+
+
+class FenceReason(Enum):
+    """Why a host gets no more work."""
+
+    IDLE = "idle"
+    SURPLUS = "surplus"
+    NOT_EATING = "not-eating"
+
+
+class KeepReason(Enum):
+    """Why a node stays."""
+
+    MATCHED = "matched"
+    RUNNING = "running"
+    BOOTING = "booting"
+    JOINING = "joining"
+    IDLE = "idle-not-long-enough"
+    WARM = "warm-pool"
+    DRAINING = "draining"
+    UNKNOWN = "unknown"
+    KEEP_ALIVE = "keep-alive"
+    UNMANAGED = "unmanaged"
+    LEAVING = "leaving"
+    HELD_BACK = "held-back"
+    PAUSED = "paused"
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """This host is to consume exactly these queues."""
+
+    hostname: str
+    queues: tuple[str, ...]
+
+
+class GangOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Hosts that are reserved together for one task, or set free again."""
+
+    order: str
+    """`form`; `disband`; `member-lost`: the head is told which host is gone."""
+    gang: str
+    """Its name; empty where it is to be formed."""
+    queue: str
+    hosts: tuple[str, ...]
+    """The head first; with `member-lost` the head and the host that is gone."""
+    reason: str
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """So many new nodes of one kind, and the jobs that they are for."""
+
+    nodearray: str
+    vm_size: str
+    spot: bool
+    placement_group: str | None
+    count: int
+    price_per_hour: float
+    jobs: dict[str, int]
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """This host is to take no more work."""
+
+    node: str
+    hostname: str
+    reason: FenceReason
+
+
+class Unfence(msgspec.Struct, frozen=True, kw_only=True):
+    """This host is to take work again."""
+
+    node: str
+    hostname: str
+    reason: str
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    """This node is to be ended."""
+
+    node: str
+    node_id: str
+    reason: DeleteReason
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """This node stays."""
+
+    node: str
+    node_id: str
+    reason: KeepReason
+    jobs: dict[str, int] = msgspec.field(default_factory=dict)
+    detail: str = ""
+
+
+class Unserved(msgspec.Struct, frozen=True, kw_only=True):
+    """So many slots of this job have no place, and why."""
+
+    job: str
+    count: int
+    reason: str
+    detail: str
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """Money per hour."""
+
+    before: float
+    added: float
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision. Two plans of one snapshot differ in `planning_seconds` only."""
+
+    version: int = 1
+    join: tuple[Join, ...] = ()
+    gangs: tuple[GangOrder, ...] = ()
+    launch: tuple[Launch, ...] = ()
+    fence: tuple[Fence, ...] = ()
+    unfence: tuple[Unfence, ...] = ()
+    delete: tuple[Delete, ...] = ()
+    keep: tuple[Keep, ...] = ()
+    unserved: tuple[Unserved, ...] = ()
+    price_per_hour: Price
+    decided_by: str
+    planning_seconds: float
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is to be done."""
+        return not (self.join or self.gangs or self.launch or self.fence or self.unfence or self.delete)

@@ -1,0 +1,54 @@
+"""When a pass runs: the beat entry, made from the interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalelib.errors import InvalidConfig
+
+CONTROL_QUEUE = "autoscale"
+"""Only the control worker consumes it."""
+
+AUTOSCALE = "autoscaler_app.autoscale"
+"""Name of the task that makes a pass."""
+
+NOTE = "autoscaler_app.note"
+"""Name of the task that takes what producers and nodes have to say."""
+
+ASKED_EVERY = "autoscale_every"
+"""Header of what beat sends: seconds between two of its requests."""
+
+INTERVAL = 15.0
+"""Seconds between passes, if nothing else asks for one."""
+
+RANGE = "it is between 0.2 and 86400 seconds ($AUTOSCALER_INTERVAL, or `every` in beat_schedule.py)"
+
+
+def every(seconds: float | str = INTERVAL) -> dict[str, Any]:
+    """The `beat_schedule` with a pass every so many seconds, as a number or as text from the environment.
+
+    Raises InvalidConfig (a ValueError) for one out of range.
+    """
+    try:
+        seconds = float(seconds)
+    except ValueError:
+        raise InvalidConfig(f"the interval between passes is {seconds!r}; {RANGE}") from None
+    if not 0.2 <= seconds <= 86400:
+        raise InvalidConfig(f"the interval between passes is {seconds:g} s; {RANGE}")
+    return {
+        "autoscale": {
+            "task": AUTOSCALE,
+            "schedule": seconds,
+            "options": options_of(seconds),
+        }
+    }
+
+
+def options_of(seconds: float) -> dict[str, Any]:
+    """How a request is sent that is repeated every so many seconds: it expires before the next is due."""
+    return {
+        "queue": CONTROL_QUEUE,
+        "expires": seconds * 0.9,
+        "ignore_result": True,
+        "headers": {ASKED_EVERY: seconds},
+    }

@@ -1,0 +1,130 @@
+"""Settings of the control side: read once, handed in, never changed.
+
+They stand in `autoscale.json`: the keys that users of scalelib know at the top, ours under `"autoscaler"`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scalelib.config import load as load_config
+from scalelib.errors import InvalidConfig
+
+CONFIG_VARIABLE = "AUTOSCALER_CONFIG"
+SECRETS = ("password", "password_file")
+
+
+class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys under `"autoscaler"`. Durations are seconds."""
+
+    state_file: str = "autoscaler.db"
+    """The one file of state on the broker node; relative to `autoscale.json`."""
+    queues: tuple[str, ...] = ("celery",)
+    """Plain queues to watch; a task in one of them counts as {"ncpus": 1}."""
+    target_drain_time: float = 300.0
+    """A backlog whose run time is known is to be worked off within this time."""
+    estimate_run_times: bool = True
+    """False: one slot per waiting task, always."""
+    eta_margin: float = 60.0
+    """A task with an ETA becomes demand by so much more than a node's boot time before it is due."""
+    beat_schedule_app: str = ""
+    """The app whose `beat_schedule` is foreseen, as `celery -A` takes it; empty: none."""
+    join_timeout: float = 180.0
+    """A node that is Ready and whose worker has not been heard for so long is replaced."""
+    silent_timeout: float = 600.0
+    """A node whose worker was heard once, and then not for so long, is replaced."""
+    hunger_timeout: float = 180.0
+    """A host that has room and starts nothing of what waits in its queues for so long is replaced."""
+    give_back_after: float = 60.0
+    """Redis: a message that was taken and that no worker has for so long goes back to its queue; 0: never."""
+    rabbitmq_management_url: str = ""
+    """Where RabbitMQ's management plugin answers, without user: then it is asked what is unacknowledged."""
+    drain_timeout: float = 900.0
+    """A drain that takes longer is reported as stuck."""
+    unhealthy_share: float = 0.45
+    """If more than this share of the nodes (and more than `unhealthy_least`) went silent, hold on."""
+    unhealthy_least: int = 3
+    told_within: float = 45.0
+    """A host that has not told what it runs for so long is asked directly."""
+    ask_timeout: float = 2.0
+    """How long a pass waits for the hosts that it asks."""
+    lock_patience: float = 10.0
+    """How long the control worker waits for a pass that a command makes."""
+    journal_size: int = 2000
+    """Reports kept in the state file."""
+    control_host: str = ""
+    """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
+    least_gap: float = 1.0
+    """Passes that are asked for begin at least so far apart."""
+    batch_idle: float = 1.0
+    """A new demand asks for a pass after this long without another one …"""
+    batch_longest: float = 10.0
+    """… and after this long at the latest."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the control side was told."""
+
+    config: dict[str, Any]
+    autoscaler: Autoscaler
+    folder: Path
+    """Where relative paths start: the folder of `autoscale.json`."""
+
+    @property
+    def state_file(self) -> Path:
+        """The state file, absolute."""
+        return self.folder / self.autoscaler.state_file
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the pass that runs."""
+        named = self.config.get("lock_file")
+        return self.folder / named if named else self.state_file.with_suffix(".lock")
+
+    @property
+    def public_config(self) -> dict[str, Any]:
+        """The configuration without secrets, as snapshots carry it."""
+        return {key: value for key, value in self.config.items() if key not in SECRETS}
+
+
+def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
+    """Our own section of a configuration. Raises InvalidConfig naming key and place."""
+    try:
+        section = msgspec.convert(config.get("autoscaler", {}), Autoscaler, strict=True)
+    except msgspec.ValidationError as error:
+        raise InvalidConfig(f"{place}: in 'autoscaler': {error}") from error
+    for name in ("target_drain_time", "join_timeout", "silent_timeout", "drain_timeout", "ask_timeout"):
+        seconds = getattr(section, name)
+        if not 0 < seconds < timedelta(days=365).total_seconds():
+            raise InvalidConfig(
+                f"{place}: autoscaler.{name} is {seconds}; it is a number of seconds greater than 0"
+            )
+    if not 0 <= section.give_back_after < timedelta(days=365).total_seconds():
+        raise InvalidConfig(
+            f"{place}: autoscaler.give_back_after is {section.give_back_after}; it is a number of seconds, "
+            "0 to give nothing back"
+        )
+    if section.silent_timeout < 2 * section.told_within:
+        raise InvalidConfig(
+            f"{place}: autoscaler.silent_timeout is {section.silent_timeout}; it is at least twice "
+            f"autoscaler.told_within ({section.told_within}), or hosts that are asked seldom look silent"
+        )
+    return section
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read `autoscale.json`: `path`, else $AUTOSCALER_CONFIG, else the one in the working directory.
+
+    Raises InvalidConfig that names file, key and what would be right.
+    """
+    path = path or Path(os.environ.get(CONFIG_VARIABLE, "autoscale.json"))
+    config = load_config(path)
+    return Settings(
+        config=config, autoscaler=read_autoscaler(config, str(path)), folder=path.resolve().parent
+    )

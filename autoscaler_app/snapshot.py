@@ -1,0 +1,142 @@
+"""Everything that a pass decides from, in one value that can be written to a file and replayed anywhere.
+
+The JSON form is described in `docs/snapshot.md`. Unknown keys are an error that names the key, except inside
+`cluster`, which is kept as the server sent it. Times are RFC 3339 in UTC; durations are seconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from scalelib.errors import InvalidInput
+
+VERSION: Literal[1] = 1
+
+Stage = Literal["serving", "fenced", "leaving", "left"]
+"""Where a host is on its way out: takes work; takes none; was told to shut down; has shut down cleanly."""
+
+
+class QueueSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One resource queue: what its tasks need, and how many wait."""
+
+    queue: str
+    constraints: Any = msgspec.field(default_factory=lambda: {"ncpus": 1})
+    node_count: int = 0
+    colocated: bool = False
+    exclusive: bool = False
+    priority: int = 0
+    waiting: int = 0
+    running: int = 0
+    """Tasks of this queue that run or are held now; they are not part of `waiting`, and also among `jobs`."""
+    oldest_seconds: float | None = None
+    runtime_seconds: float | None = None
+    due: tuple[float, ...] = ()
+    """Seconds from now at which tasks of this queue fall due (ETA, countdown); not part of `waiting`."""
+
+
+class JobSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job as the engine takes it; work that runs or is held names its host."""
+
+    name: str
+    constraints: Any = msgspec.field(default_factory=dict)
+    iterations: int = 1
+    node_count: int = 0
+    colocated: bool = False
+    exclusive: bool = False
+    priority: int = 0
+    executing_hostnames: tuple[str, ...] = ()
+
+
+class GangSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gang that a host says it is in."""
+
+    id: str
+    hosts: tuple[str, ...]
+    """Host names, the head first."""
+    role: str
+    """`follows`, `waits`, `runs` or `done`."""
+
+
+class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the worker processes of one host last said."""
+
+    hostname: str
+    total: dict[str, Any] = msgspec.field(default_factory=dict)
+    running: int = 0
+    held: int = 0
+    fenced: bool = False
+    heard_seconds_ago: float | None = None
+    """None: known, but nothing is known of it now."""
+    queues: tuple[str, ...] | None = None
+    """What it consumes; None: unknown."""
+    stage: Stage | None = None
+    """None: as `fenced` says."""
+    gang: GangSeen | None = None
+    """None: it is in none."""
+    evicted: bool = False
+    """It said that its machine is about to be taken back by the cloud."""
+    hungry_seconds: float | None = None
+    """For how long it has had room and started nothing of what waits in its queues; None if not so."""
+
+    @property
+    def on_its_way(self) -> Stage:
+        """The stage, from `fenced` where it is not given."""
+        return self.stage or ("fenced" if self.fenced else "serving")
+
+
+class TimesSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The clocks of one node."""
+
+    created: datetime
+    ready: datetime | None = None
+    last_active: datetime | None = None
+    last_needed: datetime | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One look at the world."""
+
+    version: Literal[1]
+    now: datetime
+    cluster: dict[str, Any]
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    queues: tuple[QueueSeen, ...] = ()
+    jobs: tuple[JobSeen, ...] = ()
+    hosts: tuple[HostSeen, ...] = ()
+    history: dict[str, TimesSeen] = msgspec.field(default_factory=dict)
+    set_aside: dict[str, str] = msgspec.field(default_factory=dict)
+    """What nothing is to be launched in for now, each with why (failure memory): bucket ids, and
+    `<bucket id>@<placement group>`."""
+    hold: str = ""
+    """Why nothing is to be deleted now (the circuit breaker is open); empty if nothing stands against it."""
+    paused: bool = False
+    """True: look and tell, launch nothing, fence nothing, delete nothing."""
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """The JSON text of a snapshot; secrets are left out of `config` before it gets here."""
+    return msgspec.json.format(msgspec.json.encode(snapshot), indent=1)
+
+
+def decode(text: bytes, *, place: str = "snapshot") -> Snapshot:
+    """Read a snapshot. Raises InvalidInput that names the key and the place."""
+    try:
+        snapshot = msgspec.json.decode(text, type=Snapshot)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"{place}: {error}") from error
+    if snapshot.now.tzinfo is None:
+        raise InvalidInput(f"{place}: 'now' is {snapshot.now.isoformat()}, which has no time zone; write …Z")
+    return snapshot
+
+
+def load(path: Path) -> Snapshot:
+    """Read a snapshot file. Raises InvalidInput, also where the file cannot be read."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
+    return decode(text, place=str(path))

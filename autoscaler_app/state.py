@@ -1,0 +1,279 @@
+"""What the control side remembers between passes: one SQLite file on the broker node.
+
+Losing it costs idle clocks and the journal, nothing else: queue kinds are announced again, hosts speak for
+themselves, and the cloud knows what it created.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scalelib.sqlitefile import open_shared
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS queue_kind (
+        queue TEXT PRIMARY KEY, requirement TEXT NOT NULL, announced TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS host (
+        node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, nodenames TEXT NOT NULL, heard TEXT NOT NULL,
+        tasks TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS drain (
+        node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, reason TEXT NOT NULL, chosen TEXT NOT NULL,
+        fenced TEXT, shut_down TEXT, nodenames TEXT NOT NULL DEFAULT '[]',
+        departed TEXT NOT NULL DEFAULT '[]')""",
+    "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS journal (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, report TEXT NOT NULL)""",
+)
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    """One node on its way out. A stage that has not been shown has no time."""
+
+    node_id: str
+    hostname: str
+    reason: str
+    chosen: datetime
+    fenced: datetime | None = None
+    """When every worker process of the host had said that it takes no more."""
+    shut_down: datetime | None = None
+    """When the workers were told to shut down."""
+    nodenames: tuple[str, ...] = ()
+    """The worker processes that were told."""
+    departed: tuple[str, ...] = ()
+    """Those of them that have shut down cleanly: the proof."""
+
+    @property
+    def has_left(self) -> bool:
+        """Every worker process that was told to shut down has said its last word."""
+        return self.shut_down is not None and set(self.nodenames) <= set(self.departed)
+
+    @property
+    def waits_for(self) -> str:
+        """The step that has not been shown yet, for people."""
+        if self.fenced is None:
+            return "not every worker process of the host has said that it takes no more"
+        if self.shut_down is None:
+            return "its last tasks are still running, or held"
+        missing = ", ".join(sorted(set(self.nodenames) - set(self.departed)))
+        return f"told to shut down, no clean exit shown of {missing}" if missing else "it is to be deleted"
+
+
+class KnownHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that has been heard at least once."""
+
+    hostname: str
+    node_id: str
+    nodenames: tuple[str, ...]
+    heard: datetime
+    """When it last told what it runs."""
+    tasks: tuple[str, ...] = ()
+    """Ids of the tasks that it ran or held then: to be given back should it die."""
+
+
+class State:
+    """The state file. Safe to use from several threads and processes; every method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._db = open_shared(path, seconds=10, synchronous="FULL")
+        self._db.row_factory = sqlite3.Row
+        with self._transaction() as db:
+            for statement in SCHEMA:
+                db.execute(statement)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # -- queue kinds
+
+    def announce(self, queue: str, requirement: Mapping[str, Any], now: datetime) -> None:
+        """Remember what the tasks of a queue need."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO queue_kind VALUES (?, ?, ?)",
+                (queue, json.dumps(requirement), _text(now)),
+            )
+
+    def queue_kinds(self) -> dict[str, dict[str, Any]]:
+        """Requirement by announced queue."""
+        with self._lock:
+            rows = self._db.execute("SELECT queue, requirement FROM queue_kind").fetchall()
+        return {row["queue"]: json.loads(row["requirement"]) for row in rows}
+
+    # -- hosts
+
+    def heard(self, hosts: list[KnownHost]) -> None:
+        """Remember what these hosts told last."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?)",
+                [
+                    (h.node_id, h.hostname, json.dumps(h.nodenames), _text(h.heard), json.dumps(h.tasks))
+                    for h in hosts
+                ],
+            )
+
+    def known_hosts(self) -> dict[str, KnownHost]:
+        """Every host that has been heard, by node id."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM host").fetchall()
+        return {
+            row["node_id"]: KnownHost(
+                hostname=row["hostname"],
+                node_id=row["node_id"],
+                nodenames=tuple(json.loads(row["nodenames"])),
+                heard=_time(row["heard"]),
+                tasks=tuple(json.loads(row["tasks"])),
+            )
+            for row in rows
+        }
+
+    def forget_nodes(self, node_ids: set[str]) -> None:
+        """These nodes are gone."""
+        with self._transaction() as db:
+            for table in ("host", "drain"):
+                db.executemany(f"DELETE FROM {table} WHERE node_id = ?", [(i,) for i in sorted(node_ids)])
+
+    # -- drains
+
+    def drains(self) -> dict[str, Drain]:
+        """Every node on its way out, by node id."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM drain").fetchall()
+        return {row["node_id"]: _drain(row) for row in rows}
+
+    def begin_drain(self, node_id: str, hostname: str, reason: str, now: datetime) -> None:
+        """A node was chosen to go. A drain that has begun goes on as it is."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO drain (node_id, hostname, reason, chosen) VALUES (?, ?, ?, ?)",
+                (node_id, hostname, reason, _text(now)),
+            )
+
+    def mark_fenced(self, node_id: str, now: datetime) -> None:
+        """Every worker process of the node has said that it takes no more."""
+        with self._transaction() as db:
+            db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (_text(now), node_id))
+
+    def mark_shut_down(self, node_id: str, nodenames: Iterable[str], now: datetime) -> None:
+        """These worker processes are about to be told to shut down; earlier departures prove nothing."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE drain SET shut_down = ?, nodenames = ?, departed = '[]' WHERE node_id = ?",
+                (_text(now), json.dumps(sorted(nodenames)), node_id),
+            )
+
+    def end_drain(self, node_id: str) -> None:
+        """This node is to stay after all."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM drain WHERE node_id = ?", (node_id,))
+
+    def departed(self, hostname: str, nodename: str) -> bool:
+        """A worker process has shut down cleanly. True if a drain was waiting for that."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT * FROM drain WHERE lower(hostname) = lower(?)", (hostname,)).fetchall()
+            for row in rows:
+                departed = sorted({*json.loads(row["departed"]), nodename})
+                db.execute(
+                    "UPDATE drain SET departed = ? WHERE node_id = ?", (json.dumps(departed), row["node_id"])
+                )
+        return any(_drain(row).shut_down is not None for row in rows)
+
+    # -- time
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """The clock was set: what is remembered is as long ago as it was."""
+
+        def moved(text: str | None) -> str | None:
+            return None if text is None else _text(min(_time(text) + by, now))
+
+        with self._transaction() as db:
+            hosts = db.execute("SELECT node_id, heard FROM host").fetchall()
+            db.executemany(
+                "UPDATE host SET heard = ? WHERE node_id = ?",
+                [(moved(row["heard"]), row["node_id"]) for row in hosts],
+            )
+            drains = db.execute("SELECT node_id, chosen, fenced, shut_down FROM drain").fetchall()
+            db.executemany(
+                "UPDATE drain SET chosen = ?, fenced = ?, shut_down = ? WHERE node_id = ?",
+                [(*map(moved, (r["chosen"], r["fenced"], r["shut_down"])), r["node_id"]) for r in drains],
+            )
+        hungry = self.fact("hungry")
+        if hungry:
+            latest, seconds = now.timestamp(), by.total_seconds()
+            self.set_fact("hungry", {host: min(since + seconds, latest) for host, since in hungry.items()})
+
+    # -- facts and journal
+
+    def fact(self, name: str) -> Any:
+        """A small remembered value; None if there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return json.loads(row["value"]) if row else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Remember a small value."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
+
+    def write_report(self, started: datetime, report: bytes, keep: int) -> int:
+        """Add a report to the journal, drop the oldest beyond `keep`, return its number."""
+        with self._transaction() as db:
+            number = db.execute(
+                "INSERT INTO journal (started, report) VALUES (?, ?)", (_text(started), report.decode())
+            ).lastrowid
+            assert number is not None
+            db.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
+        return number
+
+    def reports(self, last: int) -> list[tuple[int, bytes]]:
+        """The newest reports, newest first, each with its number."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,)
+            ).fetchall()
+        return [(row["number"], row["report"].encode()) for row in rows]
+
+
+def _drain(row: sqlite3.Row) -> Drain:
+    return Drain(
+        node_id=row["node_id"],
+        hostname=row["hostname"],
+        reason=row["reason"],
+        chosen=_time(row["chosen"]),
+        fenced=_time(row["fenced"]) if row["fenced"] else None,
+        shut_down=_time(row["shut_down"]) if row["shut_down"] else None,
+        nodenames=tuple(json.loads(row["nodenames"])),
+        departed=tuple(json.loads(row["departed"])),
+    )
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,86 @@
+"""The tasks of the control queue: make a pass, and take what producers and nodes have to say."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery.signals import before_task_publish
+
+from autoscaler_app import report, schedule, worker
+from autoscaler_app.celery import app
+from autoscaler_app.lock import PassIsRunning
+from autoscaler_app.passes import make_pass
+from celery_resources import Requirement
+from scalelib.errors import InvalidInput
+
+log = logging.getLogger(__name__)
+
+ASKED_AT = "autoscale_asked_at"
+"""Header of a request for a pass: when it was sent, in seconds since the epoch, by the sender's clock."""
+
+
+@before_task_publish.connect(sender=schedule.AUTOSCALE)
+def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Say when a pass was asked for, so that a later pass can cover the request."""
+    if headers is not None:
+        headers.setdefault(ASKED_AT, time.time())
+
+
+# Not shared: no other app of this process, such as the one that a node runs, is to know these tasks.
+@app.task(name=schedule.AUTOSCALE, bind=True, expires=60, shared=False)
+def autoscale(self: Any) -> dict[str, Any]:
+    """Make a pass, unless one that began to look after this was asked for has covered it already.
+
+    Returns the summary of the pass, or `covered_by`: the number of the earlier pass that covers this request.
+    A thousand calls cost one pass and at most one more.
+    """
+    control = worker.control()
+    asked, every = self.request.get(ASKED_AT), self.request.get(schedule.ASKED_EVERY)
+    covered = worker.covered_by(asked, every or 0.0) if asked is not None else None
+    if covered is not None:
+        return {"covered_by": covered}
+    try:
+        with worker.pass_begins(gap=control.settings.autoscaler.least_gap):
+            made = make_pass(control, patience=control.settings.autoscaler.lock_patience)
+            worker.pass_made(made)
+    except PassIsRunning as busy:
+        return {"covered_by": None, "error": str(busy)}
+    if made.again:
+        autoscale.apply_async(ignore_result=True)
+    return {
+        "number": made.number,
+        "ok": made.ok,
+        "summary": report.summary(made),
+        "launched": {f"{launch.nodearray}/{launch.vm_size}": launch.count for launch in made.plan.launch}
+        if made.plan
+        else {},
+    }
+
+
+# Acknowledged when it is in the state file: a control worker that is killed before gets it again. So every
+# note may come twice.
+@app.task(name=schedule.NOTE, ignore_result=True, shared=False, acks_late=True)
+def note(kind: str, **facts: Any) -> None:
+    """Take a note: a new queue is announced, a node's worker has shut down cleanly, a gang has ended."""
+    control = worker.control()
+    if kind == "announce":
+        try:
+            requirement = Requirement.from_json(facts["requirement"])
+        except (InvalidInput, ValueError, KeyError) as error:
+            log.warning("an announcement that cannot be read was dropped: %s: %s", facts, error)
+            return
+        is_new = facts["queue"] not in control.state.queue_kinds()
+        control.state.announce(facts["queue"], requirement.to_json(), control.now())
+        if is_new:
+            autoscale.apply_async(ignore_result=True)
+    elif kind == "left":
+        # A note that comes late must not count for the life after the one that it is of.
+        is_gone = control.activity.forget_worker(facts["nodename"], facts.get("pid"))
+        if is_gone and control.state.departed(facts["hostname"], facts["nodename"]):
+            autoscale.apply_async(ignore_result=True)
+    elif kind == "gang-ended":
+        autoscale.apply_async(ignore_result=True)
+    else:
+        log.warning("a note of unknown kind %r was dropped: %s", kind, facts)

@@ -1,0 +1,65 @@
+"""Asking for a pass when something happened, without asking for a thousand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Wake:
+    """Calls `ask` once for a burst of pokes: after `idle` quiet seconds, after `longest` at the latest."""
+
+    def __init__(
+        self,
+        ask: Callable[[], None],
+        *,
+        idle: float,
+        longest: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask, self._idle, self._longest, self._clock = ask, idle, longest, clock
+        self._poked = threading.Condition()
+        self._first: float | None = None
+        self._last = 0.0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="autoscaler-wake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait for pokes."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask for nothing any more."""
+        with self._poked:
+            self._stopping = True
+            self._poked.notify()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def poke(self) -> None:
+        """Something happened. Quick; may be called from any thread."""
+        with self._poked:
+            self._last = self._clock()
+            if self._first is None:
+                self._first = self._last
+                self._poked.notify()
+
+    def _run(self) -> None:
+        while self._wait_for_quiet():
+            self._ask()
+
+    def _wait_for_quiet(self) -> bool:
+        """True when it is time to ask; False when it is time to stop."""
+        with self._poked:
+            while not self._stopping:
+                if self._first is None:
+                    self._poked.wait()
+                    continue
+                due = min(self._last + self._idle, self._first + self._longest)
+                left = due - self._clock()
+                if left <= 0:
+                    self._first = None
+                    return True
+                self._poked.wait(left)
+            return False

@@ -1,0 +1,138 @@
+"""The ASGI app: a page, JSON, metrics and a health check over reports. Nothing can be changed through it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from autoscaler_app import schedule
+from autoscaler_app.control import utc_now
+from autoscaler_app.report import Report
+from autoscaler_app.web.guard import Guard
+from autoscaler_app.web.metrics import exposition
+from autoscaler_app.web.page import policy, render
+from autoscaler_app.web.recent import SHOWN, Recent
+from autoscaler_app.web.standing import Standing, status
+
+MOST_REPORTS = 1000
+"""Of one answer. A report of a large fleet is hundreds of kilobytes."""
+
+REFRESH = 5.0
+"""Seconds after which the page asks for itself again."""
+
+OLD_AFTER = 3
+"""Intervals without a pass after which the last one is old."""
+
+
+def create_app(
+    reports: Callable[[int], list[Report]],
+    now: Callable[[], datetime] = utc_now,
+    *,
+    interval: timedelta = timedelta(seconds=schedule.INTERVAL),
+    max_age: timedelta | None = None,
+    paused: Callable[[], bool] = lambda: False,
+    password: str = "",
+    local_only: bool = False,
+) -> Starlette:
+    """An app that shows what `reports` gives: the newest so many reports, newest first.
+
+    A last pass that ended more than `max_age` ago (three intervals, if not given) is old. With a password
+    everything asks for it; `local_only` answers only to this machine's own names.
+    """
+    shown = _Pages(
+        reports=reports,
+        now=now,
+        interval=interval,
+        max_age=max_age if max_age is not None else OLD_AFTER * interval,
+        paused=paused,
+    )
+    return Starlette(
+        routes=[
+            Route("/", shown.page),
+            Route("/api/status", shown.status),
+            Route("/api/journal", shown.journal),
+            Route("/metrics", shown.metrics),
+            Route("/healthz", shown.health),
+        ],
+        middleware=[Middleware(Guard, password=password, local_only=local_only)],
+        exception_handlers={sqlite3.Error: _unreadable, msgspec.MsgspecError: _unreadable},
+    )
+
+
+class _Pages:
+    """The answers. Plain functions, which Starlette runs in threads: they read a file."""
+
+    def __init__(
+        self,
+        *,
+        reports: Callable[[int], list[Report]],
+        now: Callable[[], datetime],
+        interval: timedelta,
+        max_age: timedelta,
+        paused: Callable[[], bool],
+    ) -> None:
+        self._reports = reports
+        self._recent = Recent(reports)
+        self._now = now
+        self._interval = interval
+        self._max_age = max_age
+        self._paused = paused
+
+    def _standing(self) -> Standing:
+        return Standing(
+            look=self._recent.look(),
+            now=self._now(),
+            interval=self._interval,
+            max_age=self._max_age,
+            paused=self._paused(),
+        )
+
+    def page(self, request: Request) -> Response:
+        """For people."""
+        return HTMLResponse(
+            render(self._standing(), refresh=REFRESH), headers={"content-security-policy": policy()}
+        )
+
+    def status(self, request: Request) -> Response:
+        """How things stand."""
+        return _json(status(self._standing()))
+
+    def journal(self, request: Request) -> Response:
+        """Whole reports, newest first."""
+        asked = request.query_params.get("last", str(SHOWN))
+        # Not int() alone, which also reads "1_0" and "١".
+        if not (
+            asked.isascii() and asked.isdecimal() and len(asked) <= 6 and 1 <= int(asked) <= MOST_REPORTS
+        ):
+            says = f"last is {asked!r}; it is a whole number from 1 to {MOST_REPORTS}"
+            return _json({"error": says}, status_code=400)
+        return _json(self._reports(int(asked)))
+
+    def metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        body, content_type = exposition(self._standing(), request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    def health(self, request: Request) -> Response:
+        """For whoever restarts or alarms: 200 if the last pass is young and did not fail, else 503."""
+        standing = self._standing()
+        return PlainTextResponse(f"{standing.sentence}\n", status_code=503 if standing.troubles else 200)
+
+
+def _json(value: object, status_code: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status_code=status_code, media_type="application/json")
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(
+        f"The journal cannot be read ({type(error).__name__}: {error}); see to the state file.\n",
+        status_code=503,
+    )
