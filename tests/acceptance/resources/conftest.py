@@ -1,0 +1,7 @@
+"""The labs of the contract suite, for longer runs."""
+
+from __future__ import annotations
+
+from tests.labs import make_lab
+
+__all__ = ["make_lab"]

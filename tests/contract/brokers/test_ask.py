@@ -1,0 +1,203 @@
+"""Asking workers by name, on each kind of broker."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from autoscaler_app.ask import ask
+from autoscaler_app.brokers import BrokerUnreachable
+
+MakeApp = Callable[..., Celery]
+
+
+class Answerer:
+    """Mailboxes of many workers on one connection: kombu's own, so they speak what real workers speak."""
+
+    def __init__(self, app: Celery, nodenames: list[str], handlers: dict[str, Callable[..., Any]]) -> None:
+        self.asked: list[str] = []
+        self._app, self._nodenames, self._handlers = app, nodenames, handlers
+        self._stopping, self.ready = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        assert self.ready.wait(10)
+
+    def _serve(self) -> None:
+        with self._app.connection_for_read() as connection, contextlib.ExitStack() as stack:
+            for nodename in self._nodenames:
+                channel = connection.channel()
+                node = self._app.control.mailbox(connection).Node(
+                    nodename, state=self, channel=channel, handlers=self._handlers
+                )
+                stack.enter_context(node.listen())
+            self.ready.set()
+            while not self._stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection.drain_events(timeout=0.05)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def answer(app: Celery, wait_until: Callable[..., Any]) -> Iterator[Callable[..., Answerer]]:
+    """Workers that answer commands."""
+    made: list[Answerer] = []
+
+    def answer(nodenames: list[str], **handlers: Callable[..., Any]) -> Answerer:
+        made.append(Answerer(app, nodenames, {**handlers, "here": lambda state: {"ok": "here"}}))
+        # A subscription on Redis becomes real only some time after it was asked for.
+        wait_until(lambda: set(ask(app, "here", nodenames, timeout=1)) == set(nodenames))
+        return made[-1]
+
+    yield answer
+    for answerer in made:
+        answerer.stop()
+
+
+def resources(state: Answerer, **arguments: Any) -> dict[str, Any]:
+    state.asked.append("resources")
+    return {"ok": {"total": {"ncpus": 4}, **arguments}}
+
+
+def broken(state: Answerer) -> dict[str, Any]:
+    raise ValueError("cannot")
+
+
+def test_those_asked_answer_with_what_they_have(app: Celery, answer: Callable[..., Answerer]) -> None:
+    answer(["celery@n1", "celery@n2", "celery@n3"], resources=resources)
+    began = time.monotonic()
+
+    found = ask(app, "resources", ["celery@n1", "celery@n3"], {"more": 1}, timeout=20)
+
+    assert found == {name: {"total": {"ncpus": 4}, "more": 1} for name in ("celery@n1", "celery@n3")}
+    assert time.monotonic() - began < 10, "it does not wait when all have answered"
+
+
+def test_only_those_named_are_asked(app: Celery, answer: Callable[..., Answerer]) -> None:
+    answerer = answer(["celery@n1", "celery@n2"], resources=resources)
+
+    ask(app, "resources", ["celery@n2"], timeout=20)
+
+    assert answerer.asked == ["resources"]
+
+
+def test_who_does_not_answer_is_missing_and_who_cannot_has_none(
+    app: Celery, answer: Callable[..., Answerer]
+) -> None:
+    answer(["celery@n1"], resources=resources, broken=broken)
+
+    assert ask(app, "resources", ["celery@n1", "celery@gone"], timeout=1) == {
+        "celery@n1": {"total": {"ncpus": 4}}
+    }
+    assert ask(app, "broken", ["celery@n1"], timeout=20) == {"celery@n1": None}
+    assert ask(app, "unheard_of", ["celery@n1"], timeout=20) == {"celery@n1": None}
+
+
+def test_asking_nobody_asks_nothing(make_app: MakeApp) -> None:
+    assert ask(make_app("redis://127.0.0.1:1"), "resources", []) == {}
+
+
+def test_a_person_may_ask_everybody(app: Celery, answer: Callable[..., Answerer]) -> None:
+    answer(["celery@n1", "celery@n2"], resources=resources)
+
+    assert set(ask(app, "resources", None, timeout=1.5)) == {"celery@n1", "celery@n2"}
+
+
+def test_of_everybody_it_is_no_news_that_some_cannot_and_of_those_named_it_is(
+    app: Celery, answer: Callable[..., Answerer], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broadcast reaches workers that are no nodes: a person who asks for a plan need not read of them."""
+    answer(["celery@n1"], resources=resources)
+
+    assert ask(app, "unheard_of", None, timeout=1.5) == {"celery@n1": None}
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+    assert ask(app, "unheard_of", ["celery@n1"], timeout=20) == {"celery@n1": None}
+    assert "celery@n1 could not do 'unheard_of'" in caplog.text
+
+
+def test_more_than_one_batch_is_asked(app: Celery, answer: Callable[..., Answerer]) -> None:
+    names = [f"celery@n{number:03}" for number in range(0, 250, 50)]
+    answer(names, resources=resources)
+
+    found = ask(app, "resources", [f"celery@n{number:03}" for number in range(250)], timeout=1.5)
+
+    assert set(found) == set(names)
+
+
+def test_the_deadline_holds_when_nobody_answers(app: Celery) -> None:
+    began = time.monotonic()
+
+    assert ask(app, "resources", ["celery@gone"], timeout=0.5) == {}
+
+    assert time.monotonic() - began < 2
+
+
+def test_the_deadline_holds_when_the_broker_is_a_black_hole(wire: Any, make_app: MakeApp) -> None:
+    wire.silence()
+    began = time.monotonic()
+
+    with pytest.raises(BrokerUnreachable):
+        ask(make_app(wire.url), "resources", ["celery@n1"], timeout=0.5)
+
+    assert time.monotonic() - began < 2
+
+
+def test_the_deadline_holds_when_the_wire_is_cut_while_we_wait(
+    wire: Any, app: Celery, make_app: MakeApp, answer: Callable[..., Answerer]
+) -> None:
+    def cut(state: Answerer) -> dict[str, Any]:
+        wire.silence()
+        return {"ok": {}}
+
+    answer(["celery@n1"], cut=cut)
+    began = time.monotonic()
+
+    with contextlib.suppress(BrokerUnreachable):  # no answer, or no answer from the broker: both are unknown
+        assert ask(make_app(wire.url), "cut", ["celery@n1"], timeout=1) == {}
+
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("server", ["redis_url", "valkey_url"])
+def test_nothing_is_left_on_redis(server: str, request: pytest.FixtureRequest, make_app: MakeApp) -> None:
+    url = request.getfixturevalue(server)
+    app = make_app(url)
+    answerer = Answerer(app, ["celery@n1"], {"resources": resources})
+    try:
+        ask(app, "resources", ["celery@n1"], timeout=20)
+        ask(app, "resources", ["celery@n1", "celery@gone"], timeout=0.5)
+    finally:
+        answerer.stop()
+
+    with redis.Redis.from_url(url) as client:
+        left = [key.decode() for key in client.keys("*reply*")]
+        assert [key for key in left if client.type(key) != b"set" or client.scard(key)] == []
+
+
+def test_nothing_is_left_on_rabbitmq(amqp_url: str, make_app: MakeApp) -> None:
+    app = make_app(amqp_url)
+    answerer = Answerer(app, ["celery@n1"], {"resources": resources})
+    try:
+        ask(app, "resources", ["celery@n1", "celery@gone"], timeout=0.5)
+    finally:
+        answerer.stop()
+    vhost = amqp_url.rsplit("/", 1)[1]
+    listed = subprocess.run(
+        ["rabbitmqctl", "--quiet", "list_queues", "-p", vhost, "name"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "reply" not in listed.stdout

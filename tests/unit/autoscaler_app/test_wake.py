@@ -1,0 +1,80 @@
+"""A burst of pokes costs one request for a pass."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from autoscaler_app.wake import Wake
+
+
+class Asked:
+    """Counts, and knows when."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self) -> None:
+        self.times.append(time.monotonic())
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def wake(asked: Asked) -> Iterator[Wake]:
+    made = Wake(asked, idle=0.2, longest=1.0)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_thousand_pokes_at_once_ask_once(
+    wake: Wake, asked: Asked, wait_until: Callable[..., object]
+) -> None:
+    for _ in range(1000):
+        wake.poke()
+    wait_until(lambda: asked.times, seconds=5)
+    wake.stop()
+    assert len(asked.times) == 1
+
+
+def test_pokes_that_never_cease_ask_all_the_same(
+    wake: Wake, asked: Asked, wait_until: Callable[..., object]
+) -> None:
+    began, done = time.monotonic(), threading.Event()
+
+    def poke_for_ever() -> None:
+        while not done.wait(0.02):
+            wake.poke()
+
+    thread = threading.Thread(target=poke_for_ever)
+    thread.start()
+    try:
+        wait_until(lambda: asked.times, seconds=10)
+    finally:
+        done.set()
+        thread.join()
+    assert asked.times[0] - began >= 0.9
+
+
+def test_a_poke_after_the_answer_asks_again(
+    wake: Wake, asked: Asked, wait_until: Callable[..., object]
+) -> None:
+    wake.poke()
+    wait_until(lambda: len(asked.times) == 1, seconds=5)
+    wake.poke()
+    wait_until(lambda: len(asked.times) == 2, seconds=5)
+
+
+def test_stopping_with_a_poke_under_way_asks_for_nothing(asked: Asked) -> None:
+    made = Wake(asked, idle=30, longest=60)
+    made.start()
+    made.poke()
+    made.stop()
+    assert asked.times == []

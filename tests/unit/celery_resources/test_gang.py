@@ -1,0 +1,99 @@
+"""The life of a gang on one node, and what a task finds around it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from celery_resources import GangRefused
+from celery_resources.gang import Duty, Gang, Role
+from celery_resources.standing import StandingFile
+from celery_resources.surroundings import clear_away, gpu_names, put_around, write_hostfile
+
+GANG = Gang(id="g", members=("w@n1", "w@n2"), queue="q")
+OTHER = Gang(id="other", members=("w@n3", "w@n2"), queue="q")
+
+
+def test_a_head_takes_one_message_and_is_done_when_it_ends() -> None:
+    duty = Duty(None)
+    duty.follow(GANG)
+    assert not duty.wants("q")
+    duty.lead(GANG)
+    assert duty.wants("q")
+    assert not duty.wants("another queue")
+    duty.started("request")
+    assert not duty.wants("q")
+    assert not duty.disband("g"), "it runs the task"
+    assert not duty.ended(["somebody else's"])
+    assert duty.ended(["request"])
+    assert duty.role is Role.DONE
+    assert not duty.wants("q")
+    assert duty.disband("g")
+    assert duty.told() is None
+
+
+def test_to_lead_twice_takes_no_second_message() -> None:
+    duty = Duty(None)
+    duty.lead(GANG)
+    duty.started("request")
+    duty.lead(GANG)
+    assert not duty.wants("q")
+
+
+def test_a_node_in_a_gang_refuses_another_and_leaves_only_its_own() -> None:
+    duty = Duty(None)
+    duty.follow(GANG)
+    for ask in (duty.follow, duty.lead):
+        with pytest.raises(GangRefused, match="this node is in gang g, whose head is w@n1"):
+            ask(OTHER)
+    assert not duty.disband("other")
+    assert duty.told() == {"id": "g", "members": ["w@n1", "w@n2"], "role": "follows"}
+
+
+def test_after_a_restart_a_head_follows_and_takes_nothing(tmp_path: Path) -> None:
+    StandingFile(tmp_path, "w@n1").change(gang=GANG)
+    duty = Duty(StandingFile(tmp_path, "w@n1").now.gang)
+    assert not duty.wants("q")
+    assert duty.told() == {"id": "g", "members": ["w@n1", "w@n2"], "role": "follows"}
+
+
+def test_a_hosts_file_has_one_host_a_line_as_mpi_launchers_read_it() -> None:
+    path = write_hostfile(GANG.hosts)
+    try:
+        assert path.read_text() == "n1\nn2\n"
+    finally:
+        path.unlink()
+
+
+def test_a_task_finds_its_gpus_and_hosts_and_leaves_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "before")
+    monkeypatch.delenv("CELERY_HOSTFILE", raising=False)
+    task = SimpleNamespace(request=SimpleNamespace(gpus=["2", "5"], hostfile="/hosts"))
+    put_around(task=task)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
+    assert os.environ["CELERY_HOSTFILE"] == os.environ["I_MPI_HYDRA_HOST_FILE"] == "/hosts"
+    clear_away()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "before"
+    assert "CELERY_HOSTFILE" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("count", "visible", "names"),
+    [
+        (2, None, ("0", "1")),
+        (2, "", ("0", "1")),
+        (2, "5, GPU-7a", ("5", "GPU-7a")),
+        (1, "5,7", ("5",)),
+        (3, "5", ("0", "1", "2")),
+        (0, "5", ()),
+    ],
+)
+def test_gpus_are_named_as_the_worker_sees_them(
+    count: int, visible: str | None, names: tuple[str, ...]
+) -> None:
+    assert gpu_names(count, visible) == names

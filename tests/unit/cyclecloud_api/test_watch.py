@@ -1,0 +1,325 @@
+"""What is remembered from look to look, and how it shows in the cloud that the engine plans with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cyclecloud_api.breaker import BreakerState
+from cyclecloud_api.inventory import Inventory, inventory
+from cyclecloud_api.watch import Document, Rules, Watch
+from scalelib.node import NodeId
+from scalelib.provider import LaunchRequest
+
+Make = Callable[..., dict[str, Any]]
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def later(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def wish(count: int = 40, **changes: Any) -> LaunchRequest:
+    facts = {"nodearray": "worker", "vm_size": "Standard_D4s_v5", "count": count, **changes}
+    return LaunchRequest(request_id="r", **facts)
+
+
+class Kept:
+    """A store in memory that counts how often it is written."""
+
+    def __init__(self) -> None:
+        self.document: bytes | None = None
+        self.saves = 0
+
+    def load(self) -> bytes | None:
+        return self.document
+
+    def save(self, document: bytes) -> None:
+        self.document = document
+        self.saves += 1
+
+
+@pytest.fixture
+def see(status: Make, array: Make, bucket: Make) -> Callable[..., Inventory]:
+    """A look at a regular nodearray and its spot twin."""
+
+    def make(*nodes: dict[str, Any], spot: dict[str, Any] | None = None, **regular: Any) -> Inventory:
+        raw = status(
+            array("worker", bucket(**regular)),
+            array("worker-spot", bucket(bucketId="spot", **(spot or {})), spot=True),
+            nodes=list(nodes),
+        )
+        return inventory(raw, cluster="c", prices={})
+
+    return make
+
+
+def test_a_failed_create_sets_aside_at_once_and_only_that_offering(see: Callable[..., Inventory]) -> None:
+    watch = Watch()
+    cloud = watch.look(see(), NOON)
+    assert [b.set_aside for b in cloud.buckets] == ["", ""]
+    watch.create_failed(wish(), "no capacity in westeurope", NOON)
+    aside = watch.set_aside(cloud, NOON)
+    assert list(aside) == ["id-Standard_D4s_v5"]
+    assert "no capacity in westeurope; tried again after 12:05:00 UTC" in aside["id-Standard_D4s_v5"]
+    assert watch.allowance(wish(), later(10)) == (0, f"set aside: {aside['id-Standard_D4s_v5']}")
+    assert watch.allowance(wish(nodearray="worker-spot", spot=True), later(10)) == (40, "")
+
+
+def test_after_the_window_one_node_may_be_tried_and_no_more_until_its_fate_is_known(
+    see: Callable[..., Inventory],
+) -> None:
+    watch = Watch()
+    watch.create_failed(wish(), "no capacity", NOON)
+    count, why = watch.allowance(wish(), later(301))
+    assert (count, why) == (1, "one node first, to see whether there is capacity again")
+    watch.created(wish(), [], later(301))
+    assert watch.allowance(wish(), later(302))[0] == 0
+
+
+def test_a_failing_placement_group_is_set_aside_and_its_size_is_not(see: Callable[..., Inventory]) -> None:
+    watch = Watch()
+    watch.create_failed(wish(placement_group="pg0"), "no capacity", NOON)
+    seen = see(placementGroups=[{"name": "pg1", "activeCount": 2}])
+    cloud = watch.look(seen, later(1))
+    bucket, spot = cloud.buckets
+    assert (bucket.set_aside, list(bucket.failing_groups), spot.failing_groups) == ("", ["pg0"], {})
+    assert bucket.placement_groups == {"pg1": 2}
+    assert watch.set_aside(cloud, later(1)) == {f"{bucket.id}@pg0": bucket.failing_groups["pg0"]}
+    assert "no capacity; tried again after 12:05:00 UTC" in bucket.failing_groups["pg0"]
+    assert watch.allowance(wish(placement_group="pg0"), later(2))[0] == 0
+    assert watch.allowance(wish(placement_group="pg1"), later(2))[0] == 40
+    assert watch.look(seen, later(301)).buckets[0].failing_groups == {}
+    assert watch.allowance(wish(placement_group="pg0"), later(301))[0] == 1
+
+
+def test_none_available_without_a_reason_is_said(see: Callable[..., Inventory]) -> None:
+    cloud = Watch().look(see(availableCount=0), NOON)
+    assert "none available now" in cloud.buckets[0].set_aside
+
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "family quota": {"familyQuotaCoreCount": 3},
+    "quota of the region, used by others": {"regionalConsumedCoreCount": 1999},
+    "the size's own ceiling": {"maxCount": 7, "activeCount": 7},
+    "the nodearray, used by our own nodes": {"activeCount": 100, "maxCount": 500},
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_none_available_because_of_a_limit_is_that_limit_and_no_failure(
+    see: Callable[..., Inventory], node: Make, limit: dict[str, Any]
+) -> None:
+    nodes = [node(i) for i in range(limit.get("activeCount", 0))]
+    watch = Watch()
+    for seconds in (0, 15, 30):
+        cloud = watch.look(see(*nodes, availableCount=0, **limit), later(seconds))
+        assert cloud.buckets[0].set_aside == ""
+    assert watch.document.failures.episodes == {}
+
+
+def test_none_available_in_a_full_placement_group_that_is_forced_on_all_is_no_failure(
+    status: Make, array: Make, bucket: Make
+) -> None:
+    full = bucket(availableCount=0, placementGroups=[{"name": "pg", "activeCount": 40}])
+    raw = status(array("worker", full, PlacementGroupId="pg"))
+    assert inventory(raw, cluster="c", prices={}).withheld == frozenset()
+
+
+def test_none_available_is_remembered_and_the_window_grows_when_it_comes_back(
+    see: Callable[..., Inventory],
+) -> None:
+    watch, none, some = Watch(), see(availableCount=0), see()
+    watch.look(none, NOON)
+    assert watch.document.failures.episodes == {}, "one look may have caught the server at work"
+    watch.look(none, later(15))
+    (episode,) = watch.document.failures.episodes.values()
+    assert (episode.failures, episode.until) == (1, later(315))
+    # Back before the window is over: nothing yet; after it: one node.
+    watch.look(some, later(60))
+    assert watch.allowance(wish(), later(60))[0] == 0
+    assert watch.look(some, later(320)).buckets[0].set_aside == ""
+    assert watch.allowance(wish(), later(320))[0] == 1
+    watch.created(wish(), [], later(320))
+    for seconds in (335, 350):
+        watch.look(none, later(seconds))
+    (episode,) = watch.document.failures.episodes.values()
+    assert (episode.failures, episode.until) == (2, later(350 + 600))
+
+
+def test_none_available_for_hours_is_one_failure_and_then_one_node_is_tried(
+    see: Callable[..., Inventory],
+) -> None:
+    watch = Watch()
+    for minute in range(0, 180, 5):
+        cloud = watch.look(see(availableCount=0), later(60 * minute))
+        assert "none available now" in cloud.buckets[0].set_aside
+        assert watch.allowance(wish(), later(60 * minute))[0] == 0
+    (episode,) = watch.document.failures.episodes.values()
+    assert episode.failures == 1
+    watch.look(see(), later(60 * 180))
+    assert watch.allowance(wish(), later(60 * 180))[0] == 1
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"regionalQuotaCoreCount": None},
+        {"availableCount": None},
+    ],
+)
+def test_where_the_server_tells_too_little_none_available_is_no_failure(
+    see: Callable[..., Inventory], unknown: dict[str, Any]
+) -> None:
+    watch = Watch()
+    for seconds in (0, 15, 30):
+        cloud = watch.look(see(**{"availableCount": 0, **unknown}), later(seconds))
+        assert bool(cloud.buckets[0].set_aside) is (unknown.get("availableCount", 0) is not None)
+    assert watch.document.failures.episodes == {}
+    assert watch.look(see(), later(45)).buckets[0].set_aside == ""
+    assert watch.allowance(wish(), later(45))[0] == 40
+
+
+def test_spot_falls_back_to_regular_unless_told_not_to(see: Callable[..., Inventory]) -> None:
+    seen = see(spot={"lastCapacityFailure": 5.0})
+    regular, spot = Watch().look(seen, NOON).buckets
+    assert (regular.set_aside, bool(spot.set_aside)) == ("", True)
+    regular, spot = Watch(Rules(spot_fallback=False)).look(seen, NOON).buckets
+    assert "spot_fallback is off" in regular.set_aside
+
+
+def test_a_node_that_gets_its_id_did_not_vanish(see: Callable[..., Inventory], node: Make) -> None:
+    watch = Watch()
+    watch.look(see(node(1, NodeId=None, Status="Acquiring")), NOON)
+    for seconds in (15, 30, 45):
+        watch.look(see(node(1, Status="Acquiring")), later(seconds))
+    assert watch.document.failures.episodes == {}
+    assert watch.overdue((), later(45), None) == ()
+
+
+# -- the breaker ----------------------------------------------------------------------------------------
+
+
+def test_many_failed_nodes_stop_growth_and_it_shows(see: Callable[..., Inventory], node: Make) -> None:
+    watch = Watch()
+    cloud = watch.look(see(*(node(i, Status="Failed", StatusMessage="script") for i in range(4))), NOON)
+    assert watch.document.breaker.state is BreakerState.OPEN
+    assert "circuit breaker open: 4 of 4 nodes are unhealthy" in cloud.warnings[0]
+    assert all("growth is stopped" in b.set_aside for b in cloud.buckets)
+    assert watch.allowance(wish(), NOON)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"TargetState": "Terminated"},
+        {"Status": "Hibernating", "TargetState": "Pending"},
+        {"Status": "Failed", "StatusMessage": "disk broken"},
+    ],
+)
+def test_a_whole_fleet_that_turns_bad_at_once_stops_growth(
+    see: Callable[..., Inventory], node: Make, lie: dict[str, str]
+) -> None:
+    """Planning on it would buy a second fleet beside the first."""
+    watch = Watch()
+    watch.look(see(*(node(i) for i in range(8))), NOON)
+    cloud = watch.look(see(*(node(i, **lie) for i in range(8))), later(15))
+    assert not watch.document.breaker.may_grow
+    assert all(b.set_aside for b in cloud.buckets)
+    watch.look(see(*(node(i) for i in range(8))), later(30))
+    assert watch.document.breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("after", [[], [{"Status": "Unavailable", "InstanceId": None}] * 8])
+def test_shortage_is_no_illness(
+    see: Callable[..., Inventory], node: Make, after: list[dict[str, Any]]
+) -> None:
+    """It sets the offering aside, and the others stay open."""
+    watch = Watch()
+    watch.look(see(*(node(i, Status="Acquiring", InstanceId=None) for i in range(8))), NOON)
+    for seconds in (15, 30):
+        cloud = watch.look(see(*(node(i, **changes) for i, changes in enumerate(after))), later(seconds))
+        assert watch.document.breaker.state is BreakerState.CLOSED
+    assert [bool(b.set_aside) for b in cloud.buckets] == [True, False]
+
+
+def test_evicted_spot_nodes_are_no_illness(see: Callable[..., Inventory], node: Make) -> None:
+    watch = Watch()
+    spot = {"Template": "worker-spot", "Interruptible": True}
+    watch.look(see(*(node(i, **spot) for i in range(8))), NOON)
+    for seconds in (15, 30):
+        cloud = watch.look(see(), later(seconds))
+        assert watch.document.breaker.state is BreakerState.CLOSED
+    assert [bool(b.set_aside) for b in cloud.buckets] == [False, True]
+
+
+def test_a_list_that_loses_most_of_the_fleet_stops_growth(see: Callable[..., Inventory], node: Make) -> None:
+    watch = Watch()
+    watch.look(see(*(node(i) for i in range(8))), NOON)
+    watch.look(see(node(1), node(2)), later(15))
+    assert not watch.document.breaker.may_grow
+
+
+def test_nodes_that_we_ended_ourselves_are_healthy_whatever_they_look_like(
+    see: Callable[..., Inventory], node: Make
+) -> None:
+    watch = Watch()
+    watch.look(see(*(node(i) for i in range(8))), NOON)
+    watch.ending([NodeId(f"node-{i}") for i in range(8)], later(10))
+    leaving = {"Status": "Terminating", "TargetState": "Terminated"}
+    watch.look(see(*(node(i, **leaving) for i in range(8))), later(15))
+    watch.look(see(), later(30))
+    assert watch.document.breaker.state is BreakerState.CLOSED
+
+
+def test_while_the_breaker_is_tried_nodes_go_one_by_one(see: Callable[..., Inventory], node: Make) -> None:
+    watch = Watch()
+    bad = see(*(node(i, Status="Failed", StatusMessage="script") for i in range(4)))
+    watch.look(bad, NOON)
+    watch.look(bad, later(601))
+    assert watch.document.breaker.state is BreakerState.TRYING
+    assert watch.allowance(wish(), later(601))[0] == 1
+
+
+# -- keeping --------------------------------------------------------------------------------------------
+
+
+def test_what_is_remembered_survives_a_restart(see: Callable[..., Inventory], node: Make) -> None:
+    store = Kept()
+    first = Watch(store=store)
+    first.look(see(node(1, Status="Preparing")), NOON)
+    first.create_failed(wish(placement_group="pg0"), "no capacity", NOON)
+    first.ending([NodeId("node-1")], NOON)
+    second = Watch(store=store)
+    assert second.document == first.document
+    assert second.allowance(wish(placement_group="pg0"), later(5))[0] == 0
+
+
+def test_two_processes_share_what_they_know(see: Callable[..., Inventory], node: Make) -> None:
+    """What a command ended does not look like an eviction to the control worker."""
+    store = Kept()
+    worker, command = Watch(store=store), Watch(store=store)
+    worker.look(see(*(node(i) for i in range(8))), NOON)
+    command.ending([NodeId(f"node-{i}") for i in range(8)], later(5))
+    leaving = {"Status": "Terminating", "TargetState": "Terminated"}
+    worker.look(see(*(node(i, **leaving) for i in range(8))), later(15))
+    assert worker.document.breaker.state is BreakerState.CLOSED
+    assert len(worker.document.ended) == 8
+
+
+def test_a_look_that_tells_nothing_new_writes_nothing(see: Callable[..., Inventory], node: Make) -> None:
+    store = Kept()
+    watch = Watch(store=store)
+    for seconds in (0, 15, 30, 45):
+        watch.look(see(node(1), node(2)), later(seconds))
+    assert store.saves == 1
+
+
+def test_a_document_that_cannot_be_read_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
+    store = Kept()
+    store.document = b'{"clocks": 5}'
+    assert Watch(store=store).document == Document()
+    assert "cannot be read" in caplog.text

@@ -1,0 +1,222 @@
+"""The pieces of a plan that scenarios only show from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from scalelib.bucket import Pool, PoolKind
+from scalelib.errors import InvalidInput
+from scalelib.history import NodeTimes
+from scalelib.job import Job
+from scalelib.node import NodeState
+from scalelib.planning.dealing import JobQueue, undealt
+from scalelib.planning.kinds import kinds_of
+from scalelib.planning.limits import Limits
+from scalelib.planning.running import by_host, short_name
+from scalelib.policy import Expander, Policy, Timeout
+from scalelib.warm import read_warm_pool
+
+
+def test_equal_requirements_are_one_kind_however_they_are_written() -> None:
+    jobs = [
+        Job("a", {"ncpus": 1, "memgb": 2}),
+        Job("b", {"memgb": 2, "ncpus": 1}, iterations=3),
+        Job("c", {"memgb": 2, "ncpus": 1}, node_count=1),
+        Job("d", {"memgb": 2, "ncpus": 1}, priority=1),
+        Job("e", {"memgb": 2, "ncpus": 1}, exclusive=True),
+    ]
+    assert [(kind.jobs, kind.count, kind.priority) for kind in kinds_of(jobs)] == [
+        ([("d", 1)], 1, 1),
+        ([("a", 1), ("b", 3), ("c", 1)], 5, 0),
+        ([("e", 1)], 1, 0),
+    ]
+
+
+def test_one_and_true_are_not_the_same_requirement() -> None:
+    assert len(kinds_of([Job("a", {"fast": [1]}), Job("b", {"fast": [True]})])) == 2
+
+
+def test_jobs_of_one_name_are_added_up() -> None:
+    (kind,) = kinds_of([Job("a", {"ncpus": 1}, 2), Job("a", {"ncpus": 1}, 3)])
+    assert kind.jobs == [("a", 5)]
+
+
+def test_slots_are_dealt_in_the_order_of_names() -> None:
+    (kind,) = kinds_of([Job("b", {}, 2), Job("a", {}, 3)])
+    queue = JobQueue(kind)
+    assert queue.take(2) == {"a": 2}
+    assert (queue.ahead, queue.take(2)) == (1, {"a": 1, "b": 1})
+    assert queue.take(5) == {"b": 1}
+    assert undealt(kind, 3) == [("a", 1), ("b", 2)]
+
+
+def test_each_machine_knows_its_jobs(world: Any) -> None:
+    demand = world.plan([Job("a", {"ncpus": 2}, 3), Job("b", {"ncpus": 2})])
+    (launch,) = demand.launches
+    assert [(name, dict(jobs)) for name, jobs in launch.planned()] == [
+        ("worker-1", {"a": 1}),
+        ("worker-2", {"a": 1}),
+        ("worker-3", {"a": 1}),
+        ("worker-4", {"b": 1}),
+    ]
+
+
+def test_a_gang_keeps_its_own_machines(world: Any) -> None:
+    """Two gangs of one kind on four nodes: each has two of its own."""
+    demand = world.plan([Job("g", {"ncpus": 2}, node_count=2), Job("h", {"ncpus": 2}, node_count=2)])
+    on = sorted(str(dict(jobs)) for _, jobs in demand.launches[0].planned())
+    assert on == ["{'g': 1}", "{'g': 1}", "{'h': 1}", "{'h': 1}"]
+
+
+def test_many_gangs_share_large_machines_where_that_is_cheaper(world: Any) -> None:
+    cheap = [world.bucket("F2"), replace(world.bucket("E8"), price_per_hour=0.2)]
+    few = world.plan([Job("g", {"ncpus": 2}, node_count=2)], buckets=tuple(cheap))
+    many = world.plan([Job("g", {"ncpus": 2}, 4, node_count=2)], buckets=tuple(cheap))
+    assert [(launch.vm_size, launch.count) for launch in few.launches] == [("F2", 2)]
+    assert [(launch.vm_size, launch.count) for launch in many.launches] == [("E8", 2)]
+
+
+@pytest.mark.parametrize(
+    ("expander", "size"),
+    [("least-cost", "F2"), ("least-waste", "F4"), ("most-available", "NC6"), ("priority", "E8")],
+)
+def test_the_expander_decides_for_gangs_too(world: Any, expander: str, size: str) -> None:
+    buckets = [replace(b, priority=9 if b.id == "E8" else 1) for b in world.buckets()]
+    pools = [replace(p, nodes=99) if p.name == "bucket/NC6" else p for p in world.pools()]
+    demand = world.plan(
+        [Job("g", {"ncpus": 1, "memgb": 4} if size != "F4" else {"ncpus": 4, "memgb": 8}, node_count=2)],
+        buckets=tuple(buckets),
+        pools=tuple(pools),
+        policy=Policy(expander=Expander(expander)),
+    )
+    assert [launch.vm_size for launch in demand.launches] == [size]
+
+
+def test_a_bucket_under_an_unknown_pool_is_refused(world: Any) -> None:
+    with pytest.raises(InvalidInput, match="bucket 'F2': there is no pool 'region'"):
+        world.plan([], buckets=(replace(world.bucket("F2"), pools={"region": 2}),))
+
+
+def test_the_larger_count_of_a_placement_group_holds(world: Any) -> None:
+    """The cloud's count and what is seen may both lag behind."""
+    bucket = replace(world.bucket("F2"), max_placement_group_size=5, placement_groups={"a": 1, "b": 4})
+    nodes = [replace(world.node(i), placement_group="a") for i in range(3)]
+    limits = Limits(world.pools(), [bucket], nodes)
+    assert (limits.room_in_group(bucket, "a"), limits.room_in_group(bucket, "b")) == (2, 1)
+    assert limits.room(bucket, "c") == 5
+    other = limits.fork()
+    other.take(bucket, "a", 2)
+    assert (limits.room(bucket, "a"), other.room(bucket, "a")) == (2, 0)
+
+
+def test_taking_more_than_there_is_is_a_mistake_of_ours(world: Any) -> None:
+    limits = Limits(
+        [Pool(name="cluster", kind=PoolKind.CLUSTER, nodes=1), *world.pools()[:-1]], world.buckets(), []
+    )
+    with pytest.raises(AssertionError, match="more than the limits leave"):
+        limits.take(world.bucket("F2"), None, 2)
+
+
+def test_made_up_group_names_hold_only_what_a_name_may_hold(world: Any) -> None:
+    buckets = tuple(
+        replace(world.bucket("F2"), id=f"b{spot}", vm_size="Standard F2/s.v2", spot=spot)
+        for spot in (False, True)
+    )
+    demand = world.plan(
+        [Job("g", {"ncpus": 2, "node.spot": [True]}, node_count=2, colocated=True)], buckets=buckets
+    )
+    assert [launch.placement_group for launch in demand.launches] == ["Standard_F2_s_v2_spot_pg0"]
+
+
+def test_no_more_groups_than_allowed(world: Any) -> None:
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 1}}})
+    bucket = replace(world.bucket("F2"), max_placement_group_size=2)
+    demand = world.plan([Job("g", {"ncpus": 2}, 3, node_count=2, colocated=True)], buckets=(bucket,))
+    assert [(launch.placement_group, launch.count) for launch in demand.launches] == [("F2_pg0", 2)]
+    assert [(u.count, u.reason.value) for u in demand.unserved] == [(2, "placement-group")]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("IP-0A.internal", "ip-0a"), ("10.0.0.4", "10.0.0.4"), ("FE80::1", "fe80::1"), ("host", "host")],
+)
+def test_short_names(name: str, short: str) -> None:
+    assert short_name(name) == short
+
+
+def test_a_name_that_two_nodes_claim_is_nobodys(world: Any) -> None:
+    nodes = [replace(world.node(i), hostname="same", private_ip=f"10.0.0.{i}") for i in (1, 2)]
+    assert by_host(nodes) == {"10.0.0.1": "Id-1", "10.0.0.2": "Id-2"}
+
+
+def test_a_node_that_was_ready_once_is_never_late_again(world: Any) -> None:
+    node = world.node(1, state=NodeState.PREPARING)
+    long_ago = world.now - timedelta(days=1)
+    late = NodeTimes(created=long_ago)
+    once = NodeTimes(created=long_ago, ready=long_ago, last_active=long_ago, last_needed=long_ago)
+    for times, expected in ((late, True), (once, False)):
+        (verdict,) = world.plan([], [node], history={node.id: times}).nodes
+        assert verdict.boot_timed_out is expected
+        assert not verdict.idle_timed_out
+
+
+def test_a_node_not_seen_before_has_not_been_idle(world: Any) -> None:
+    (verdict,) = world.plan([], [world.node(1)]).nodes
+    assert (verdict.idle_for, verdict.surplus_for) == (timedelta(0), timedelta(0))
+
+
+def test_the_price_of_what_runs(world: Any) -> None:
+    nodes = [world.node(1), world.node(2, "E8"), world.node(3, "F4", NodeState.DEALLOCATED)]
+    assert world.plan([], nodes).price_before == pytest.approx(0.70)
+
+
+def test_the_bound_is_only_told_where_it_is_one(world: Any) -> None:
+    one = world.plan([Job("a", {"ncpus": 2}, 5)])
+    assert one.bound is not None
+    assert one.gap == pytest.approx(one.price_added / one.bound - 1)
+    two = world.plan([Job("a", {"ncpus": 2}, 5), Job("b", {"ncpus": 2}, 5, priority=1)])
+    assert (two.bound, two.gap) == (None, None)
+
+
+def test_timeouts_by_nodearray() -> None:
+    timeout = Timeout(default=timedelta(seconds=5), nodearrays={"a": timedelta(0)})
+    assert (timeout("a"), timeout("b")) == (timedelta(0), timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    ("now", "minimum"),
+    [
+        ("2026-11-23T07:59", 1),
+        ("2026-11-23T08:00", 5),
+        ("2026-11-23T23:59", 5),
+        ("2026-11-24T00:00", 1),
+        ("2026-11-27T21:59", 1),
+        ("2026-11-27T22:00", 9),
+        ("2026-11-28T03:59", 9),
+        ("2026-11-28T04:00", 1),
+        ("2026-11-28T22:00", 1),
+    ],
+)
+def test_windows_of_the_timetable(now: str, minimum: int) -> None:
+    """Mondays from 8 to the end of the day, and Friday nights from 22 to 4."""
+    pool = read_warm_pool(
+        {
+            "minimum": 1,
+            "timetable": [
+                {"minimum": 5, "days": "mon", "from": "08:00"},
+                {"minimum": 9, "days": ["fri"], "from": "22:00", "until": "04:00"},
+            ],
+        },
+        "warm_pool",
+    )
+    assert pool.minimum_at(datetime.fromisoformat(now).replace(tzinfo=UTC)) == minimum
+
+
+def test_days_may_go_round_the_week(make_world: Callable[..., Any]) -> None:
+    pool = read_warm_pool({"timetable": [{"minimum": 1, "days": "sat-mon"}]}, "warm_pool")
+    assert pool.timetable[0].days == {5, 6, 0}

@@ -1,0 +1,49 @@
+"""Every command and every setting has its entry in the docs, and every link in them leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.plan import DeleteReason, FenceReason, KeepReason
+from autoscaler_app.settings import Autoscaler
+from autoscaler_app.snapshot import GangSeen, HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+@pytest.mark.parametrize("command", sorted(autoscaler.commands))
+def test_every_command_has_its_entry(command: str) -> None:
+    assert f"`{command}" in page("commands.md")
+
+
+@pytest.mark.parametrize("setting", [field.name for field in msgspec.structs.fields(Autoscaler)])
+def test_every_setting_has_its_entry(setting: str) -> None:
+    assert f"`{setting}`" in page("settings.md")
+
+
+@pytest.mark.parametrize("part", [Snapshot, QueueSeen, JobSeen, HostSeen, GangSeen, TimesSeen])
+def test_every_key_of_a_snapshot_has_its_entry(part: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(part):
+        assert f"`{field.name}`" in page("snapshot.md"), field.name
+
+
+@pytest.mark.parametrize("reason", [*DeleteReason, *FenceReason, *KeepReason])
+def test_every_reason_has_its_entry(reason: DeleteReason | FenceReason | KeepReason) -> None:
+    assert f"`{reason.value}`" in page("snapshot.md")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", path.read_text())
+    for target in targets:
+        assert target.startswith("https://") or (path.parent / target).exists(), target

@@ -1,0 +1,107 @@
+"""The demo's tasks, and the commands that add them and check on them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker_tasks import app
+from worker_tasks.sent import Sent, recall, remember
+from worker_tasks.tasks import KINDS
+
+
+def test_every_kind_says_what_it_needs() -> None:
+    needs = {
+        name: (task.constraints, getattr(task, "exclusive", None))
+        for name, task in KINDS.items()
+        if name != "work"
+    }
+    assert needs == {
+        "small": ({"ncpus": 1}, None),
+        "wide": ({"ncpus": 4}, None),
+        "roomy": ({"ncpus": 1, "memgb": 12}, None),
+        "alone": ({"ncpus": 1}, True),
+    }
+
+
+def test_a_task_works_and_writes_down_its_start_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger"
+    monkeypatch.setenv("WORKER_TASKS_LEDGER", str(ledger))
+    result = app.tasks["worker_tasks.tasks.small"].apply((0.05,)).get()
+    assert len(result["digest"]) == 64
+    assert 0.05 <= result["end"] - result["start"] < 5
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [line["what"] for line in lines] == ["start", "end"]
+    assert lines[0]["id"] == lines[1]["id"]
+
+
+def test_a_length_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="seconds must be a number from 0 to 86400, not -1"):
+        app.tasks["worker_tasks.tasks.work"].apply((-1,), throw=True)
+
+
+def test_what_was_sent_is_remembered(tmp_path: Path) -> None:
+    sent = [Sent(id="a", kind="small", seconds=1.0, at=5.0), Sent(id="b", kind="wide", seconds=2.0, at=6.0)]
+    remember(tmp_path / "sent", sent[:1])
+    remember(tmp_path / "sent", sent[1:])
+    assert recall(tmp_path / "sent") == sent
+    (tmp_path / "sent").write_text('{"id": 4}\n')
+    with pytest.raises(ValueError, match="sent, line 1: not a sent task"):
+        recall(tmp_path / "sent")
+
+
+def run(module: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """One of the commands, as a user types it."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3]), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_tasks_are_added_and_checked_from_a_shell(tmp_path: Path, redis_url: str, wait_until: Any) -> None:
+    env = {"CELERY_BROKER_URL": redis_url, "WORKER_TASKS_SENT": str(tmp_path / "sent")}
+    added = run(
+        "worker_tasks", "add", "--kind", "mixed", "--count", "4", "--seconds", "0-0.1", "--json", **env
+    )
+    assert added.returncode == 0, added.stderr
+    tasks = [json.loads(line) for line in added.stdout.splitlines()]
+    assert [task["kind"] for task in tasks] == ["small", "wide", "roomy", "alone"]
+    one = run("worker_tasks.add_task", **env)
+    assert one.stdout.split()[1] == "work"
+
+    checked = run("worker_tasks.check_tasks", "--json", **env)
+    assert checked.returncode == 0, checked.stderr
+    assert json.loads(checked.stdout)["counts"] == {"PENDING": 5}
+    late = run("worker_tasks", "check", "--wait", "--timeout", "0.3", **env)
+    assert late.returncode == 2
+    assert late.stdout.endswith("5 PENDING\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("add", "--seconds", "5-1"), "'5-1' is no span from small to large; write it like 1-5"),
+        (("add", "--seconds", "x"), "'x' is no span; write it like 2 or 1-5"),
+        (("check", "--file", "nowhere"), "nowhere does not exist: nothing was added from here"),
+        (("add",), "127.0.0.1:1/0 cannot be reached: Error 111"),
+    ],
+)
+def test_bad_input_is_a_clear_error(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = run(
+        "worker_tasks",
+        *arguments,
+        CELERY_BROKER_URL="redis://127.0.0.1:1/0",
+        WORKER_TASKS_SENT=str(tmp_path / "sent"),
+    )
+    assert done.returncode != 0
+    assert says in done.stderr
