@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.labs import make_lab
+from tests.labs import make_lab, pytest_runtest_makereport
 
-__all__ = ["make_lab"]
+__all__ = ["make_lab", "pytest_runtest_makereport"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.labs import Lab, make_lab
+from tests.labs import Lab, make_lab, pytest_runtest_makereport
 
-__all__ = ["lab", "make_lab"]
+__all__ = ["lab", "make_lab", "pytest_runtest_makereport"]
 
 
 @pytest.fixture

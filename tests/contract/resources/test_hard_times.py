@@ -118,11 +118,13 @@ def test_a_broken_connection_neither_leaks_nor_double_counts(lab: Lab) -> None:
 
 def test_what_runs_when_the_connection_breaks_counts_until_it_ends_and_delays_nothing(lab: Lab) -> None:
     relay = lab.relay()
-    # Acknowledged at once, so that nothing comes a second time.
+    # Acknowledged when it begins, so that nothing comes a second time.
     node = lab.node("n1", RESOURCE_APP_BROKER=relay.url, RESOURCE_APP_ACKS_LATE="0").wait_ready()
     node.join("half")
     long = lab.send("half", "work", 600.0)
     lab.wait_until(lambda: bool(lab.runs()), what="it runs")
+    # The task itself says so a moment earlier.
+    lab.wait_until(lambda: lab.unacknowledged() == 0, what="the broker knows that it began")
     assert relay.cut() > 0
     # As many as there are children: each begins, in a child that was idle.
     more = [lab.send("half", "work", 600.0) for _ in range(7)]

@@ -205,6 +205,17 @@ class Lab:
             except connection.channel_errors:
                 return 0
 
+    def unacknowledged(self) -> int:
+        """Messages that came to a node and were not acknowledged, in the broker's own words."""
+        if self.broker.startswith("redis"):
+            with self.app.connection_for_read() as connection:
+                channel = connection.default_channel
+                return int(channel.client.hlen(channel.unacked_key))
+        vhost = urlsplit(self.broker).path.removeprefix("/")
+        command = ["rabbitmqctl", "--quiet", "list_queues", "-p", vhost, "messages_unacknowledged"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return sum(int(line) for line in answer.splitlines() if line.isdigit())
+
     def notes(self) -> list[dict[str, Any]]:
         """Everything on the control queue, taken off it."""
         found = []
