@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,16 @@ MOMENTS = {  # each begins with a file of the site
 }
 
 
+@pytest.fixture
+def can_be_interrupted() -> Iterator[None]:
+    """Who runs in the background of a script ignores SIGINT, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("can_be_interrupted")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_leaves_no_process_and_no_file(
     moment: str, tmp_path: Path, wait_until: Callable[..., object]

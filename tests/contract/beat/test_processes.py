@@ -171,3 +171,41 @@ def test_a_beat_that_is_stopped_where_the_exception_is_lost_ends_all_the_same(
     assert code == 0, said
     assert "Exception ignored" in said
     assert said.count("stopped in a finalizer") == 1
+
+
+STOPPED_IN_A_QUERY = """
+import os, signal
+from autoscaler_app import beat
+
+def Scheduler(*args, **kwargs):
+    made = beat.DatabaseScheduler(*args, **kwargs)
+    from django.db import connection
+    applies = made.apply_entry
+
+    def apply_entry(*args, **kwargs):
+        applies(*args, **kwargs)
+        assert made._dirty, "there is something to save"
+        print("stopped in a query", flush=True)
+        with connection.connection.lock:  # as every query on PostgreSQL does
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.getpid()  # the handler runs here
+
+    made.apply_entry = apply_entry
+    return made
+"""
+
+
+def test_a_beat_that_is_stopped_in_the_middle_of_a_query_saves_and_ends(
+    programs: Programs, postgres_url: str, tmp_path: Path
+) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="install the extra 'django'")
+    (tmp_path / "scheduler_of_test.py").write_text(STOPPED_IN_A_QUERY)
+    programs.env |= {"AUTOSCALER_BEAT_DATABASE": postgres_url, "AUTOSCALER_INTERVAL": "0.5"}
+    begin = ("scheduler_of_test:Scheduler", "--max-interval", "1")
+    code, said = programs.run(*BEAT[:-1], *begin, PYTHONPATH=str(tmp_path))
+    assert code == 0, said
+    assert said.count("stopped in a query") == 1
+    url, schema = postgres_url.split("?schema=")
+    with psycopg.connect(url) as database:
+        rows = database.execute(f"SELECT name, total_run_count FROM {schema}.django_celery_beat_periodictask")
+        assert ("autoscale", 1) in rows.fetchall(), "what it sent was saved"
