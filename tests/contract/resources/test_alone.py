@@ -49,7 +49,7 @@ def test_what_somebody_says_of_a_kind_twice_stands_on_the_board_once(lab: Lab) -
         Announcer(lab.app, None).announce("mine", Requirement({"ncpus": 1}))
     with lab.app.connection_for_write() as connection:
         Producer(connection.default_channel).publish({"queue": "odd"}, routing_key=BOARD)
-    assert lab.waiting(BOARD) == 4
+    lab.wait_until(lambda: lab.waiting(BOARD) == 4, what="all is on the board")
     node = lab.node("n1").wait_ready()
     lab.wait_until(lambda: "mine" in served(node), what="the node has read the board")
     lab.wait_until(lambda: lab.waiting(BOARD) == 1, what="the doubles are off, and one is back")

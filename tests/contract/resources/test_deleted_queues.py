@@ -114,7 +114,7 @@ def test_a_missing_queue_that_the_app_may_not_make_is_waited_for(make_lab: Any, 
 
 def test_a_queue_that_was_made_anew_in_another_way_ends_the_worker_with_the_reason(lab: Lab) -> None:
     """As in plain Celery: connecting anew would not help, and would be tried for ever."""
-    node, _ = _busy_node(lab, 3.0)
+    node, _ = _busy_node(lab, 8.0)
     _delete(lab, FOUR)
     _make(lab, FOUR, **{"x-max-length": 1000})
     assert node.process.wait(40) != 0

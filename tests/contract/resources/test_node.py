@@ -80,7 +80,7 @@ def test_a_fenced_node_starts_nothing_gives_back_everything_and_stays_so_over_a_
     node = lab.node("n1", "ncpus=2,memgb=8").wait_ready()
     node.join("one", "two")
     (queue_one,) = queues_of("one")
-    running = lab.send("one", "work", 1.5)
+    running = lab.send("one", "work", 5.0)
     lab.wait_until(lambda: any(line["id"] == running.id for line in lab.runs()), what="it runs")
     later = lab.send("one", "work", 0.0, countdown=60)
     lab.wait_until(lambda: node.ask("resources")["scheduled"] == 1, what="the ETA task came")
