@@ -180,7 +180,7 @@ def test_a_black_hole_is_given_up_by_the_deadline(wire: Any, make_app: MakeApp) 
     with pytest.raises(BrokerUnreachable):
         broker.depths(["work"])
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
 
 
 def test_a_wire_cut_in_the_middle_of_the_answers_is_given_up_by_the_deadline(
@@ -204,7 +204,7 @@ def test_a_wire_cut_in_the_middle_of_the_answers_is_given_up_by_the_deadline(
     with pytest.raises(BrokerUnreachable):
         broker.depths(Lazy())
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
 
 
 def test_a_healed_wire_works_again_at_once(wire: Any, app: Celery, make_app: MakeApp) -> None:

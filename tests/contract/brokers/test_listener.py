@@ -80,7 +80,7 @@ def test_reports_and_task_events_become_the_activity_of_a_host(
     assert Change(kind=ChangeKind.NEW, hostname="n1") in changes
     assert Change(kind=ChangeKind.IDLE, hostname="n1") in changes
     assert listener.lag is not None
-    assert listener.lag < timedelta(seconds=2)
+    assert listener.lag < timedelta(seconds=10)
 
 
 def test_a_task_that_is_sent_is_heard_with_its_queue(
@@ -199,7 +199,7 @@ def test_it_stops_at_once_and_leaves_no_thread(
     listener.stop()
     listener.stop()
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert listener.connected_since is None
     assert "autoscaler-listener" not in {thread.name for thread in threading.enumerate()}
 

@@ -114,7 +114,7 @@ def test_nobody_there_and_a_black_hole_are_unknown_by_the_deadline(
         began = time.monotonic()
         with pytest.raises(CountUnknown, match="no answer"):
             broker.unacked()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
     finally:
         wire.close()
 
