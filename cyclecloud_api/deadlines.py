@@ -7,6 +7,7 @@
     Ready, worker fell silent          silence             report it: silence never means idle
     Ready, heard, does not eat         hunger              join it again: its queues may have got lost
     Terminating, Stopping              leave               end it again, and report
+    up, but not wanted                 leave               the same if we ended it; else report it
     Unknown                            doubt               report it
     not listed any more                two looks           forget it, and give back what it held
 
@@ -161,10 +162,11 @@ def overdue(
     *,
     signs: Mapping[NodeId, Signs] | None = None,
     limits: Deadlines = Deadlines(),
+    ended: Collection[NodeId] = (),
 ) -> tuple[Late, ...]:
     """Nodes past a deadline, by name. `signs` None: nobody listens, so nothing is said about workers.
 
-    Nodes with KeepAlive, and nodes that are not ours, are only ever reported.
+    `ended` are nodes that we have ended. Nodes with KeepAlive, and nodes that are not ours, are only ever reported.
     """
     listed = {node.id: node for node in nodes}
     late = []
@@ -177,6 +179,9 @@ def overdue(
         if node is None:
             continue
         rules = _rules(clock.stage, limits)
+        if clock.stage is Stage.LEAVING and not (node.state.is_leaving or node_id in ended):
+            # A record without a TargetState looks like this too, for ever, and work may run there.
+            rules = (replace(rules[0], remedy=Remedy.REPORT, what="not wanted by the server, and still up"),)
         if clock.stage is Stage.UP and signs is not None:
             rules = _rules_of_worker(clock, signs.get(node_id, Signs()), limits, now)
         for rule in rules:

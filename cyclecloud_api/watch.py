@@ -162,7 +162,10 @@ class Watch:
         self, nodes: Iterable[Node], now: datetime, signs: Mapping[NodeId, Signs] | None
     ) -> tuple[deadlines.Late, ...]:
         """Nodes past a deadline, as of the last look."""
-        return deadlines.overdue(self.document.clocks, nodes, now, signs=signs, limits=self._rules.deadlines)
+        document = self.document
+        return deadlines.overdue(
+            document.clocks, nodes, now, signs=signs, limits=self._rules.deadlines, ended=document.ended
+        )
 
     def set_aside(self, cloud: Cloud, now: datetime) -> Mapping[str, str]:
         """What nothing is to be launched in now, each with why: `<bucket id>`, or `<bucket id>@<group>`."""

@@ -79,6 +79,19 @@ def test_each_deadline_strikes_when_it_is_due_and_not_before(
     assert f"{seconds} s" in late.detail
 
 
+@pytest.mark.parametrize("target", [None, "Terminated"])
+def test_a_node_that_is_up_is_told_to_end_again_only_if_we_ended_it(
+    read: Read, node: Make, target: str | None
+) -> None:
+    """Servers may leave TargetState out: that is no wish to end the node, and work may run there."""
+    nodes = read(node(1, TargetState=target))
+    clocks = tick({}, nodes, NOON)
+    (late,) = overdue(clocks, nodes, later(1800))
+    assert (late.why, late.remedy) == (Lateness.LEAVING, Remedy.REPORT)
+    (late,) = overdue(clocks, nodes, later(1800), ended=[ONE])
+    assert late.remedy is Remedy.END_AGAIN
+
+
 def test_the_boot_is_one_stage_and_its_clock_is_not_set_back(read: Read, node: Make) -> None:
     acquiring, preparing = read(node(1, Status="Acquiring")), read(node(1, Status="Preparing"))
     clocks = tick(tick({}, acquiring, NOON), preparing, later(1000))
