@@ -95,7 +95,9 @@ class Watch:
             if self.door in readable:
                 self._let_in()
             elif self.reads is not None and self.reads in readable and not self._listen(self.reads):
-                self._end()
+                # Said although it was asked for: the number of a worker that is reaped is not its own any
+                # more, and an emulator that does not know so would kill whatever has it next.
+                _tell(self.writes, f"exit {self._end()}")
                 return
             if time.monotonic() >= self.alone_until:
                 self._end()

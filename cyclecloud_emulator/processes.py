@@ -259,7 +259,8 @@ class ProcessFleet:
 
 def _connected(folder: Path) -> socket.socket:
     """A connection to the guardian of a node. By the folder's descriptor: the path of a socket is limited."""
-    door, number = socket.socket(socket.AF_UNIX), os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # first: a new node has no folder yet
+    door = socket.socket(socket.AF_UNIX)
     try:
         base = Path(f"/proc/self/fd/{number}")
         door.connect(str((base if base.exists() else folder) / guardian.DOOR))

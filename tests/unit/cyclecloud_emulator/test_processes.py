@@ -201,6 +201,24 @@ def test_close_ends_everything_at_once(make_fleet, wait_until):
     assert "emulator-fleet" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_process_number_that_is_free_again_is_never_killed(make_fleet, wait_until, monkeypatch):
+    """The guardian has reaped the worker by then: the number may be anybody's."""
+    killed = []
+    fleet = make_fleet(DEAF)
+    started(fleet, wait_until)
+    monkeypatch.setattr(os, "killpg", lambda *args: killed.append(args))
+    fleet.close()
+    assert killed == []
+
+
+def test_a_new_node_leaves_no_connection_open(make_fleet, wait_until, recwarn):
+    """With `linger` there is a look whether an earlier fleet has left something on the node."""
+    fleet = make_fleet("sys.exit(0)", linger=60.0)
+    fleet.start(MACHINE)
+    wait_until(lambda: fleet.exits)
+    assert [str(each.message) for each in recwarn if each.category is ResourceWarning] == []
+
+
 def test_nothing_outlives_a_fleet_that_is_killed(tmp_path, wait_until):
     """SIGKILL leaves no chance to clean up: the guardian sees its input end and does it."""
     code = (
