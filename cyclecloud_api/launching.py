@@ -117,7 +117,8 @@ class Launcher:
             raise
         except errors.Unreachable as lost:
             self._watch.create_failed(request, lost.message, self._now())
-            if not lost.sent:
+            # Sent before, it may still be on its way from then, whatever became of this repeat.
+            if not lost.sent and intent.sends == 1:
                 self._close(intent.ended(Fate.REFUSED, lost.message, self._now()))
             raise
         except (errors.ServerTrouble, errors.Garbled) as trouble:

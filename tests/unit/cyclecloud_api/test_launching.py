@@ -152,6 +152,22 @@ def test_a_launch_that_never_arrived_is_sent_again_with_its_own_id(
     assert fate(intents) is Fate.DONE
 
 
+def test_a_repeat_that_cannot_be_sent_does_not_give_up_what_may_be_on_its_way(
+    provider: CycleCloudProvider, server: Server, intents: MemoryIntents
+) -> None:
+    """Given up, it would get a substitute with another id, and both would arrive."""
+    server.failing(httpx.ReadTimeout("slow"))
+    with pytest.raises(CloudUnreachable):
+        provider.launch(WISH)
+    server.then(404, NEVER).failing(httpx.ConnectError("refused"))
+    with pytest.raises(CloudUnreachable):
+        provider.settle()
+    assert fate(intents) is Fate.OPEN
+    server.then(200, {"nodes": [], "operation": {}})
+    provider.settle()
+    assert fate(intents) is Fate.DONE
+
+
 def test_an_old_launch_that_never_arrived_is_given_up(
     provider: CycleCloudProvider, server: Server, clock: Clock, intents: MemoryIntents
 ) -> None:
