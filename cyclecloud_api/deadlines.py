@@ -166,7 +166,8 @@ def overdue(
 ) -> tuple[Late, ...]:
     """Nodes past a deadline, by name. `signs` None: nobody listens, so nothing is said about workers.
 
-    `ended` are nodes that we have ended. Nodes with KeepAlive, and nodes that are not ours, are only ever reported.
+    `ended` are nodes that we have ended. Nodes with KeepAlive, and nodes that are not ours, are only ever
+    reported.
     """
     listed = {node.id: node for node in nodes}
     late = []

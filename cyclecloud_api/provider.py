@@ -12,7 +12,7 @@ from typing import Any
 from cyclecloud_api import ending, intents
 from cyclecloud_api.breaker import Breaker
 from cyclecloud_api.client import CycleCloudClient
-from cyclecloud_api.deadlines import Late, Signs
+from cyclecloud_api.deadlines import Late, Signs, Stage
 from cyclecloud_api.intents import Fate, IntentStore, MemoryIntents, SQLiteIntents
 from cyclecloud_api.inventory import Inventory, check_whole, inventory
 from cyclecloud_api.launching import KEPT, Launcher
@@ -54,6 +54,7 @@ class CycleCloudProvider:
         self._launcher = Launcher(client, self._intents, self._watch, now)
         self._identities = ending.Identities()
         self._seen: Inventory | None = None
+        self._looked = now()
 
     def close(self) -> None:
         """Close the connections and the state file."""
@@ -70,7 +71,8 @@ class CycleCloudProvider:
         self._identities.look(seen.cloud.nodes)
         for warning in seen.cloud.warnings:
             log.warning("cyclecloud.left_out %s", warning)
-        cloud = self._watch.look(seen, self._now())
+        self._looked = self._now()
+        cloud = self._watch.look(seen, self._looked)
         self._seen = replace(seen, cloud=cloud)
         return cloud
 
@@ -159,7 +161,7 @@ class CycleCloudProvider:
 
     def sweep(self) -> tuple[Orphan, ...]:
         """Put the books right about orphans, and remove records of ours that were left without a machine."""
-        found = self.orphans()
+        found = tuple(o for o in self.orphans() if o.kind is OrphanKind.ADOPT or self._may_remove(o.id))
         for request_id in {o.request_id for o in found if o.kind is OrphanKind.ADOPT}:
             intent = self._intents.find(request_id)
             nodes = tuple((o.id, o.name) for o in found if o.request_id == request_id)
@@ -170,6 +172,14 @@ class CycleCloudProvider:
                 self._intents.write(replace(intent.done(late, self._now()), fate=Fate.DONE))
         self.terminate([o.id for o in found if o.kind is OrphanKind.REMOVE])
         return found
+
+    def _may_remove(self, node: NodeId) -> bool:
+        """Not on the word of one look, which may be wrong and end a machine at work, and not while nothing is
+        to be deleted.
+        """
+        clock = self._watch.document.clocks.get(node)
+        rests = clock is not None and clock.stage is Stage.RESTING and clock.since < self._looked
+        return rests and self.breaker.may_delete
 
 
 def from_config(config: Mapping[str, Any], *, state_file: str | Path | None = None) -> CycleCloudProvider:

@@ -331,14 +331,35 @@ def test_a_late_arrival_is_found_and_the_books_are_put_right(
     assert provider.sweep() == ()
 
 
-def test_a_record_of_ours_without_a_machine_is_removed(
-    provider: CycleCloudProvider, server: Server, status: Make, node: Make
+def test_a_record_of_ours_without_a_machine_is_removed_once_two_looks_agree(
+    provider: CycleCloudProvider, server: Server, clock: Clock, status: Make, node: Make
 ) -> None:
     server.then(202, ADDED).then(200, {"nodes": [node(1)]})
     provider.launch(WISH)
+    server.then(body=status(nodes=[node(1, RequestId="r"), node(2)]))
+    provider.cloud()
     left = node(1, RequestId="r", Status="Off", TargetState="Terminated")
     server.then(body=status(nodes=[left, node(2)]))
+    provider.cloud()
+    assert provider.sweep() == ()
+    clock.later(15)
     provider.cloud()
     server.then(202, {"operationId": "o", "nodes": []})
     assert [o.name for o in provider.sweep()] == ["worker-1"]
     assert server.requests[-1].content == b'{"ids":["node-1"]}'
+
+
+def test_while_the_breaker_is_open_no_record_is_removed(
+    provider: CycleCloudProvider, server: Server, clock: Clock, status: Make, node: Make
+) -> None:
+    server.then(202, ADDED).then(200, {"nodes": [node(1)]})
+    provider.launch(WISH)
+    left = node(1, RequestId="r", Status="Off", TargetState="Terminated")
+    bad = [node(i, Status="Failed", StatusMessage="script") for i in range(2, 6)]
+    server.then(body=status(nodes=[left, *bad]))
+    for _ in range(2):
+        provider.cloud()
+        clock.later(15)
+    assert not provider.breaker.may_delete
+    assert provider.sweep() == ()
+    assert sum(r.method == "POST" for r in server.requests) == 1
