@@ -112,7 +112,7 @@ class Launcher:
             result = self.find(request.request_id) or _nothing(intent, repeated.message)
         except (errors.Rejected, errors.Unauthorised, errors.NotFound) as refused:
             self._close(intent.ended(Fate.REFUSED, refused.message, self._now()))
-            if isinstance(refused, errors.Conflict):
+            if refused.status != 401:  # a wrong password says nothing about what was asked for
                 self._watch.create_failed(request, refused.message, self._now())
             raise
         except errors.Unreachable as lost:

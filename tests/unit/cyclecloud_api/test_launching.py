@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,14 @@ import pytest
 from cyclecloud_api.client import CycleCloudClient
 from cyclecloud_api.intents import Fate, MemoryIntents
 from cyclecloud_api.provider import CycleCloudProvider
-from scalelib.errors import CloudGarbled, CloudRefused, CloudTrouble, CloudUnauthorised, CloudUnreachable
+from scalelib.errors import (
+    CloudGarbled,
+    CloudNotFound,
+    CloudRefused,
+    CloudTrouble,
+    CloudUnauthorised,
+    CloudUnreachable,
+)
 from scalelib.provider import LaunchRequest
 
 if TYPE_CHECKING:
@@ -291,6 +299,19 @@ def test_a_persistently_refusing_offering_gets_at_most_ten_creates_an_hour(
         )
         clock.later(15)
     assert 2 <= len(server.sent) <= 10
+
+
+@pytest.mark.parametrize("code", [302, 400, 403, 404, 409])
+def test_a_create_that_is_refused_outright_is_not_sent_at_every_pass(
+    provider: CycleCloudProvider, server: Server, clock: Clock, code: int
+) -> None:
+    server.doing(lambda request: httpx.Response(code if request.method == "POST" else 404, json=NEVER))
+    for number in range(240):
+        wish = LaunchRequest(request_id=f"r{number}", nodearray="worker", vm_size="Standard_D4s_v5", count=9)
+        with contextlib.suppress(CloudRefused, CloudUnauthorised, CloudNotFound):
+            provider.launch(wish)
+        clock.later(15)
+    assert 2 <= sum(r.method == "POST" for r in server.requests) <= 10
 
 
 def test_a_request_id_belongs_to_the_situation(
