@@ -257,7 +257,10 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self._db.execute("COMMIT")
+        elif self._db.in_transaction:  # on a full disk SQLite has rolled back by itself
+            self._db.execute("ROLLBACK")
 
 
 def _number(instant: datetime) -> int:

@@ -93,6 +93,18 @@ def test_the_file_is_shared_with_other_tables_and_other_versions_are_refused(tmp
     file.close()
 
 
+def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: Path) -> None:
+    """As on a full disk; the error must not be that there is nothing to roll back."""
+    file = StateFile(tmp_path / "state.db")
+    insert = "INSERT OR ROLLBACK INTO cyclecloud_memory VALUES ('watch', ?)"
+    with pytest.raises(sqlite3.IntegrityError, match="NOT NULL"), file.transaction() as run:
+        run.execute(insert, (None,))
+    with file.transaction() as run:
+        run.execute(insert, ("{}",))
+    assert SQLiteMemory(file).load() == b"{}"
+    file.close()
+
+
 def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is no database, and long enough to be seen as none" * 20)
     with pytest.raises(InvalidConfig, match="a writable SQLite file is wanted"):

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -310,3 +311,18 @@ def test_a_failed_update_changes_nothing(tmp_path: Path, world: Any, make_world:
             history.update(at(9), [replace(node, id=object())], (), ())
         assert history.times() == before
         history.update(at(10), [node], {node.id}, ())
+
+
+def test_an_update_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: Path, world: Any) -> None:
+    """As on a full disk; the error must not be that there is nothing to roll back."""
+    node = world.node(1)
+    with SQLiteNodeHistory(tmp_path / "h.db") as history:
+        with closing(sqlite3.connect(tmp_path / "h.db")) as other:
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON node_history BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+            )
+            with pytest.raises(sqlite3.IntegrityError, match="full"):
+                history.update(at(0), [node], (), ())
+            other.execute("DROP TRIGGER full")
+        history.update(at(1), [node], (), ())
+        assert history.times()[node.id].created == at(1)
