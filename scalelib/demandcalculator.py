@@ -129,11 +129,11 @@ class DemandCalculator:
 
     def finish(self) -> Demand:
         """The plan, and what it means for the nodes' clocks noted in the history."""
-        demand = self.get_demand()
+        demand, unsure = self.get_demand(), self._perhaps_running()
         self.history.update(
             self.now,
             [verdict.node for verdict in demand.nodes],
-            frozenset(verdict.node.id for verdict in demand.nodes if verdict.matched),
+            unsure | {verdict.node.id for verdict in demand.nodes if verdict.matched},
             frozenset(verdict.node.id for verdict in demand.nodes if verdict.needed),
         )
         return demand
@@ -141,9 +141,10 @@ class DemandCalculator:
     def find_unmatched_for(self, at_least: float | timedelta = 0) -> list[NodeVerdict]:
         """Nodes that nothing runs on or is planned for, and that have been so for `at_least` seconds.
 
-        Only nodes that are ready and ours to end; not those that are to be kept.
+        Only nodes that are ready and ours to end; not those that are to be kept, or that share the name of a
+        host where work runs.
         """
-        least = _duration(at_least)
+        least, unsure = _duration(at_least), self._perhaps_running()
         return [
             verdict
             for verdict in self.get_demand().nodes
@@ -152,7 +153,20 @@ class DemandCalculator:
             and verdict.node.managed
             and not verdict.node.keep_alive
             and verdict.node.state is NodeState.READY
+            and verdict.node.id not in unsure
         ]
+
+    def _perhaps_running(self) -> frozenset[NodeId]:
+        """Nodes that claim the name of a host where work runs, and are not alone in that: a name may come back
+        before the node that had it is gone. Which of them it is, is not known, and unknown never means idle.
+        """
+        hosts = {short_name(host) for job in self._jobs for host in job.executing_hostnames}
+        unsure = hosts - by_host(self._nodes).keys()
+        return frozenset(
+            node.id
+            for node in self._nodes
+            if any(name and short_name(name) in unsure for name in (node.hostname, node.private_ip))
+        )
 
     def find_booting(self, at_least: float | timedelta = 0) -> list[NodeVerdict]:
         """Nodes that were asked for `at_least` seconds ago or longer and are not ready yet."""
@@ -186,6 +200,7 @@ class DemandCalculator:
     def delete(self, nodes: Iterable[NodeVerdict | Node]) -> tuple[NodeOutcome, ...]:
         """End these nodes now. Refuses one that work runs on, that is not ours, or that is to be kept."""
         running = {verdict.node.id for verdict in self.get_demand().nodes if verdict.running}
+        unsure = self._perhaps_running()
         chosen: list[NodeId] = []
         for each in nodes:
             node = each.node if isinstance(each, NodeVerdict) else each
@@ -193,6 +208,7 @@ class DemandCalculator:
                 (not node.managed, "only the scheduler knows it"),
                 (node.keep_alive, "it is to be kept"),
                 (node.id in running, "work runs on it"),
+                (node.id in unsure, "work runs on a host of its name"),
             ):
                 if wrong:
                     raise InvalidConfig(f"delete: node {node.name!r} is not to be ended: {why}")

@@ -206,6 +206,34 @@ def test_a_host_claimed_by_two_nodes_belongs_to_neither(
     ]
 
 
+def test_a_host_claimed_by_two_nodes_makes_neither_idle_while_work_runs_there(
+    world: Any, make_provider: Callable[..., Any]
+) -> None:
+    """The old node is on its way out when its name is given to the new one, on which the work runs."""
+    old = replace(world.node(1, state=NodeState.TERMINATING), hostname="same", wanted=False)
+    provider, history = (
+        make_provider(world, [old, replace(world.node(2), hostname="same")]),
+        MemoryNodeHistory(),
+    )
+
+    def look(seconds: int, *jobs: Job) -> Any:
+        dcalc = demandcalculator.new_demand_calculator(
+            {}, node_history=history, provider=provider, now=world.now + timedelta(seconds=seconds)
+        )
+        dcalc.add_jobs(jobs)
+        dcalc.finish()
+        return dcalc
+
+    running = Job("r", {"ncpus": 1}, executing_hostnames=["same.example.com"])
+    look(0, running)
+    dcalc = look(301, running)
+    assert dcalc.find_unmatched_for(300) == []
+    with pytest.raises(InvalidConfig, match="work runs on a host of its name"):
+        dcalc.delete(dcalc.cloud.nodes[1:])
+    assert look(600).find_unmatched_for(300) == []
+    assert [verdict.node.name for verdict in look(601).find_unmatched_for(300)] == ["worker-2"]
+
+
 def test_adding_a_job_makes_a_new_plan(world: Any, make_provider: Callable[..., Any]) -> None:
     dcalc = demandcalculator.new_demand_calculator({}, provider=make_provider(world), now=world.now)
     assert dcalc.get_demand().launches == ()
