@@ -10,8 +10,9 @@ asks the server what became of it:
     answered with trouble      the server has never heard of it -> given up; the next plan knows better
     answered and written       settled; nothing to do
 
-Sending again is harmless: the server carries out a request id once and answers 409 to every repeat. Giving up
-what may still be on its way would not be: it could arrive after its substitute.
+Sending again is harmless: the server carries out a request id once and answers 409 to every repeat; in case
+it has forgotten the id, the nodes are searched for it first. Giving up what may still be on its way would not
+be: it could arrive after its substitute.
 """
 
 from __future__ import annotations

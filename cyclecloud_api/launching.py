@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -60,15 +60,19 @@ class Launcher:
         settled = []
         for intent in self._intents.open():
             found = self.find(intent.request.request_id)
+            if found is None and self._is_worth_sending(intent):
+                # While growth is stopped it waits: nothing else is launched then that it could double.
+                if not self._watch.document.breaker.may_grow:
+                    continue
+                found = self._listed(intent.request.request_id)
+                if found is None:
+                    settled.append(self._sent_again(intent))
+                    continue
             if found is not None:
                 self._close(intent.done(found, self._now()))
                 if found.added:
                     self._watch.arrived(intent.request, intent.written)
                 settled.append(found)
-            elif self._is_worth_sending(intent):
-                # While growth is stopped it waits: nothing else is launched then that it could double.
-                if self._watch.document.breaker.may_grow:
-                    settled.append(self._sent_again(intent))
             else:
                 message = "it never reached the server, and is not sent again"
                 self._close(intent.ended(Fate.LOST, message, self._now()))
@@ -93,6 +97,18 @@ class Launcher:
                 self._client.status()
             return None
         return LaunchResult(request_id=request_id, added=len(found.nodes), nodes=ids_and_names(found.nodes))
+
+    def _listed(self, request_id: str) -> LaunchResult | None:
+        """What became of a launch by the nodes that carry its id: a server that has forgotten the id, as a new
+        start may make it, would carry it out once more.
+        """
+        mine = [
+            raw
+            for raw in self._client.nodes().nodes
+            if isinstance(raw, Mapping) and models.get(raw, "RequestId") == request_id
+        ]
+        found = LaunchResult(request_id=request_id, added=len(mine), nodes=ids_and_names(mine))
+        return found if mine else None
 
     def _sent_again(self, intent: Intent) -> LaunchResult:
         log.info("cyclecloud.send_again %s", intent.request.request_id)
@@ -159,7 +175,7 @@ class Launcher:
         self._intents.write(intent)
 
 
-def ids_and_names(records: list[object]) -> tuple[tuple[NodeId, str], ...]:
+def ids_and_names(records: Sequence[object]) -> tuple[tuple[NodeId, str], ...]:
     """As far as they can be read; a fresh record may lack its id for a moment."""
     nodes = []
     for raw in records:

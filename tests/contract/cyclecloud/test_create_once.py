@@ -81,6 +81,19 @@ def test_a_lost_answer_after_a_restart_of_the_server_without_its_memory(world: W
     assert len(world.nodes()) == 3
 
 
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_before_a_launch_is_sent_again_its_nodes_are_looked_for(
+    world: World, wish: Wish, seconds: float
+) -> None:
+    """A server that forgot the request id would carry it out once more."""
+    world.fault("lost", path="nodes/create", times=1)
+    assert not one_pass(world, wish("first"))
+    world.lose_memory(nodes=False)
+    world.clock.later(seconds)
+    assert [(settled.added, len(settled.nodes)) for settled in world.provider.settle()] == [(3, 3)]
+    assert len(world.nodes()) == 3
+
+
 # -- killed ---------------------------------------------------------------------------------------------
 
 POINTS = {

@@ -31,6 +31,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 WISH = LaunchRequest(request_id="r", nodearray="worker", vm_size="Standard_D4s_v5", count=3)
 NEVER = {"Message": "No operation found for request id r"}
 ADDED = {"operationId": "op", "sets": [{"added": 3}]}
+NONE: dict[str, Any] = {"nodes": []}
 
 
 class Clock:
@@ -152,7 +153,7 @@ def test_a_launch_that_never_arrived_is_sent_again_with_its_own_id(
     server.failing(httpx.ReadTimeout("slow"))
     with pytest.raises(CloudUnreachable):
         provider.launch(WISH)
-    server.then(404, NEVER).then(202, ADDED).then(200, {"nodes": []})
+    server.then(404, NEVER).then(200, NONE).then(202, ADDED).then(200, {"nodes": []})
     (settled,) = provider.settle()
     assert settled.added == 3
     bodies = [r.content for r in server.requests if r.method == "POST"]
@@ -167,7 +168,7 @@ def test_a_repeat_that_cannot_be_sent_does_not_give_up_what_may_be_on_its_way(
     server.failing(httpx.ReadTimeout("slow"))
     with pytest.raises(CloudUnreachable):
         provider.launch(WISH)
-    server.then(404, NEVER).failing(httpx.ConnectError("refused"))
+    server.then(404, NEVER).then(200, NONE).failing(httpx.ConnectError("refused"))
     with pytest.raises(CloudUnreachable):
         provider.settle()
     assert fate(intents) is Fate.OPEN
@@ -212,7 +213,7 @@ def test_behind_a_gateway_it_may_still_be_on_its_way(
     server.then(code, "gateway")
     with pytest.raises(CloudTrouble):
         provider.launch(WISH)
-    server.then(404, NEVER).then(202, ADDED).then(200, {"nodes": []})
+    server.then(404, NEVER).then(200, NONE).then(202, ADDED).then(200, {"nodes": []})
     provider.settle()
     assert fate(intents) is Fate.DONE
 
@@ -224,7 +225,7 @@ def test_one_launch_is_sent_three_times_at_most(
     with pytest.raises(CloudUnreachable):
         provider.launch(WISH)
     for _ in range(2):
-        server.then(404, NEVER).failing(httpx.ReadTimeout("slow"))
+        server.then(404, NEVER).then(200, NONE).failing(httpx.ReadTimeout("slow"))
         with pytest.raises(CloudUnreachable):
             provider.settle()
     server.then(404, NEVER)
