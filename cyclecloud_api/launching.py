@@ -99,8 +99,8 @@ class Launcher:
         return LaunchResult(request_id=request_id, added=len(found.nodes), nodes=ids_and_names(found.nodes))
 
     def _listed(self, request_id: str) -> LaunchResult | None:
-        """What became of a launch by the nodes that carry its id: a server that has forgotten the id, as a new
-        start may make it, would carry it out once more.
+        """What became of a launch by the nodes that carry its id: a server that has forgotten the id, after a
+        restart say, would carry it out once more.
         """
         mine = [
             raw

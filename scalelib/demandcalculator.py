@@ -157,8 +157,8 @@ class DemandCalculator:
         ]
 
     def _perhaps_running(self) -> frozenset[NodeId]:
-        """Nodes that claim the name of a host where work runs, and are not alone in that: a name may come back
-        before the node that had it is gone. Which of them it is, is not known, and unknown never means idle.
+        """Nodes that claim the name of a host where work runs, and are not alone in that: a name may come
+        back before the node that had it is gone. Which of them it is, is not known: unknown is not idle.
         """
         hosts = {short_name(host) for job in self._jobs for host in job.executing_hostnames}
         unsure = hosts - by_host(self._nodes).keys()
