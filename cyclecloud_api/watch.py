@@ -151,12 +151,22 @@ class Watch:
         reason = self._blocked(request, now)
         if reason:
             return 0, f"set aside: {reason}"
+        if breaker.gently and self._is_one_coming(now):
+            return 0, f"one node at a time, and one is on its way: {breaker.reason}"
         if breaker.gently:
             return min(1, request.count), f"one node at a time: {breaker.reason}"
         memory = self.document.failures
         if any(failures.must_probe(memory, which) for which in _offerings(request)):
             return min(1, request.count), "one node first, to see whether there is capacity again"
         return request.count, ""
+
+    def _is_one_coming(self, now: datetime) -> bool:
+        """Whether a node boots, or was created since the last look, and its fate is worth waiting for."""
+        clocks = self.document.clocks
+        boots = (clock.since for clock in clocks.values() if clock.stage is Stage.BOOTING)
+        return any(now - since < failures.PROBE_PATIENCE for since in boots) or any(
+            node not in clocks for node in self.document.failures.booting
+        )
 
     def overdue(
         self, nodes: Iterable[Node], now: datetime, signs: Mapping[NodeId, Signs] | None

@@ -284,6 +284,26 @@ def test_while_the_breaker_is_tried_nodes_go_one_by_one(see: Callable[..., Inven
     assert watch.allowance(wish(), later(601))[0] == 1
 
 
+def test_while_the_breaker_is_tried_the_next_node_waits_for_the_fate_of_the_last(
+    see: Callable[..., Inventory], node: Make
+) -> None:
+    """Or else every pass would buy one of each size, and a trial dozens of what fails."""
+    watch = Watch()
+    ill = [node(i, Status="Failed", StatusMessage="script") for i in range(4)]
+    watch.look(see(*ill), NOON)
+    watch.look(see(*ill), later(601))
+    watch.created(wish(1), [NodeId("node-9")], later(601))
+    assert watch.allowance(wish(nodearray="worker-spot", spot=True), later(601))[0] == 0
+    watch.look(see(*ill, node(9, Status="Preparing")), later(616))
+    count, why = watch.allowance(wish(), later(616))
+    assert count == 0
+    assert "one is on its way" in why
+    assert watch.allowance(wish(), later(616 + 600))[0] == 1, "it is not waited for for ever"
+    watch.look(see(*ill, node(9, Status="Failed", StatusMessage="script")), later(700))
+    assert watch.document.breaker.state is BreakerState.TRYING
+    assert watch.allowance(wish(), later(700))[0] == 1
+
+
 # -- keeping --------------------------------------------------------------------------------------------
 
 
