@@ -35,6 +35,7 @@ def read_clock(control: Control) -> tuple[datetime, tuple[str, ...]]:
         return now, ()
     control.history.clock_was_set(by, now)
     control.state.clock_was_set(by, now)
+    control.provider.clock_was_set(by, now)
     control.activity.clock_was_set(by, now)
     if control.listener is not None:
         control.listener.clock_was_set(by, now)

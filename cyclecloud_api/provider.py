@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,10 @@ class CycleCloudProvider:
         """Nodes past a deadline as of the last look, with the remedy. `signs`: what their workers tell."""
         nodes = () if self._seen is None else self._seen.cloud.nodes
         return self._watch.overdue(nodes, self._now(), signs)
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """The clock that gives `now` was set, and not so much time has passed."""
+        self._watch.clock_was_set(by, now)
 
     def orphans(self) -> tuple[Orphan, ...]:
         """Nodes of the last look that we created and that no launch accounts for."""

@@ -99,7 +99,7 @@ class Watch:
         self._refresh()
         cloud = seen.cloud
         seen = _with_ids_only(seen)
-        before, nodes = self.document, seen.cloud.nodes
+        before, nodes = _moved(self.document, timedelta(0), now), seen.cloud.nodes
         ended = {i: at for i, at in before.ended.items() if now - at < REMEMBER_ENDED}
         new = {node.id for node in nodes if node.id not in before.clocks}
         memory = failures.observe(
@@ -140,6 +140,11 @@ class Watch:
         """We are about to end these nodes. Said before the call: it must not look like an eviction."""
         self._refresh()
         self._keep(replace(self.document, ended={**self.document.ended, **dict.fromkeys(nodes, now)}))
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """The clock that gives `now` was set: all that is remembered is as long ago as it was."""
+        self._refresh()
+        self._keep(_moved(self.document, by, now))
 
     # -- answering --------------------------------------------------------------------------------------
 
@@ -251,6 +256,36 @@ def _read(saved: bytes | None) -> Document:
     except msgspec.DecodeError as error:
         log.warning("cyclecloud.memory what was remembered cannot be read and starts anew: %s", error)
         return Document()
+
+
+def _moved(document: Document, by: timedelta, now: datetime) -> Document:
+    """The same by a clock that was set. Nothing is in the future: it would be waited for until then."""
+
+    def at(instant: datetime) -> datetime:
+        return min(instant + by, now)
+
+    memory, breaker = document.failures, document.breaker
+    episodes = {
+        which: replace(
+            episode,
+            began=at(episode.began),
+            until=at(episode.began) + (episode.until - episode.began),
+            probed=None if episode.probed is None else at(episode.probed),
+        )
+        for which, episode in memory.episodes.items()
+    }
+    return replace(
+        document,
+        failures=replace(
+            memory,
+            episodes=episodes,
+            failed_creates={w: tuple(at(each) for each in all_) for w, all_ in memory.failed_creates.items()},
+            server_said={which: at(said) for which, said in memory.server_said.items()},
+        ),
+        clocks={i: replace(clock, since=at(clock.since)) for i, clock in document.clocks.items()},
+        breaker=replace(breaker, since=None if breaker.since is None else at(breaker.since)),
+        ended={i: at(ended) for i, ended in document.ended.items()},
+    )
 
 
 def _with_ids_only(seen: Inventory) -> Inventory:

@@ -304,6 +304,41 @@ def test_while_the_breaker_is_tried_the_next_node_waits_for_the_fate_of_the_last
     assert watch.allowance(wish(), later(700))[0] == 1
 
 
+# -- the clock ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "after a restart"])
+def test_a_clock_that_is_set_back_stops_nothing_for_longer_than_it_would_have_been(
+    see: Callable[..., Inventory], node: Make, told: bool
+) -> None:
+    """Or else nothing is launched, and nothing deleted, until the clock is where it was."""
+    day = timedelta(days=1)
+    watch = Watch()
+    bad = see(*(node(i, Status="Failed", StatusMessage="script") for i in range(4)))
+    watch.look(bad, NOON + day)
+    watch.create_failed(wish(), "no capacity", NOON + day)
+    if told:
+        watch.clock_was_set(-day, NOON)
+    watch.look(bad, NOON)
+    watch.look(bad, later(601))
+    assert watch.document.breaker.state is BreakerState.TRYING
+    watch.look(see(node(9)), later(616))
+    assert watch.document.breaker.state is BreakerState.CLOSED
+    assert watch.allowance(wish(), later(616)) == (40, "")
+
+
+def test_a_clock_that_is_set_forward_makes_nobody_late(see: Callable[..., Inventory], node: Make) -> None:
+    hour, watch = timedelta(hours=1), Watch()
+    booting = see(*(node(i, Status="Preparing") for i in range(4)))
+    watch.look(booting, NOON)
+    watch.create_failed(wish(), "no capacity", NOON)
+    watch.clock_was_set(hour, later(15) + hour)
+    watch.look(booting, later(15) + hour)
+    assert watch.document.breaker.state is BreakerState.CLOSED
+    assert watch.allowance(wish(), later(15) + hour)[0] == 0
+    assert watch.document.clocks[NodeId("node-1")].since == NOON + hour
+
+
 # -- keeping --------------------------------------------------------------------------------------------
 
 
