@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 
 import psutil
 import pytest
@@ -137,10 +138,11 @@ def test_an_end_that_nobody_asked_for_is_told_with_its_code(make_fleet, wait_unt
 
 
 def test_what_a_worker_leaves_behind_is_ended_with_it(make_fleet, wait_until):
-    fleet = make_fleet(f"child = os.fork()\nif child: sys.exit(0)\n{WAIT}")
+    mine = uuid.uuid4().hex  # other tests, at the same time, have workers that wait as well
+    fleet = make_fleet(f"child = os.fork()\nif child: sys.exit(0)\n{WAIT}  # {mine}")
     fleet.start(MACHINE)
     wait_until(lambda: fleet.exits)
-    assert [p for p in psutil.process_iter(["cmdline"]) if WAIT in " ".join(p.info["cmdline"] or [])] == []
+    assert [p for p in psutil.process_iter(["cmdline"]) if mine in " ".join(p.info["cmdline"] or [])] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt strays")
