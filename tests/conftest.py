@@ -7,6 +7,7 @@ service is missing is skipped with a message that names the variable; `--forbid-
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -71,11 +72,23 @@ def _wait_until() -> Callable[..., object]:
     return wait_until
 
 
+# Below those that a system gives to whoever asks for any (Linux: from 32768): what is to start here seconds
+# later, or is down for a while, finds its port free. In an order of chance, and none twice.
+_PORTS = iter(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that nothing listens on now, and that nobody is given by chance."""
+    return next(port for port in _PORTS if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 # -- brokers --------------------------------------------------------------------------------------------

