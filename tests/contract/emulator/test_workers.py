@@ -53,14 +53,19 @@ def events(app):
     thread.join()
 
 
-def ask(app, command, nodenames, **arguments):
-    """Send a control command; answers by node name."""
+def ask(app, command, nodenames, patience=20, **arguments):
+    """Send a control command; answers by node name. It takes no longer than until all have answered."""
     # A connection of its own: a pooled one may be dead after a test that kills connections.
     with app.connection_for_write() as connection:
         replies = app.control.broadcast(
-            command, arguments, reply=True, destination=nodenames, timeout=1, connection=connection
+            command, arguments, reply=True, destination=nodenames, timeout=patience, connection=connection
         )
     return {name: reply for each in replies for name, reply in each.items()}
+
+
+def try_to_ask(app, command, nodenames, **arguments):
+    """The same of nodes that may not listen yet, and then never hear it; to be tried again."""
+    return ask(app, command, nodenames, patience=1, **arguments)
 
 
 def hostnames(cloud, wait_until, count):
@@ -101,14 +106,16 @@ def test_a_real_node_is_a_worker_that_answers_by_its_host_name_and_knows_its_siz
     cloud = start(kind="process", environment={"CELERY_BROKER_URL": broker_url})
     cloud.create(1, size=SIZE)
     [hostname] = hostnames(cloud, wait_until, 1)
-    answers = wait_until(lambda: ask(app, "resources", [f"celery@{hostname}"]), seconds=60)
+    node_id = cloud.nodes()["worker-1"]["NodeId"]
+    answers = wait_until(lambda: try_to_ask(app, "resources", [f"celery@{hostname}"]), seconds=60)
+    assert cloud.emulator.fleet.busy(node_id)
     told = answers[f"celery@{hostname}"]["ok"]
     assert told["hostname"] == hostname
     assert told["total"] == {"ncpus": 4, "pcpus": 2, "ngpus": 0, "memgb": 8}
     assert told["properties"]["node.vm_size"] == SIZE
     cloud.post("/clusters/celery/nodes/terminate", json={"names": ["worker-1"]})
     wait_until(lambda: cloud.nodes() == {})
-    assert not cloud.emulator.fleet.busy(told["hostname"])
+    assert not cloud.emulator.fleet.busy(node_id)
 
 
 def test_a_simulated_node_gives_the_same_account_of_itself_as_a_real_one(start, app, broker_url, wait_until):
@@ -119,7 +126,7 @@ def test_a_simulated_node_gives_the_same_account_of_itself_as_a_real_one(start, 
         cloud.create(1, size=SIZE)
         [hostname] = hostnames(cloud, wait_until, 1)
         nodename = f"celery@{hostname}"
-        wait_until(lambda: ask(app, "ping", [nodename]), seconds=60)  # noqa: B023 - called at once
+        wait_until(lambda: try_to_ask(app, "ping", [nodename]), seconds=60)  # noqa: B023 - called at once
         joined = ask(app, "join", [nodename], queues={"q": {"constraints": {"ncpus": 1}}})[nodename]
         fenced = ask(app, "fence", [nodename], reason="why")[nodename]
         accounts[kind] = [joined["ok"], fenced["ok"]]
@@ -161,7 +168,7 @@ def test_tasks_run_only_where_they_fit_and_only_from_queues_that_were_joined(sim
     simulated.create(2, size=SIZE)
     nodes = [f"celery@{name}" for name in hostnames(simulated, wait_until, 2)]
     need = {"constraints": {"ncpus": 2}}
-    wait_until(lambda: len(ask(app, "join", nodes, queues={"two": need})) == 2)
+    wait_until(lambda: len(try_to_ask(app, "join", nodes, queues={"two": need})) == 2)
     for _ in range(5):
         send(app, "two", 600, need)
     send(app, "other", 0)
@@ -170,8 +177,8 @@ def test_tasks_run_only_where_they_fit_and_only_from_queues_that_were_joined(sim
         return [len(reply["ok"]["running"]) for reply in ask(app, "resources", nodes).values()]
 
     wait_until(lambda: running() == [2, 2])
-    assert depth(app, "two") == 1
-    assert depth(app, "other") == 1
+    # A message is on RabbitMQ a moment after it was sent.
+    wait_until(lambda: (depth(app, "two"), depth(app, "other")) == (1, 1))
     account = ask(app, "resources", nodes[:1])[nodes[0]]["ok"]
     assert account["free"] == {"ncpus": 0, "pcpus": 2, "ngpus": 0, "memgb": 8}
     assert account["running"][0]["requirement"] == need
@@ -182,23 +189,24 @@ def test_an_exclusive_task_has_the_node_for_itself(simulated, app, wait_until):
     simulated.create(1, size=SIZE)
     [node] = [f"celery@{name}" for name in hostnames(simulated, wait_until, 1)]
     need = {"constraints": {"ncpus": 1}, "exclusive": True}
-    wait_until(lambda: ask(app, "join", [node], queues={"alone": need}))
+    wait_until(lambda: try_to_ask(app, "join", [node], queues={"alone": need}))
     send(app, "alone", 600, need)
     send(app, "alone", 600, need)
     wait_until(lambda: ask(app, "resources", [node])[node]["ok"]["running"])
     account = ask(app, "resources", [node])[node]["ok"]
     assert len(account["running"]) == 1
     assert set(account["free"].values()) == {0}
-    assert depth(app, "alone") == 1
+    wait_until(lambda: depth(app, "alone") == 1)
 
 
 def test_a_fenced_node_takes_nothing_and_an_unfenced_one_does(simulated, app, wait_until):
     simulated.create(1, size=SIZE)
     [node] = [f"celery@{name}" for name in hostnames(simulated, wait_until, 1)]
-    wait_until(lambda: ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
+    wait_until(lambda: try_to_ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
     account = ask(app, "fence", [node], reason="surplus")[node]["ok"]
     assert (account["fenced"], account["fence_reason"]) == (True, "surplus")
     send(app, "q", 600)
+    wait_until(lambda: depth(app, "q") == 1)
     for _ in range(5):
         assert ask(app, "resources", [node])[node]["ok"]["running"] == []
     assert depth(app, "q") == 1
@@ -210,7 +218,7 @@ def test_a_clean_end_leaves_a_farewell_behind_and_a_crash_does_not(simulated, ap
     simulated.create(2, size=SIZE)
     names = hostnames(simulated, wait_until, 2)
     nodes = [f"celery@{name}" for name in names]
-    wait_until(lambda: len(ask(app, "ping", nodes)) == 2)
+    wait_until(lambda: len(try_to_ask(app, "ping", nodes)) == 2)
     pid = ask(app, "resources", nodes)[nodes[0]]["ok"]["pid"]
     assert (
         simulated.post("/emulator/nodes", json={"node": names[1], "action": "kill-worker"}).status_code == 200
@@ -225,7 +233,7 @@ def test_a_clean_end_leaves_a_farewell_behind_and_a_crash_does_not(simulated, ap
     assert (note["kind"], note["hostname"], note["nodename"], note["pid"], note["returned"]) == (
         "left", names[0], nodes[0], pid, 0,
     )  # fmt: skip
-    assert ask(app, "ping", nodes) == {}
+    assert try_to_ask(app, "ping", nodes) == {}
     assert {node["Status"] for node in simulated.nodes().values()} == {"Ready"}
     assert depth(app, "autoscale") == 0
 
@@ -234,7 +242,7 @@ def test_what_ran_on_a_machine_that_is_gone_is_not_acknowledged(simulated, app, 
     """RabbitMQ gives it to the next at once; on Redis it waits, unacknowledged, to be restored."""
     simulated.create(1, size=SIZE)
     [node] = [f"celery@{name}" for name in hostnames(simulated, wait_until, 1)]
-    wait_until(lambda: ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
+    wait_until(lambda: try_to_ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
     send(app, "q", 600)
     wait_until(lambda: ask(app, "resources", [node])[node]["ok"]["running"])
     simulated.post("/emulator/nodes", json={"node": "worker-1", "action": "vanish"})
@@ -244,7 +252,7 @@ def test_what_ran_on_a_machine_that_is_gone_is_not_acknowledged(simulated, app, 
         with app.connection_for_read() as connection:
             assert connection.default_channel.client.hlen("unacked") == 1
     simulated.emulator.stop()
-    assert depth(app, "q") == 1, "a clean end of the emulator gives everything back"
+    wait_until(lambda: depth(app, "q") == 1, what="a clean end of the emulator gives everything back")
 
 
 def test_a_gang_of_simulated_nodes_is_reserved_runs_one_task_and_is_free_again(simulated, app, wait_until):
@@ -253,7 +261,7 @@ def test_a_gang_of_simulated_nodes_is_reserved_runs_one_task_and_is_free_again(s
     nodes = [f"celery@{name}" for name in hostnames(simulated, wait_until, 2)]
     need = {"constraints": {"ncpus": 4}, "node_count": 2}
     queues = {"gang": need, "plain": {"constraints": {"ncpus": 1}}}
-    wait_until(lambda: len(ask(app, "join", nodes, queues=queues)) == 2)
+    wait_until(lambda: len(try_to_ask(app, "join", nodes, queues=queues)) == 2)
     send(app, "gang", 600, need)
 
     def told(what):
@@ -272,7 +280,7 @@ def test_a_gang_of_simulated_nodes_is_reserved_runs_one_task_and_is_free_again(s
     assert "ok" in ask(app, "member_lost", nodes[:1], gang="g", host="gone")[nodes[0]]
     wait_until(lambda: told("gang") == [None, None])
     wait_until(lambda: any(running and running[0]["queue"] == "plain" for running in told("running")))
-    assert depth(app, "autoscale") == 1, "the control side is told that the gang has ended"
+    wait_until(lambda: depth(app, "autoscale") == 1, what="the control side is told that the gang has ended")
 
 
 def test_results_are_kept(start, redis_url, wait_until):
@@ -291,14 +299,14 @@ def test_simulated_nodes_come_back_when_the_broker_does(start, valkey_server, va
     cloud = start(kind="simulated", environment={"CELERY_BROKER_URL": valkey_url})
     cloud.create(1, size=SIZE)
     [node] = [f"celery@{name}" for name in hostnames(cloud, wait_until, 1)]
-    wait_until(lambda: ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
+    wait_until(lambda: try_to_ask(app, "join", [node], queues={"q": {"constraints": {"ncpus": 1}}}))
     send(app, "q", 600)
     wait_until(lambda: ask(app, "resources", [node])[node]["ok"]["running"])
     with redis.Redis.from_url(valkey_server) as server, caplog.at_level(logging.WARNING):
         for kind in ("normal", "pubsub"):
             server.client_kill_filter(_type=kind, skipme=True)
         wait_until(lambda: "lost the broker" in caplog.text)
-    account = wait_until(lambda: ask(app, "resources", [node]))[node]["ok"]
+    account = wait_until(lambda: try_to_ask(app, "resources", [node]))[node]["ok"]
     assert account["queues"] == ["q"]
     app.close()
 
@@ -306,7 +314,7 @@ def test_simulated_nodes_come_back_when_the_broker_does(start, valkey_server, va
 def test_an_unknown_command_is_an_error_of_that_worker(simulated, app, wait_until):
     simulated.create(1, size=SIZE)
     [node] = [f"celery@{name}" for name in hostnames(simulated, wait_until, 1)]
-    wait_until(lambda: ask(app, "ping", [node]))
+    wait_until(lambda: try_to_ask(app, "ping", [node]))
     assert "does not know" in ask(app, "explode", [node])[node]["error"]
     assert "join: queues must be" in ask(app, "join", [node], queues=[])[node]["error"]
     assert "error" in ask(app, "lead", [node], gang="g", queue="q", members=[], requirement=3)[node]
