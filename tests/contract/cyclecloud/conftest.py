@@ -53,7 +53,7 @@ class World:
         self.provider = self.start_over()
 
     def connect(
-        self, *, password: str = PASSWORD, timeout: float = 5.0, cluster: str = ""
+        self, *, password: str = PASSWORD, timeout: float = 30.0, cluster: str = ""
     ) -> CycleCloudClient:
         """A client; its pauses between repeats pass at once."""
         wire = Wire(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,12 +126,13 @@ def test_every_fault_of_a_read_is_a_typed_error(
 
 @pytest.mark.parametrize(("kind", "more", "error"), FAULTS, ids=lambda v: str(v) if v else "")
 def test_every_fault_of_a_create_is_a_typed_error_and_never_sent_twice(
-    world: World, kind: str, more: dict[str, Any], error: type[Exception]
+    world: World, wait_until: Callable[..., object], kind: str, more: dict[str, Any], error: type[Exception]
 ) -> None:
     client = world.connect(timeout=patience(kind))
     world.fault(kind, path="create", **more)
     with pytest.raises(error):
         client.create(sets())
+    wait_until(lambda: world.calls("create"), what="the server has come to it, perhaps after our patience")
     assert len(world.calls("create")) == 1
 
 

@@ -38,7 +38,7 @@ def emulator(certificate: Path) -> Iterator[Emulator]:
 
 def ask(emulator: Emulator, verify: bool | Path) -> str:
     with CycleCloudClient(
-        emulator.url, emulator.user, "secret", "celery", verify=verify, timeout=2
+        emulator.url, emulator.user, "secret", "celery", verify=verify, timeout=30
     ) as client:
         return client.status().state
 

@@ -155,14 +155,15 @@ def fault(cloud, kind, **more):
         ("truncate", httpx.RemoteProtocolError, 1),
     ],
 )
-def test_an_answer_that_never_comes_whole(cloud, kind, error, made):
+def test_an_answer_that_never_comes_whole(cloud, wait_until, kind, error, made):
     """Whether the create was carried out is what the client cannot see."""
     fault(cloud, kind)
     cloud.timeout = 0.5 if error is httpx.ReadTimeout else 10
     with pytest.raises(error):
         cloud.create(1, requestId="a")
     cloud.timeout = 10
-    assert len(cloud.nodes()) == made
+    # It may come to the create only now that the client has lost patience.
+    wait_until(lambda: len(cloud.nodes()) == made)
     assert cloud.get("/clusters/celery/nodes?request_id=a").status_code == (200 if made else 404)
     assert cloud.create(1, requestId="a").status_code == (409 if made else 202)
 

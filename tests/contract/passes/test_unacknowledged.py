@@ -49,8 +49,10 @@ def test_the_report_says_how_many_no_worker_has(
     for _ in range(3):
         control.app.send_task("some.task", queue="celery")
     with control.app.connection_for_read() as connection:
+        queue = control.app.amqp.queues["celery"](connection.default_channel)
         for _ in range(2):
-            assert control.app.amqp.queues["celery"](connection.default_channel).get()
+            # What was sent over another connection may be a moment away.
+            wait_until(queue.get, what="a message is there")
 
         def said() -> int | None:
             made = make_pass(control)
