@@ -274,7 +274,9 @@ class Site:
             return []
         open_runs: dict[tuple[str, int], dict[str, Any]] = {}
         runs: list[Run] = []
-        for line in self.ledger_file.read_text().splitlines():
+        # What is written while we read may be there by half: a line counts when its end is there.
+        whole, _, _ = self.ledger_file.read_text().rpartition("\n")
+        for line in whole.splitlines():
             entry = json.loads(line)
             key = (entry["id"], entry["pid"])
             if entry["what"] == "start":

@@ -176,7 +176,9 @@ class Lab:
 
     def runs(self) -> list[dict[str, Any]]:
         """Everything that tasks wrote down, in order of time."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        # What is written while we read may be there by half: a line counts when its end is there.
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines()]
         return sorted(lines, key=lambda line: line["at"])
 
     def finished(self) -> Counter[str]:
