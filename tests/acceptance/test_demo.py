@@ -30,7 +30,7 @@ def can_be_interrupted() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("can_be_interrupted")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_leaves_no_process_and_no_file(
@@ -44,9 +44,9 @@ def test_ctrl_c_leaves_no_process_and_no_file(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    wait_until(lambda: list(tmp_path.glob(f"autoscaler-*/{MOMENTS[moment]}")), seconds=60, what=moment)
+    wait_until(lambda: list(tmp_path.glob(f"autoscaler-*/{MOMENTS[moment]}")), seconds=150, what=moment)
     os.killpg(demo.pid, signal.SIGINT)
-    output, _ = demo.communicate(timeout=60)
+    output, _ = demo.communicate(timeout=120)
 
     assert demo.returncode == 130, output.decode()
     assert processes_of(tmp_path) == []

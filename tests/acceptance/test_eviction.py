@@ -60,7 +60,7 @@ def test_a_task_whose_node_is_evicted_without_notice_runs_again_on_another(
     celery_setup: CeleryTestSetup, site: Site, send: Send, wait_until: WaitUntil
 ) -> None:
     site.start_beat()
-    ids = send(1, "work", "8")
+    ids = send(1, "work", "12")
     wait_until(lambda: {run.id for run in site.runs()} == set(ids), seconds=60, what="the task runs")
     host = site.runs()[0].host
     wait_until(lambda: seen_at_work(site, host), seconds=30, what="a pass has seen it at work")

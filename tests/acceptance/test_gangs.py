@@ -20,6 +20,8 @@ from tests.acceptance.test_main_job import QUICK_TO_NOTICE, node_processes, seen
 WaitUntil = Callable[..., object]
 TEAM = {"app": "tests.acceptance.team_app"}
 GOING_ON = {"app": "tests.acceptance.team_app_going_on"}
+ENOUGH = "enough"
+"""A file beside the ledger, at which `team_work` comes to its end."""
 SEND = """
 import sys
 from tests.acceptance.team_app import team_work
@@ -77,12 +79,13 @@ def test_a_gang_whose_head_died_runs_again_on_another_reservation(
     celery_setup: CeleryTestSetup, site: Site, wait_until: WaitUntil
 ) -> None:
     site.start_beat()
-    (task,) = send_gangs(site, 1, 6.0)
+    (task,) = send_gangs(site, 1, 600.0)
     wait_until(lambda: site.runs(), seconds=60, what="the gang has started")
     head = site.runs()[0].host
     wait_until(lambda: seen_at_work(site, head), seconds=30, what="a pass has seen it at work")
     for process in node_processes(site, head):
         process.send_signal(signal.SIGKILL)
+    (site.folder / ENOUGH).touch()
     wait_until(lambda: site.finished()[task], seconds=90, what="the task was run again, to its end")
     ((_, _, hosts),) = hosts_of_runs(site)
     assert hosts[0] != head
@@ -136,7 +139,7 @@ def test_a_gang_that_is_to_go_on_without_a_member_runs_to_its_end(
     celery_setup: CeleryTestSetup, site: Site, how: str, wait_until: WaitUntil
 ) -> None:
     site.start_beat()
-    (task,) = send_gangs(site, 1, 12.0)
+    (task,) = send_gangs(site, 1, 600.0)
     wait_until(lambda: site.runs(), seconds=60, what="the gang has started")
     member = end_member(site, how)
 
@@ -149,6 +152,7 @@ def test_a_gang_that_is_to_go_on_without_a_member_runs_to_its_end(
 
     wait_until(head_was_told, seconds=30, what="the head is told that the member is gone")
     assert not site.finished(), "the task runs on"
+    (site.folder / ENOUGH).touch()
     assert member in celery_setup.app.AsyncResult(task).get(timeout=60)
     wait_until(lambda: not site.nodes(), seconds=60, what="the last node is gone")
     assert site.finished() == {task: 1}

@@ -89,11 +89,15 @@ def test_a_control_worker_killed_while_it_launches_launches_once(
     site.tell_cloud(
         "/emulator/faults", {"kind": "hang_after", "path": "/nodes/create$", "times": 1, "seconds": 20}
     )
+    # It sees both at once: a pass between the two would launch for one, and a later one rightly for the other.
+    control = celery_setup.worker.container
+    control.kill("SIGSTOP")
     ids = send(2, "wide")
     celery_setup.app.send_task("autoscaler_app.autoscale", queue="autoscale", ignore_result=True)
+    control.kill("SIGCONT")
     wait_until(lambda: site.nodes(), seconds=30, what="the cloud has created the nodes")
     asked_for = len(site.nodes())
-    celery_setup.worker.container.process.kill()
+    control.process.kill()
 
     site.start_control()
     site.start_beat()
@@ -122,7 +126,7 @@ def test_a_task_whose_node_lost_its_worker_runs_again_on_another_node(
     celery_setup: CeleryTestSetup, site: Site, send: Send, wait_until: WaitUntil
 ) -> None:
     site.start_beat()
-    (task,) = send(1, "wide", "8")
+    (task,) = send(1, "wide", "12")
     wait_until(lambda: site.runs(), seconds=60, what="the task has started")
     first = site.runs()[0].host
     wait_until(lambda: seen_at_work(site, first), seconds=30, what="a pass has seen it at work")
@@ -132,8 +136,8 @@ def test_a_task_whose_node_lost_its_worker_runs_again_on_another_node(
         process.send_signal(signal.SIGKILL)
 
     wait_until(lambda: site.finished()[task], seconds=90, what="the task was run again, to its end")
-    assert site.runs()[-1].host != first or site.nodes()[0]["NodeId"] != node["NodeId"]
-    assert site.finished()[task] == 1
+    (ended,) = [run for run in site.runs() if run.end is not None]
+    assert (ended.id, ended.host != first) == (task, True)
     wait_until(lambda: not site.nodes(), seconds=60, what="the last node is gone")
     reasons = {
         entry.node_id: entry.reason.value
@@ -170,10 +174,10 @@ def node_processes(site: Site, hostname: str) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_it_refuses_to_start_on_a_host_that_is_not_the_broker_node(site: Site) -> None:
     site.broker_url = "redis://192.0.2.1:6379/0"
     stranger = site.run_module("stranger", "celery", "-A", "autoscaler_app", "worker", "-n", "stranger@%h")
-    assert stranger.wait(30) == 78
+    assert stranger.wait(60) == 78
     assert "192.0.2.1" in stranger.log()
     assert "control_host" in stranger.log()

@@ -90,6 +90,7 @@ os.killpg(int(sys.argv[1]), signal.SIGKILL)
 """
 
 
+@pytest.mark.timeout(300)  # the node may have to be started first
 def test_what_add_has_told_as_sent_outlives_a_kill_at_that_moment(
     own_rabbitmq: RabbitMQ, own_amqp_url: str, tmp_path: Path
 ) -> None:

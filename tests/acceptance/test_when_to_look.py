@@ -48,11 +48,15 @@ def test_two_beats_launch_once_and_do_not_double_the_passes(
 
     # Nothing happens any more: what passes there are now, beats have asked for.
     quiet_from, sent = len(site.reports()), [beat.log().count(SENT) for beat in beats]
-    wait_until(lambda: beats[0].log().count(SENT) >= sent[0] + 6, seconds=30, what="six more requests")
-    passes = len(site.reports()) - quiet_from
-    requests = sum(beat.log().count(SENT) for beat in beats) - sum(sent)
-    assert requests >= 11
-    assert 5 <= passes <= 8, f"{passes} passes for {requests} requests of two beats"
+
+    def more() -> list[int]:
+        """Requests of each beat since then."""
+        return [beat.log().count(SENT) - before for beat, before in zip(beats, sent, strict=True)]
+
+    wait_until(lambda: min(more()) >= 6, seconds=60, what="six more requests of each")
+    passes, requests = len(site.reports()) - quiet_from, more()
+    # A beat that was held up for a while has sent fewer than the other.
+    assert 5 <= passes <= max(requests) + 2, f"{passes} passes for {requests} requests of two beats"
 
 
 @pytest.mark.timeout(120)
