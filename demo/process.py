@@ -69,7 +69,7 @@ class Process:
             log.seek(self._from)
             return log.read().decode(errors="replace")
 
-    def wait_for_line(self, text: str, seconds: float = 30) -> None:
+    def wait_for_line(self, text: str, seconds: float = 60) -> None:
         """Wait until it has printed this. Raises DidNotStart with the end of its log."""
         try:
             wait_for(

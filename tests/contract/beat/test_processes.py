@@ -57,7 +57,7 @@ class Programs:
         stuck = []
         for process in self.started:
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 stuck.append(process.args)
                 process.kill()
@@ -72,6 +72,7 @@ def programs(tmp_path: Path, valkey_url: str) -> Iterator[Programs]:
     made.stop()
 
 
+@pytest.mark.timeout(300)  # two starts at once, which also make the tables
 def test_two_first_starts_at_once_an_edit_while_they_run_and_no_password_in_the_logs(
     programs: Programs, database_url: str, valkey_url: str, wait_until: WaitUntil
 ) -> None:
@@ -80,13 +81,13 @@ def test_two_first_starts_at_once_an_edit_while_they_run_and_no_password_in_the_
     logs = ("one.log", "two.log")
     beats = [programs.start(*BEAT, log=log) for log in logs]
     for log in logs:
-        wait_until(lambda log=log: "asked for by: 'autoscale' every 3600 s" in programs.said(log), seconds=40)
+        wait_until(lambda log=log: "asked for by: 'autoscale' every 3600 s" in programs.said(log), seconds=90)
 
     code, said = programs.run(*COMMAND, "0.5")
     assert code == 0, said
     assert "autoscale: every 0.5 s" in said
     with redis.Redis.from_url(valkey_url) as broker:
-        wait_until(lambda: broker.llen("autoscale") >= 3, seconds=20, what="beat asks at the new interval")
+        wait_until(lambda: broker.llen("autoscale") >= 3, seconds=60, what="beat asks at the new interval")
     assert [beat.poll() for beat in beats] == [None, None]
     together = programs.said("one.log") + programs.said("two.log") + said
     assert together.count("entry 'autoscale' is now in the database") == 1
@@ -120,6 +121,7 @@ def test_a_django_project_that_cannot_start_is_one_sentence(programs: Programs) 
     assert said.startswith("error: DJANGO_SETTINGS_MODULE is 'no_such_project'")
 
 
+@pytest.mark.timeout(300)  # four programs, one after the other
 def test_the_database_of_a_django_project_is_used_as_it_is(programs: Programs, tmp_path: Path) -> None:
     (tmp_path / "project_of_test.py").write_text(
         "SECRET_KEY = 'none'\nUSE_TZ = True\nINSTALLED_APPS = ['django_celery_beat']\n"

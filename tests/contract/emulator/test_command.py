@@ -62,7 +62,7 @@ def test_it_says_when_it_is_ready_and_ends_when_told_to(run, tmp_path):
     assert httpx.get(f"{url}/clusters/celery/status", auth=("emulator", "secret")).status_code == 200
     assert "secret" not in "\n".join(lines)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("Stopped; no node is left.\n")
 
@@ -137,8 +137,8 @@ def test_no_process_outlives_it_however_it_ends(run, tmp_path, wait_until, numbe
     # three guardians and their three workers
     children = wait_until(lambda: (found := owner.children(recursive=True)) and len(found) == 6 and found)
     os.kill(process.pid, number)
-    process.wait(20)
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    process.wait(60)
+    gone, alive = psutil.wait_procs(children, timeout=60)
     assert (len(gone), alive) == (6, [])
 
 

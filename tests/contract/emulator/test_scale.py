@@ -35,7 +35,7 @@ def emulator(valkey_url):
 def test_five_thousand_nodes_are_created_heard_asked_and_ended(emulator, valkey_url, wait_until):
 
     app = Celery("control", broker=valkey_url, set_as_current=False)
-    with httpx.Client(base_url=emulator.url, auth=emulator.auth, timeout=30) as http:
+    with httpx.Client(base_url=emulator.url, auth=emulator.auth, timeout=180) as http:
         body = {"sets": [{"nodearray": "worker", "count": NODES}]}
         assert http.post("/clusters/celery/nodes/create", json=body).json()["sets"] == [{"added": NODES}]
         wait_until(lambda: all(node.hostname for node in emulator.nodes()), **PATIENTLY)

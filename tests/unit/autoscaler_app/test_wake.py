@@ -71,7 +71,7 @@ def test_pokes_that_never_cease_ask_all_the_same(wait_until: Callable[..., objec
     thread = threading.Thread(target=poke_for_ever)
     thread.start()
     try:
-        wait_until(lambda: asked.times, seconds=10)
+        wait_until(lambda: asked.times)
     finally:
         done.set()
         thread.join()

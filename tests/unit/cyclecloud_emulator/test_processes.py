@@ -104,7 +104,7 @@ def test_stop_asks_the_whole_group_first(make_fleet, wait_until):
     fleet = make_fleet(FAMILY)
     pid = started(fleet, wait_until, processes=2)
     fleet.stop("id-1", 60)
-    wait_until(lambda: not fleet.busy("id-1"), seconds=10)
+    wait_until(lambda: not fleet.busy("id-1"))
     assert group_of(pid) == []
     assert fleet.exits == [], "an end that was asked for is no news"
 
@@ -114,7 +114,7 @@ def test_stop_ends_by_force_what_does_not_listen(make_fleet, wait_until):
     pid = started(fleet, wait_until)
     wait_until(lambda: "deaf" in (fleet.node_folder("id-1") / "worker.log").read_text())
     fleet.stop("id-1", 0.2)
-    wait_until(lambda: not fleet.busy("id-1"), seconds=10)
+    wait_until(lambda: not fleet.busy("id-1"))
     assert group_of(pid) == []
 
 
@@ -123,7 +123,7 @@ def test_a_stopped_process_is_ended_too(make_fleet, wait_until):
     pid = started(fleet, wait_until)
     os.kill(pid, signal.SIGSTOP)
     fleet.stop("id-1", 0)
-    wait_until(lambda: not fleet.busy("id-1"), seconds=10)
+    wait_until(lambda: not fleet.busy("id-1"))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_left_the_session_of_its_worker_is_ended_too(make_fleet, wait_until
     daemon = psutil.Process(int(wait_until(lambda: file.exists() and file.read_text())))
     if how == "stop":
         fleet.stop("id-1", 60)
-        wait_until(lambda: not fleet.busy("id-1"), seconds=10)
+        wait_until(lambda: not fleet.busy("id-1"))
     else:
         fleet.close()
     assert not daemon.is_running()
@@ -192,7 +192,7 @@ def test_when_the_guardian_is_killed_the_worker_is_ended_all_the_same(make_fleet
     pid = started(fleet, wait_until, processes=2)
     os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
     wait_until(lambda: fleet.exits)
-    wait_until(lambda: group_of(pid) == [], seconds=10)
+    wait_until(lambda: group_of(pid) == [])
 
 
 def test_close_ends_everything_at_once(make_fleet, wait_until):
@@ -241,8 +241,8 @@ def test_nothing_outlives_a_fleet_that_is_killed(tmp_path, wait_until):
         assert len(group_of(pid)) == 1
         owner.kill()
         owner.wait()
-    wait_until(lambda: group_of(pid) == [], seconds=10)
-    wait_until(lambda: not psutil.pid_exists(guardian), seconds=10)
+    wait_until(lambda: group_of(pid) == [])
+    wait_until(lambda: not psutil.pid_exists(guardian))
 
 
 @pytest.mark.parametrize("command", [(), ("{nothing}",), ("{",), ("{0}",), ("{app.x}",)])
