@@ -89,7 +89,7 @@ def test_a_control_worker_killed_while_it_launches_launches_once(
     site.tell_cloud(
         "/emulator/faults", {"kind": "hang_after", "path": "/nodes/create$", "times": 1, "seconds": 20}
     )
-    # It sees both at once: a pass between the two would launch for one, and a later one rightly for the other.
+    # It sees both at once: a pass between the two would launch for one, and a later one for the other.
     control = celery_setup.worker.container
     control.kill("SIGSTOP")
     ids = send(2, "wide")
