@@ -19,6 +19,7 @@ from autoscaler_app.control import Control
 from autoscaler_app.due import due_by_queue
 from autoscaler_app.gangs import queue_of
 from autoscaler_app.hearing import hearing_of, without_events
+from autoscaler_app.hunger import hunger
 from autoscaler_app.kinds import PLAIN
 from autoscaler_app.reckoning import reckon
 from autoscaler_app.report import Hearing
@@ -88,7 +89,7 @@ def observe(control: Control) -> Sight:
     known = _remember_hosts(control, views.values(), cloud)
     present = {node.id for node in cloud.nodes}
     queues = _queues(control, kinds, depths, views.values(), now, horizon, periodic.due)
-    hungry = _hunger(control, views.values(), queues, now)
+    hungry = hunger(control, views.values(), queues, drains, now)
     hosts = _hosts(
         control,
         views.values(),
@@ -151,7 +152,7 @@ def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) 
         answers = ask(control.app, "resources", names, timeout=timeout)
     for name, payload in answers.items():
         if payload is None:
-            control.activity.ignore(name)  # a worker without resources is no node's
+            control.activity.cannot_say(name)
         else:
             control.activity.merge(payload, control.now())
 
@@ -263,23 +264,6 @@ def _stuck(control: Control, drains: Mapping[str, Drain], cloud: Cloud, now: dat
         if drain is not None and now - drain.chosen > timeout:
             minutes = (now - drain.chosen).total_seconds() / 60
             yield f"{name} has been draining for {minutes:.0f} min: {drain.waits_for}"
-
-
-def _hunger(
-    control: Control, views: Iterable[HostView], queues: Iterable[QueueSeen], now: datetime
-) -> dict[str, float]:
-    """Seconds since which a host that runs nothing has left alone what waits in its queues, by host name."""
-    waiting = {queue.queue for queue in queues if queue.waiting and queue.node_count <= 1}
-    hungry = {
-        view.hostname
-        for view in views
-        if not (view.running or view.held or view.fenced or view.gang) and waiting & set(view.queues)
-    }
-    before = control.state.fact("hungry") or {}
-    since = {name: before.get(name, now.timestamp()) for name in sorted(hungry)}
-    if since != before:
-        control.state.set_fact("hungry", since)
-    return {name: max(0.0, now.timestamp() - began) for name, began in since.items()}
 
 
 def _hosts(
