@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Wake:
@@ -47,7 +50,10 @@ class Wake:
 
     def _run(self) -> None:
         while self._wait_for_quiet():
-            self._ask()
+            try:
+                self._ask()
+            except Exception:
+                log.exception("could not ask for a pass; the next poke asks again")
 
     def _wait_for_quiet(self) -> bool:
         """True when it is time to ask; False when it is time to stop."""

@@ -88,6 +88,25 @@ def test_a_poke_after_the_answer_asks_again(
     wait_until(lambda: len(asked.times) == 2, seconds=5)
 
 
+def test_a_request_that_fails_is_not_the_last(wait_until: Callable[..., object]) -> None:
+    """A pooled connection that broke earlier fails with anything, not only with errors of connections."""
+    asked: list[int] = []
+
+    def ask() -> None:
+        asked.append(1)
+        raise AttributeError("'NoneType' object has no attribute '_used_channel_ids'")
+
+    made = Wake(ask, idle=0.05, longest=1.0)
+    made.start()
+    try:
+        made.poke()
+        wait_until(lambda: len(asked) == 1, seconds=5)
+        made.poke()
+        wait_until(lambda: len(asked) == 2, seconds=5)
+    finally:
+        made.stop()
+
+
 def test_stopping_with_a_poke_under_way_asks_for_nothing(asked: Asked) -> None:
     made = Wake(asked, idle=30, longest=60)
     made.start()
