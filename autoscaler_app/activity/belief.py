@@ -40,6 +40,8 @@ class Activity:
         self._lock = threading.RLock()
         self._workers: dict[str, Worker] = {}
         self._ignored: set[str] = set()
+        self._mute: set[str] = set()
+        """Workers that answered that they cannot say what they have; until they do."""
         self._coming = Coming()
         self._queue_of: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Task id -> (name, queue), from `task-sent`: no later event of a task names its queue."""
@@ -109,10 +111,21 @@ class Activity:
                 self._drop(name)
 
     def ignore(self, nodename: str) -> None:
-        """Keep nothing of this worker: it is no node's (our own, or one without resources)."""
+        """Keep nothing of this worker, ever: it is no node's, but our own."""
         with self._lock:
             self._ignored.add(nodename)
             self._drop(nodename)
+
+    def cannot_say(self, nodename: str) -> None:
+        """It answered that it cannot say what it has: no node's worker, as long as it never does say.
+
+        One that has said it before only failed to answer this time.
+        """
+        with self._lock:
+            worker = self._workers.get(nodename)
+            if worker is None or not worker.has_told:
+                self._mute.add(nodename)
+                self._drop(nodename)
 
     def _drop(self, nodename: str) -> None:
         self._workers.pop(nodename, None)
@@ -139,7 +152,7 @@ class Activity:
     def nodenames(self) -> frozenset[str]:
         """Every worker that was heard and is not forgotten, also those of which nothing is kept."""
         with self._lock:
-            return frozenset(self._workers) | self._ignored
+            return frozenset(self._workers) | self._ignored | self._mute
 
     def is_served(self, queue: str) -> bool:
         """Somebody consumes this queue and is not known to be full: a task sent there now may start now."""
@@ -197,6 +210,8 @@ class Activity:
             changes = self._report(nodename, event, now)
             self._workers[nodename].eventless_since = None
             return changes
+        if nodename in self._mute:
+            return ()
         worker = self._heard(nodename, event.get("pid"), now)
         worker.eventless_since = None
         worker.offline = kind == "worker-offline"
@@ -317,6 +332,7 @@ class Activity:
         if known is not None and known.is_newer_than(report):
             self._counts["stale"] += 1
             return ()
+        self._mute.discard(nodename)
         worker = self._heard(nodename, report.pid, now)
         self._counts["gaps"] += worker.gap_before(report)
         changes = worker.take(report, now, self._finished)

@@ -37,6 +37,8 @@ class Worker:
         self.fence_reason = ""
         self.gang: GangSaid | None = None
         self.offline = False
+        self.has_told = False
+        """It has said at least once what it has, in this life."""
         self.tells_tasks = False
         """It sends the events of its tasks: then run times are taken from those."""
         self.pace = 0.0
@@ -45,7 +47,6 @@ class Worker:
         self._ended: Mapping[str, tuple[int, float]] = {}
         self._unreported: dict[str, datetime] = {}
         """Tasks in `running` that only an event named so far, and when that came."""
-        self._has_told = False
         self._seq = 0
         self._started = 0.0
 
@@ -104,13 +105,13 @@ class Worker:
         self, report: Report, now: datetime, finished: Mapping[tuple[str, str], float]
     ) -> tuple[Change, ...]:
         """Replace the belief with what the worker says, and tell what is new about that."""
-        new, was_busy, was_fenced = not self._has_told, self.busy, self.fenced
+        new, was_busy, was_fenced = not self.has_told, self.busy, self.fenced
         running = {
             said.id: self._running(said, now)
             for said in report.running[:MAX_TASKS]
             if not self._is_over(said, finished)
         }
-        if self._has_told and report.started == self._started and not self.tells_tasks:
+        if self.has_told and report.started == self._started and not self.tells_tasks:
             self._note_ended(report, now)
         self._ended = report.ended
         self._unreported = {
@@ -129,7 +130,7 @@ class Worker:
         self.gang, self.pace = report.gang, report.pace
         self.fenced, self.fence_reason = report.fenced, report.fence_reason or ""
         self.told = now if self.told is None else max(self.told, now)
-        self.offline, self._has_told = False, True
+        self.offline, self.has_told = False, True
         self._seq, self._started = report.seq, report.started
         kinds = {
             ChangeKind.NEW: new,

@@ -137,6 +137,24 @@ def test_a_worker_that_is_none_of_ours_is_ignored(activity: Activity) -> None:
     assert activity.hosts() == ()
 
 
+def test_a_worker_that_cannot_say_what_it_has_is_no_nodes_until_it_says_so(activity: Activity) -> None:
+    """It was started without resources, or asked while it came up; then it is started as it should be."""
+    activity.apply({"type": "worker-heartbeat", "hostname": "celery@n1", "pid": 1}, at(0))
+    activity.cannot_say("celery@n1")
+    activity.apply({"type": "worker-heartbeat", "hostname": "celery@n1", "pid": 1}, at(1))
+    assert (activity.hosts(), activity.nodenames()) == ((), {"celery@n1"})
+
+    activity.apply(report(running=[said("a")]), at(2))
+    assert ids(activity) == {"a"}
+
+
+def test_a_worker_that_has_told_and_fails_to_answer_once_is_not_forgotten(activity: Activity) -> None:
+    activity.apply(report(running=[said("a")]), at(0))
+    activity.doubt()
+    activity.cannot_say("celery@n1")
+    assert (activity.host("n1").told, ids(activity)) == (None, {"a"})
+
+
 # -- several workers on one host
 
 
