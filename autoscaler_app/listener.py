@@ -105,6 +105,9 @@ class Listener:
                 log.exception("listener failed, and starts again")
             finally:
                 was_connected, self._connected_since = self._connected_since is not None, None
+                # Not only when it hears again: a pass may reach the broker before that, and who last told
+                # before the broker was down for an hour would look silent for an hour.
+                self._activity.doubt()
             pause = FIRST_PAUSE if was_connected else min(LONGEST_PAUSE, pause * 2)
             self._stopping.wait(pause * random.uniform(0.5, 1.0))
 
