@@ -81,10 +81,12 @@ class Actor:
             )
             if alive:
                 continue
-            if host.tasks:
-                count = control.broker.restore(host.tasks)
-                self.note("restore", host.hostname, detail=f"{count} of {len(host.tasks)} tasks given back")
+            if lost := sorted(set(host.tasks) - _tasks_of_others(sight, host.hostname)):
+                count = control.broker.restore(lost)
+                self.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
                 self.again = self.again or count > 0
+                # At once: should a later one fail, these are not to be taken from whoever has them by then.
+                control.state.forget_nodes({node_id})
             control.activity.forget(host.hostname)
             buried.add(node_id)
         if buried:
@@ -309,6 +311,14 @@ _NO_ANSWER = "not every worker process of the host has acknowledged; tried again
 
 def _nodenames(view: HostView | None) -> Sequence[str]:
     return sorted(worker.nodename for worker in view.workers) if view is not None else ()
+
+
+def _tasks_of_others(sight: Sight, dead: str) -> set[str]:
+    """What other hosts say they have: a host that was evicted gives its tasks back before it goes."""
+    views = [view for name, view in sight.views.items() if name != short_name(dead)]
+    return {task.id for view in views for task in view.running} | {
+        task.id for view in views for task in view.held
+    }
 
 
 def _node_ids(sight: Sight, hostnames: Iterable[str]) -> list[NodeId]:
