@@ -18,7 +18,7 @@ import msgspec
 
 from autoscaler_app import gang_acts
 from autoscaler_app.activity import HostView
-from autoscaler_app.ask import ask
+from autoscaler_app.ask import ask, tell
 from autoscaler_app.control import Control
 from autoscaler_app.decide import decide
 from autoscaler_app.kinds import PLAIN
@@ -271,7 +271,7 @@ class Actor:
         control.state.mark_fenced(entry.node_id, now)
         # Written down before it is sent: a departure that comes back at once must find it.
         control.state.mark_shut_down(entry.node_id, nodenames, now)
-        control.app.control.shutdown(destination=nodenames)
+        tell(control.app, "shutdown", nodenames, timeout=control.settings.autoscaler.ask_timeout)
         return self.note("shut-down", entry.node, detail=entry.reason.value)
 
     def _drop_drains_that_are_over(self, sight: Sight, plan: Plan) -> None:

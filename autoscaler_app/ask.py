@@ -52,6 +52,16 @@ def ask(
     return question.found
 
 
+def tell(app: Celery, command: str, nodenames: Collection[str], timeout: float = 2.0) -> None:
+    """Send a command without arguments to these workers; no answers are awaited. Raises `BrokerError` if the
+    broker does not take it in time.
+    """
+    deadline = Deadline(timeout, f"sending {command!r}")
+    with brief_connection(app, deadline, write=True) as connection:
+        for batch in _batches(sorted(nodenames)):
+            _publish(app, connection.default_channel, command, destination=batch, arguments={}, expires=0.0)
+
+
 def tell_everybody(app: Celery, channel: Any, command: str) -> None:
     """Send a command without arguments to every worker, over this channel; no answers are awaited."""
     _publish(app, channel, command, destination=None, arguments={}, expires=0.0)

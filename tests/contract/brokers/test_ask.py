@@ -13,7 +13,7 @@ import pytest
 import redis
 from celery import Celery
 
-from autoscaler_app.ask import ask
+from autoscaler_app.ask import ask, tell
 from autoscaler_app.brokers import BrokerUnreachable
 
 MakeApp = Callable[..., Celery]
@@ -149,6 +149,31 @@ def test_the_deadline_holds_when_the_broker_is_a_black_hole(wire: Any, make_app:
 
     with pytest.raises(BrokerUnreachable):
         ask(make_app(wire.url), "resources", ["celery@n1"], timeout=0.5)
+
+    assert time.monotonic() - began < 6
+
+
+def test_those_told_do_it_and_no_others(
+    app: Celery, answer: Callable[..., Answerer], wait_until: Callable[..., Any]
+) -> None:
+    told: list[str] = []
+    answer(["celery@n1"], go=lambda state: told.append("n1"))
+    answer(["celery@n2"], go=lambda state: told.append("n2"))
+
+    tell(app, "go", ["celery@n1"], timeout=20)
+    wait_until(lambda: told)
+    tell(app, "go", ["celery@n2"], timeout=20)
+    wait_until(lambda: len(told) == 2)
+
+    assert told == ["n1", "n2"]
+
+
+def test_telling_a_black_hole_is_an_error_within_the_deadline(wire: Any, make_app: MakeApp) -> None:
+    wire.silence()
+    began = time.monotonic()
+
+    with pytest.raises(BrokerUnreachable):
+        tell(make_app(wire.url), "shutdown", ["celery@n1"], timeout=0.5)
 
     assert time.monotonic() - began < 6
 
