@@ -113,6 +113,7 @@ def observe(control: Control) -> Sight:
         jobs=_running(views.values(), kinds),
         hosts=hosts,
         history=history,
+        listening_since=_listening_since(control) or now,
         set_aside=dict(control.provider.set_aside()),
         hold="" if (breaker := control.provider.breaker).may_delete else breaker.reason,
         paused=bool(control.state.fact("paused")),
@@ -285,7 +286,7 @@ def _hosts(
             held=len(view.held),
             fenced=view.fenced,
             heard_seconds_ago=_seconds(now, view.told)
-            if view.told is not None or control.listener is None
+            if view.told is not None
             else _unheard_seconds(control, view.heard, now),
             queues=tuple(sorted(view.queues)),
             stage=_stage(by_host.get(name), view.fenced, view.told),
@@ -312,15 +313,18 @@ def _unheard_seconds(control: Control, heard: datetime | None, now: datetime) ->
     """How long a host that tells nothing could have been heard and was not; None while that proves nothing.
 
     While we were not listening nobody could be heard: after an hour in which the broker or we were down, a
-    host has its time to speak up from now on. One that does not is silent, however healthy it was before.
+    host has its time to speak up from now on. One that does not is silent, however healthy it was before. A
+    command asks once and never listens.
     """
-    if control.listener is None:
-        return _seconds(now, heard)
-    listening = control.listener.connected_since
+    listening = _listening_since(control)
     if heard is None or listening is None:
         return None
     unheard = (now - max(heard, listening)).total_seconds()
     return unheard if unheard > control.settings.autoscaler.told_within else None
+
+
+def _listening_since(control: Control) -> datetime | None:
+    return None if control.listener is None else control.listener.connected_since
 
 
 def _gang(view: HostView) -> GangSeen | None:

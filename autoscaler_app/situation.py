@@ -196,11 +196,12 @@ class Situation:
         )
 
     def joins_late(self, node: Node) -> bool:
-        """Ready for longer than a worker needs to come up, and never heard."""
+        """Ready for longer than a worker needs to come up, while we listened, and never heard."""
         times = self.snapshot.history.get(node.id)
         if not node.is_ready or node.id in self.host_of or times is None or times.ready is None:
             return False
-        return self.snapshot.now - times.ready > timedelta(seconds=self.autoscaler.join_timeout)
+        since = max(times.ready, self.snapshot.listening_since or times.ready)
+        return self.snapshot.now - since > timedelta(seconds=self.autoscaler.join_timeout)
 
 
 def read(snapshot: Snapshot) -> Situation:

@@ -108,6 +108,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs: tuple[JobSeen, ...] = ()
     hosts: tuple[HostSeen, ...] = ()
     history: dict[str, TimesSeen] = msgspec.field(default_factory=dict)
+    listening_since: datetime | None = None
+    """Since when whoever speaks up is heard: who was not heard before then may have been there all the same.
+    None: for as long as any node has been there."""
     set_aside: dict[str, str] = msgspec.field(default_factory=dict)
     """What nothing is to be launched in for now, each with why (failure memory): bucket ids, and
     `<bucket id>@<placement group>`."""
