@@ -285,9 +285,7 @@ def _hosts(
             running=len(view.running),
             held=len(view.held),
             fenced=view.fenced,
-            heard_seconds_ago=_seconds(now, view.told)
-            if view.told is not None
-            else _unheard_seconds(control, view.heard, now),
+            heard_seconds_ago=_untold_seconds(control, view, now),
             queues=tuple(sorted(view.queues)),
             stage=_stage(by_host.get(name), view.fenced, view.told),
             gang=_gang(view),
@@ -307,6 +305,16 @@ def _hosts(
                 stage=_stage(drain, drain is not None and drain.fenced is not None, None),
             )
     return tuple(host for _, host in sorted(hosts.items()))
+
+
+def _untold_seconds(control: Control, view: HostView, now: datetime) -> float | None:
+    """How long ago a host told all; None while that is too long ago, and yet one of its workers is alive: one
+    of two that died, say, leaves what runs with the other.
+    """
+    told, patience = view.told, control.settings.autoscaler.told_within
+    untold = _seconds(now, told) if told is not None else _unheard_seconds(control, view.heard, now)
+    alive = any((now - worker.heard).total_seconds() <= patience for worker in view.workers)
+    return None if alive and untold is not None and untold > patience else untold
 
 
 def _unheard_seconds(control: Control, heard: datetime | None, now: datetime) -> float | None:

@@ -32,6 +32,8 @@ def node(control: Control, hands: Hands, wait_until: Callable[..., Any]) -> Node
     control.app.send_task("some.task", queue="celery")
     make_pass(control)
     (node,) = wait_until(lambda: [n for n in control.provider.cloud().nodes if n.is_ready])
+    with control.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge("celery")
     make_pass(control)
     hands.run(3600)
     return node
@@ -65,3 +67,28 @@ def test_a_command_that_gets_no_answer_deletes_nothing(control: Control, hands: 
     control.state.heard([heard])
     hands.run(3600)
     assert deleted(make_pass(control)) == [], "it was heard, and has been busy since, for all we know"
+
+
+@pytest.mark.parametrize("doubted", [False, True])
+def test_a_host_is_not_silent_while_one_of_its_workers_is_heard(
+    control: Control, hands: Hands, node: Node, doubted: bool
+) -> None:
+    """A second worker process was killed; what the first one runs is not to go with it."""
+    listens(control, hands.wall)
+
+    def tell(name: str, seq: int) -> None:
+        account = {"nodename": f"{name}@{node.hostname}", "pid": 7, "started": 1.0, "seq": seq}
+        control.activity.merge({**account, "running": [{"id": name}]}, hands.wall)
+
+    tell("killed", 1)
+    for seq in range(1, 20):
+        if doubted and seq == 2:
+            control.activity.doubt()
+        tell("celery", seq)
+        made = make_pass(control)
+        assert deleted(made) == [], hands.wall
+        hands.run(40)
+    assert made.plan is not None
+    assert [entry.reason.value for entry in made.plan.keep] == ["unknown"]
+    hands.run(600)
+    assert deleted(make_pass(control)) == ["silent"]
