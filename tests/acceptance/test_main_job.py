@@ -116,7 +116,7 @@ QUICK_TO_NOTICE = Wishes(
     idle_timeout=3.0,
     boot_seconds=1.0,
     terminate_seconds=0.2,
-    autoscaler={"told_within": 1.5, "silent_timeout": 5.0, "ask_timeout": 0.5},
+    autoscaler={"told_within": 1.5, "silent_timeout": 8.0, "ask_timeout": 0.5},
 )
 
 
