@@ -30,7 +30,8 @@ HOSTFILE_VARIABLES = (
 )
 """Where MPI launchers look for the file that names the hosts, one a line; ours first."""
 
-_before: dict[str, str | None] = {}
+_before: dict[str | None, dict[str, str | None]] = {}
+"""Task id -> what stood in the environment before: a task may run another one within itself (`apply`)."""
 
 
 def gpu_names(count: int, visible: str | None) -> tuple[str, ...]:
@@ -47,28 +48,28 @@ def write_hostfile(hosts: Sequence[str]) -> Path:
     return Path(path)
 
 
-def put_around(task: Any = None, **kwargs: Any) -> None:
+def put_around(task: Any = None, task_id: str | None = None, **kwargs: Any) -> None:
     """Handler of `task_prerun`: what this task may use, into the environment."""
     if threading.current_thread() is not threading.main_thread():
         return
     gpus, hostfile = getattr(task.request, GPUS, None), getattr(task.request, HOSTFILE, None)
     if gpus is not None:
-        _set((VISIBLE,), ",".join(gpus))
+        _set(task_id, (VISIBLE,), ",".join(gpus))
     if hostfile is not None:
-        _set(HOSTFILE_VARIABLES, hostfile)
+        _set(task_id, HOSTFILE_VARIABLES, hostfile)
 
 
-def clear_away(**kwargs: Any) -> None:
-    """Handler of `task_postrun`: the environment as it was."""
-    while _before:
-        name, value = _before.popitem()
+def clear_away(task_id: str | None = None, **kwargs: Any) -> None:
+    """Handler of `task_postrun`: the environment as it was before this task."""
+    for name, value in _before.pop(task_id, {}).items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
 
 
-def _set(names: Iterable[str], value: str) -> None:
+def _set(task_id: str | None, names: Iterable[str], value: str) -> None:
+    before = _before.setdefault(task_id, {})
     for name in names:
-        _before.setdefault(name, os.environ.get(name))
+        before.setdefault(name, os.environ.get(name))
         os.environ[name] = value

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from celery import Celery
 
-from celery_resources import GangRefused
+from celery_resources import GangRefused, with_resources
 from celery_resources.gang import Duty, Gang, Role
 from celery_resources.standing import StandingFile
 from celery_resources.surroundings import clear_away, gpu_names, put_around, write_hostfile
@@ -80,6 +81,23 @@ def test_a_task_finds_its_gpus_and_hosts_and_leaves_the_environment_as_it_was(
     clear_away()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "before"
     assert "CELERY_HOSTFILE" not in os.environ
+
+
+def test_a_task_that_runs_another_within_itself_keeps_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with Celery(broker="memory://", set_as_current=False) as app:
+        with_resources(app)
+
+        @app.task(shared=False)
+        def inner() -> str:
+            return os.environ["CUDA_VISIBLE_DEVICES"]
+
+        outer = SimpleNamespace(request=SimpleNamespace(gpus=["1"], hostfile=None))
+        put_around(task=outer, task_id="outer")
+        assert inner.apply().get() == "1"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "1", "the other GPU is another task's"
+        clear_away(task_id="outer")
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
 @pytest.mark.parametrize(
