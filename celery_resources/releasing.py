@@ -36,12 +36,15 @@ def release_members(app: Any, gang: Gang, control_queue: str | None) -> None:
 
 def fail_running(request: Any, pool: Any, why: str) -> None:
     """Let a running task fail with GangMemberLost, now."""
-    request.task.backend.mark_as_failure(
-        request.id, GangMemberLost(why), request=request._context, store_result=request.store_errors
-    )
-    request.acknowledge()
-    # The child's death is no news then: neither a lost worker, nor a revoke.
-    request._already_revoked = True
+    # The control side says so in every pass for as long as the task has not ended: a thread runs on, and a
+    # child may take its time. Once is enough, or errbacks and a chord would be told of each.
+    if not request._already_revoked:
+        request.task.backend.mark_as_failure(
+            request.id, GangMemberLost(why), request=request._context, store_result=request.store_errors
+        )
+        request.acknowledge()
+        # The child's death is no news then: neither a lost worker, nor a revoke.
+        request._already_revoked = True
     if request.worker_pid is None:
         return
     try:

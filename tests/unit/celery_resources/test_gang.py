@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery import Celery
 
 from celery_resources import GangRefused, with_resources
 from celery_resources.gang import Duty, Gang, Role
+from celery_resources.releasing import fail_running
 from celery_resources.standing import StandingFile
 from celery_resources.surroundings import clear_away, gpu_names, put_around, write_hostfile
 
@@ -59,6 +61,27 @@ def test_after_a_restart_a_head_follows_and_takes_nothing(tmp_path: Path) -> Non
     duty = Duty(StandingFile(tmp_path, "w@n1").now.gang)
     assert not duty.wants("q")
     assert duty.told() == {"id": "g", "members": ["w@n1", "w@n2"], "role": "follows"}
+
+
+def test_a_task_that_lost_a_member_fails_once_however_often_that_is_said() -> None:
+    failures: list[str] = []
+    ended: list[Any] = []
+    backend = SimpleNamespace(mark_as_failure=lambda task_id, error, **_: failures.append(str(error)))
+    request: Any = SimpleNamespace(
+        id="t",
+        task=SimpleNamespace(backend=backend),
+        store_errors=True,
+        worker_pid=4711,
+        acknowledge=lambda: None,
+        _context=None,
+        _already_revoked=False,
+        _apply_result=None,
+    )
+    pool = SimpleNamespace(terminate_job=lambda pid, signum: ended.append(pid))
+    for _ in range(3):
+        fail_running(request, pool, "the gang lost its node n2")
+    assert failures == ["the gang lost its node n2"]
+    assert ended == [4711, 4711, 4711], "a child that has not ended is told again"
 
 
 def test_a_hosts_file_has_one_host_a_line_as_mpi_launchers_read_it() -> None:
