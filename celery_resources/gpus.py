@@ -45,8 +45,9 @@ class Gpus:
         if most < MILLION:
             # Whatever is placed, a GPU that has no room for `most` holds as many as it could of the largest.
             return sum(free // most for free in self._free)
-        # A part may spoil a GPU that a whole one would have had: count each task as whole GPUs.
-        return self._free.count(MILLION) // -(-most // MILLION)
+        # A part may spoil a GPU that a whole one would have had: count each task as whole GPUs. But one more
+        # fits if each by itself does, with its part on a GPU that is begun.
+        return max(self._free.count(MILLION) // -(-most // MILLION), int(all(map(self.fits, amounts))))
 
     def _place(self, amount: int) -> dict[int, int] | None:
         whole, part = divmod(amount, MILLION)

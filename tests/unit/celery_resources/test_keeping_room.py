@@ -132,3 +132,11 @@ def test_room_for_gpus_is_room_whichever_come(
         amount = data.draw(st.sampled_from(amounts))
         assert gpus.fits(amount)
         gpus.take(key, amount)
+
+
+def test_a_gpu_that_is_begun_is_room_for_the_part_of_the_next() -> None:
+    gpus = Gpus(3 * MILLION)
+    gpus.take("first", 3 * MILLION // 2)
+    assert gpus.fits(3 * MILLION // 2)
+    assert gpus.room_for_any([3 * MILLION // 2]) == 1
+    assert gpus.room_for_any([3 * MILLION // 2, 2 * MILLION]) == 0, "it might turn out to be the larger one"
