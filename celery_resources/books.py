@@ -79,8 +79,10 @@ class Books:
         ended = [request for request in self.running if _has_ended(request)]
         for request in ended:
             self.ledger.end(request)
-            since = self.running.pop(request)
-            self.tally.add(queue_of(request), time.time() - (request.time_start or since))
+            del self.running[request]
+            if request.time_start is not None:
+                # Else it never ran: revoked or expired before the pool had it, or lost with a connection.
+                self.tally.add(queue_of(request), time.time() - request.time_start)
             if request in self._hostfiles:
                 self._hostfiles.pop(request).unlink(missing_ok=True)
         return ended

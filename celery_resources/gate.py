@@ -193,7 +193,9 @@ class ResourceGate(bootsteps.StartStopStep):
             # Given back while it waited for its time; only its timer was left.
             worker_state.task_ready(request)
             return
-        self._reap()
+        if self._reap() and self.unstarted.holds:
+            # The next tick will not find that anything has ended, and would let it wait.
+            self.unstarted.serve(self._start)
         need, queue = self.books.need_of(request), queue_of(request)
         if self.takes_nothing or not self.may_start(queue, need):
             self.unstarted.give_back(request)
