@@ -3,8 +3,9 @@
 The cloud announces it to the machine alone, through Azure's Scheduled Events
 (https://learn.microsoft.com/azure/virtual-machines/linux/scheduled-events): an event of type `Preempt` that
 names the machine, about 30 s before. The event is not acknowledged: that would bring the end forward, and
-CycleCloud advises against it because it may then miss the event. If the event is withdrawn the node
-opens itself again. Off unless `resource_metadata_url`, or $CELERY_RESOURCES_METADATA_URL, names the service.
+CycleCloud advises against it because it may then miss the event. If the event is withdrawn the node opens
+itself again, unless it was fenced before. Off unless `resource_metadata_url`, or
+$CELERY_RESOURCES_METADATA_URL, names the service.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class EvictionWatch(bootsteps.StartStopStep):
         self._url = metadata_url(read_settings(parent.app.conf).metadata_url)
         self.enabled = bool(self._url) and is_node(parent.options.get("resources"))
         self._done = threading.Event()
+        self._fenced_before: str | None = None
+        """The reason of the fence that stood when the eviction was announced; None if none did."""
 
     def include_if(self, parent: Any) -> bool:
         """Where there is a service to ask."""
@@ -115,7 +118,13 @@ class EvictionWatch(bootsteps.StartStopStep):
         if evicted == ours:
             return
         # By its own command, because the gate belongs to the worker's main thread.
-        command, arguments = ("fence", {"reason": EVICTION}) if evicted else ("unfence", {})
+        command, arguments = "unfence", {}
+        if evicted:
+            self._fenced_before = now.fence_reason if now.fenced else None
+            command, arguments = "fence", {"reason": EVICTION}
+        elif self._fenced_before is not None:
+            # Somebody else's fence stands again: it is not ours to lift.
+            command, arguments = "fence", {"reason": self._fenced_before}
         log.warning("eviction %s: %s", "announced" if evicted else "withdrawn", command)
         parent.app.control.broadcast(command, arguments=arguments, destination=[parent.hostname])
 

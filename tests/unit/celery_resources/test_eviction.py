@@ -18,6 +18,7 @@ from celery.worker import WorkController
 from celery_resources import InvalidSetting
 from celery_resources.eviction import EVICTION, EvictionWatch, MetadataService, metadata_url
 from celery_resources.settings import read_settings
+from celery_resources.standing import Standing
 
 
 class Service(ThreadingHTTPServer):
@@ -119,6 +120,31 @@ def test_a_node_fences_itself_and_opens_only_what_it_closed(
         )
         EvictionWatch(worker)._follow(worker, evicted)
         assert sent == ([] if told is None else [(*told, ["celery@here"])])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Standing(), ("unfence", {})),
+        (Standing(fenced=True, fence_reason="repair"), ("fence", {"reason": "repair"})),
+        (Standing(fenced=True), ("fence", {"reason": ""})),
+    ],
+)
+def test_when_it_is_withdrawn_the_node_stands_as_it_did_before(
+    before: Standing, after: tuple[str, dict[str, str]]
+) -> None:
+    with Celery(broker="memory://", set_as_current=False) as app:
+        sent: list[Any] = []
+        app.control.broadcast = lambda command, arguments, destination: sent.append((command, arguments))
+        gate = SimpleNamespace(standing=SimpleNamespace(now=before))
+        consumer = SimpleNamespace(resource_gate=gate)
+        worker = SimpleNamespace(app=app, hostname="celery@here", options={}, consumer=consumer, steps=[])
+        watch = EvictionWatch(worker)
+        watch._follow(worker, True)
+        gate.standing.now = Standing(fenced=True, fence_reason=EVICTION)
+        watch._follow(worker, True)
+        watch._follow(worker, False)
+        assert sent == [("fence", {"reason": EVICTION}), after]
 
 
 @pytest.mark.parametrize(
