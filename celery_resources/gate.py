@@ -114,6 +114,9 @@ class ResourceGate(bootsteps.StartStopStep):
     def shutdown(self, c: Any) -> None:
         """The consumer is about to close its channel, which brings back what is still on its way."""
         self.closed_connected = bool(c.connection is not None and c.connection.connected)
+        if self.closed_connected and self.duty.role is Role.RUNS:
+            # The pool has ended what it ran, and no turn of the loop came after that.
+            self._reap()
 
     def register_with_event_loop(self, c: Any, hub: Any) -> None:
         """Look at the books on every turn of the loop, and at the rest of the world now and then."""

@@ -8,7 +8,7 @@ from typing import Any
 from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 
-from celery_resources.announcing import send_note
+from celery_resources.announcing import HURRIED, send_note
 from celery_resources.errors import ResourceError
 from celery_resources.gang import Gang
 
@@ -25,6 +25,9 @@ def release_members(app: Any, gang: Gang, control_queue: str | None) -> None:
     The control side is told so that it can release a member that did not hear it.
     """
     try:
+        # Broadcasting, over a connection that was good once, tries for ever: and we are the event loop.
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(**HURRIED)
         app.control.broadcast(
             "disband", arguments={"gang": gang.id}, destination=list(gang.members[1:]), reply=False
         )

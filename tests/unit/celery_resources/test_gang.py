@@ -12,7 +12,7 @@ from celery import Celery
 
 from celery_resources import GangRefused, with_resources
 from celery_resources.gang import Duty, Gang, Role
-from celery_resources.releasing import fail_running
+from celery_resources.releasing import fail_running, release_members
 from celery_resources.standing import StandingFile
 from celery_resources.surroundings import clear_away, gpu_names, put_around, write_hostfile
 
@@ -82,6 +82,15 @@ def test_a_task_that_lost_a_member_fails_once_however_often_that_is_said() -> No
         fail_running(request, pool, "the gang lost its node n2")
     assert failures == ["the gang lost its node n2"]
     assert ended == [4711, 4711, 4711], "a child that has not ended is told again"
+
+
+def test_a_broker_that_is_gone_does_not_hold_up_the_head(caplog: pytest.LogCaptureFixture) -> None:
+    with Celery(broker="redis://127.0.0.1:1/0", set_as_current=False) as app:
+        told: list[str] = []
+        app.control.broadcast = lambda command, **_: told.append(command)
+        release_members(app, GANG, None)
+    assert told == [], "that would try for ever"
+    assert "gang g has ended, and its members could not be told" in caplog.text
 
 
 def test_a_hosts_file_has_one_host_a_line_as_mpi_launchers_read_it() -> None:
