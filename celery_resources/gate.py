@@ -26,6 +26,7 @@ from celery.worker import state as worker_state
 
 from celery_resources.books import Books, queue_of
 from celery_resources.depth import messages_waiting
+from celery_resources.errors import InvalidSetting
 from celery_resources.flow import Flow
 from celery_resources.gang import Duty, Gang, GangRefused, Role
 from celery_resources.ledger import Need
@@ -253,7 +254,12 @@ class ResourceGate(bootsteps.StartStopStep):
         if ended and self.duty.ended(ended) and self.duty.gang is not None:
             gang = self.duty.gang
             release_members(self.consumer.app, gang, self.settings.control_queue)
-            self.disband(gang.id)
+            try:
+                self.disband(gang.id)
+            except InvalidSetting as error:
+                # A full disk, say. Nobody asked, so nobody could be told; and the worker is not to end for it.
+                logger.error("gang %s has ended, which a restart here will not know: %s", gang.id, error)
+                self._served_anew()
         return len(ended)
 
     def _tick(self) -> None:

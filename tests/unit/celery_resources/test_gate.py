@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.worker import state as worker_state
 
+from celery_resources import gate as gate_module
 from celery_resources.books import Books
-from celery_resources.gang import Duty
+from celery_resources.gang import Duty, Gang, Role
 from celery_resources.gate import ResourceGate
 from celery_resources.kinds import Kinds
 from celery_resources.node import NodeFacts
 from celery_resources.settings import Settings
-from celery_resources.standing import Standing
+from celery_resources.standing import Standing, StandingFile
 from celery_resources.unstarted import Unstarted
 
 
@@ -89,3 +93,27 @@ def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
     (runs, seconds) = gate.books.tally.told()["q"]
     assert runs == 1
     assert seconds >= 4
+
+
+def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gate_module, "release_members", lambda *_: None)
+    gate = _gate([])
+    gate.consumer.app, gate.settings = None, Settings()
+    gate.standing = StandingFile(tmp_path / "state", "w@n1")
+    gang = Gang(id="g", members=("w@n1", "w@n2"), queue="q")
+    gate.standing.change(gang=gang)
+    gate.duty.lead(gang)
+    task = Request("task")
+    celery_has["task"] = task
+    gate.asked(task)
+    assert gate.duty.role is Role.RUNS
+    del celery_has["task"]
+    monkeypatch.setattr(os, "fsync", _full)
+    gate._tick()
+    assert gate.duty.gang is None
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
