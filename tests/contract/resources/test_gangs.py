@@ -87,13 +87,15 @@ def test_the_others_are_free_as_well_when_the_task_fails(lab: Lab, nodes: list[N
         lab.wait_until(lambda node=node: node.ask("resources")["gang"] is None, what="it is free")
 
 
-def test_the_others_are_free_as_well_when_the_head_is_shut_down_meanwhile(lab: Lab, nodes: list[Node]) -> None:
-    form_gang(lab.app, QUEUE, PAIR, _names(nodes[:2]))
+def test_the_others_are_free_as_well_when_the_head_is_shut_down_meanwhile(lab: Lab) -> None:
+    # With the prefork pool Celery 5.7 goes on firing timers while it waits for the pool, the others do not.
+    head, member = (lab.node(name, "ncpus=4", "-P", "threads").wait_ready() for name in ("n1", "n2"))
+    form_gang(lab.app, QUEUE, PAIR, _names([head, member]))
     sent = lab.send("pair", "work", 3.0)
     lab.wait_until(lambda: lab.runs(), what="the task runs")
-    assert nodes[0].stop() == 0
+    assert head.stop() == 0
     assert lab.finished() == {sent.id: 1}
-    lab.wait_until(lambda: _is_free(nodes[1]), what="the member is free")
+    lab.wait_until(lambda: _is_free(member), what="the member is free")
 
 
 def test_a_lost_member_fails_the_task_and_frees_the_rest(lab: Lab, nodes: list[Node]) -> None:
