@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from celery_resources.gang import GangRefused
+from celery_resources.gang import GangRefused, Role
 from celery_resources.requirement import Requirement
 
 
@@ -30,12 +30,26 @@ def form_gang(
         leading = {"queue": queue, "members": list(members), "requirement": requirement.to_json()}
         _ask(app, members[0], "lead", {"gang": gang, **leading}, timeout)
     except GangRefused:
+        if len(asked) == len(members) and _runs(app, members[0], gang, timeout):
+            return gang
         app.control.broadcast("disband", arguments={"gang": gang}, destination=asked, reply=False)
         raise
     return gang
 
 
-def _ask(app: Any, member: str, command: str, arguments: dict[str, Any], timeout: float) -> None:
+def _runs(app: Any, head: str, gang: str, timeout: float) -> bool:
+    """Tell the head to disband. Does it refuse because it has its message, and only its answer was late?
+
+    Then the gang is formed, and the others must not be set free.
+    """
+    try:
+        told = _ask(app, head, "disband", {"gang": gang}, timeout)["gang"] or {}
+    except GangRefused:
+        return False
+    return bool(told.get("id") == gang and told.get("role") == Role.RUNS.value)
+
+
+def _ask(app: Any, member: str, command: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
     replies = app.control.broadcast(
         command, arguments=arguments, destination=[member], reply=True, timeout=timeout, limit=1
     )
@@ -44,3 +58,5 @@ def _ask(app: Any, member: str, command: str, arguments: dict[str, Any], timeout
         raise GangRefused(f"{member} did not answer {command} within {timeout:g} s")
     if "ok" not in answer:
         raise GangRefused(f"{member}: {answer.get('error', answer)}")
+    account: dict[str, Any] = answer["ok"]
+    return account

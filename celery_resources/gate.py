@@ -257,7 +257,7 @@ class ResourceGate(bootsteps.StartStopStep):
             try:
                 self.disband(gang.id)
             except InvalidSetting as error:
-                # A full disk, say. Nobody asked, so nobody could be told; and the worker is not to end for it.
+                # A full disk, say. Nobody asked, so nobody can be told; the worker is not to end for it.
                 logger.error("gang %s has ended, which a restart here will not know: %s", gang.id, error)
                 self._served_anew()
         return len(ended)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_resources import GangRefused, with_resources
+from celery_resources import GangRefused, Requirement, form_gang, with_resources
 from celery_resources.gang import Duty, Gang, Role
 from celery_resources.releasing import fail_running, release_members
 from celery_resources.standing import StandingFile
@@ -82,6 +82,29 @@ def test_a_task_that_lost_a_member_fails_once_however_often_that_is_said() -> No
         fail_running(request, pool, "the gang lost its node n2")
     assert failures == ["the gang lost its node n2"]
     assert ended == [4711, 4711, 4711], "a child that has not ended is told again"
+
+
+@pytest.mark.parametrize("has_started", [True, False])
+def test_a_head_whose_answer_came_too_late_keeps_its_gang_if_it_has_its_message(has_started: bool) -> None:
+    freed: list[str] = []
+
+    def broadcast(command: str, arguments: Any, destination: Any, reply: bool, **_: Any) -> Any:
+        if command == "lead":
+            return None
+        if command == "disband" and not reply:
+            freed.extend(destination)
+            return None
+        runs = {"id": arguments["gang"], "role": "runs"} if has_started and command == "disband" else None
+        return [{destination[0]: {"ok": {"gang": runs}}}]
+
+    app = SimpleNamespace(control=SimpleNamespace(broadcast=broadcast))
+    if has_started:
+        assert form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members).startswith("gang-")
+        assert freed == []
+    else:
+        with pytest.raises(GangRefused, match="w@n1 did not answer lead"):
+            form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members)
+        assert freed == ["w@n1", "w@n2"]
 
 
 def test_a_broker_that_is_gone_does_not_hold_up_the_head(caplog: pytest.LogCaptureFixture) -> None:
