@@ -114,7 +114,7 @@ class ResourceGate(bootsteps.StartStopStep):
 
     def shutdown(self, c: Any) -> None:
         """The consumer is about to close its channel, which brings back what is still on its way."""
-        self.closed_connected = bool(c.connection is not None and c.connection.connected)
+        self.closed_connected = self.subscriptions.is_connected
         if self.closed_connected and self.duty.role is Role.RUNS:
             # The pool has ended what it ran, and no turn of the loop came after that.
             self._reap()

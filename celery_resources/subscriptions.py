@@ -156,6 +156,19 @@ class Subscriptions:
         return not self._room and bool(self.active) and self._wait is not None and self._wait.is_on
 
     @property
+    def is_connected(self) -> bool:
+        """Can what is still here be brought back to the broker?"""
+        connection = self._consumer.connection
+        if self._wait is None or connection is None or not connection.connected:
+            return False
+        try:
+            self._wait.check()
+        except self._consumer.connection_errors as error:
+            logger.warning("the broker does not answer: %s", error)
+            return False
+        return True
+
+    @property
     def credit_was_moved(self) -> bool:
         """Somebody else changed the credit since `apply`, where that means anything."""
         qos = self._consumer.qos

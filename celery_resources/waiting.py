@@ -8,6 +8,7 @@ Other brokers push, so there is nothing to end.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -51,6 +52,13 @@ class BrokerWait:
                 client.client_unblock(self._client_id)
         except self._channel.ResponseError as error:
             self._give_up(error)
+
+    def check(self) -> None:
+        """Raise an error of the connection if the server is gone: Redis looks connected until it is asked."""
+        if hasattr(self._channel, "_brpop_start"):
+            # To be refused is an answer as well.
+            with contextlib.suppress(self._channel.ResponseError), self._channel.conn_or_acquire() as client:
+                client.ping()
 
     @property
     def _connection(self) -> Any:

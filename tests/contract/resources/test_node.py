@@ -201,3 +201,27 @@ def test_a_bad_join_is_an_error_and_changes_nothing(lab: Lab) -> None:
     assert answer is not None
     assert "'nodes' is no part of a requirement" in answer["error"]
     assert node.ask("resources")["queues"] == ["celery"]
+
+
+def test_a_node_that_loses_redis_while_it_ends_sends_no_farewell(
+    make_lab: Callable[..., Lab], redis_url: str
+) -> None:
+    """What it could not give back stays in Redis under its name. RabbitMQ takes everything back by itself."""
+    lab = make_lab(redis_url)
+    relay = lab.relay()
+    node = lab.node("n1", RESOURCE_APP_BROKER=relay.url).wait_ready()
+    node.join("one")
+    lab.send("one", "work", 4.0)
+    lab.wait_until(lambda: lab.runs(), what="the task runs")
+    node.process.terminate()
+    lab.wait_until(lambda: "Warm shutdown" in node.text(), what="it ends")
+    lab.wait_until(
+        lambda: not lab.app.control.ping(destination=[node.nodename], timeout=0.5, limit=1),
+        what="its event loop has ended",
+    )
+    relay.refuses = True
+    relay.cut()
+    lab.wait_until(lambda: "unacknowledged message(s)" in node.text(), what="it gives back what it can")
+    relay.refuses = False
+    node.process.wait(90)
+    assert [note for note in lab.notes() if note["kind"] == "left"] == []
