@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from autoscaler_app.gangs import RUNS, name_for
 from autoscaler_app.plan import GangOrder
 from celery_resources import Requirement
@@ -36,7 +38,9 @@ def _form(order: GangOrder, members: Sequence[str], requirement: Requirement, as
         head = members[0]
         if ask("lead", [head], {**leading, "requirement": requirement.to_json()}).get(head):
             return ""
-        refused = [head]
+        # Its answer may only be late: while it runs the task, nobody is to be set free.
+        left = _disband(msgspec.structs.replace(order, gang=gang), members, ask)
+        return f"{head} refused or did not answer; {left or 'none of its nodes is kept'}"
     ask("disband", members, {"gang": gang})
     return f"{refused[0]} refused or did not answer; none of its nodes is kept"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,3 +95,18 @@ def test_the_journal_keeps_the_newest_reports_only(state: State) -> None:
 def test_a_quote_in_a_name_is_a_quote(state: State) -> None:
     state.announce("it's; DROP TABLE host; --", {"constraints": {}}, NOW)
     assert "it's; DROP TABLE host; --" in state.queue_kinds()
+
+
+def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: Path) -> None:
+    """As on a full disk; the error must not be that there is nothing to roll back."""
+    state = State(tmp_path / "state.db")
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON queue_kind BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="full"):
+            state.announce("res:ncpus=1", {"constraints": {"ncpus": 1}}, NOW)
+        other.execute("DROP TRIGGER full")
+    state.announce("res:ncpus=1", {"constraints": {"ncpus": 1}}, NOW)
+    assert set(state.queue_kinds()) == {"res:ncpus=1"}
+    state.close()
