@@ -200,8 +200,20 @@ class Situation:
         times = self.snapshot.history.get(node.id)
         if not node.is_ready or node.id in self.host_of or times is None or times.ready is None:
             return False
+        if any(short_name(name) in self._nobodys for name in (node.hostname, node.private_ip) if name):
+            return False
         since = max(times.ready, self.snapshot.listening_since or times.ready)
         return self.snapshot.now - since > timedelta(seconds=self.autoscaler.join_timeout)
+
+    @cached_property
+    def _nobodys(self) -> frozenset[str]:
+        """Names of hosts that are heard, or may be, and that more than one node claims."""
+        somebodys = {host.hostname for host in self.host_of.values()}
+        return frozenset(
+            short_name(host.hostname)
+            for host in self.snapshot.hosts
+            if host.hostname not in somebodys and not self.is_silent(host)
+        )
 
 
 def read(snapshot: Snapshot) -> Situation:

@@ -253,9 +253,20 @@ def test_two_nodes_that_claim_one_host_name_are_both_unknown(snapshot: Make) -> 
         nodes=[node(1), node(2, Hostname="ip-1")],
         hosts=[host(1, fenced=True)],
         history={"id-1": IDLE, "id-2": IDLE},
-        autoscaler={"join_timeout": 9000},
     )
     assert decide(seen).plan.delete == ()
+
+
+@pytest.mark.parametrize("heard", [1.0, None, 601.0])
+def test_a_node_whose_name_another_had_has_joined_for_all_we_know_while_that_is_heard(
+    snapshot: Make, heard: float | None
+) -> None:
+    seen = snapshot(
+        nodes=[node(1, Status="Terminating", TargetState="Terminated"), node(2, Hostname="ip-1")],
+        hosts=[host(1, running=1, heard_seconds_ago=heard)],
+    )
+    is_silent = heard == 601.0
+    assert [entry.reason.value for entry in decide(seen).plan.delete] == ["never-joined"] * is_silent
 
 
 def test_a_host_is_narrowed_to_the_work_that_the_plan_gave_it(snapshot: Make) -> None:
