@@ -211,3 +211,39 @@ def test_a_beat_that_is_stopped_in_the_middle_of_a_query_saves_and_ends(
     with psycopg.connect(url) as database:
         rows = database.execute(f"SELECT name, total_run_count FROM {schema}.django_celery_beat_periodictask")
         assert ("autoscale", 1) in rows.fetchall(), "what it sent was saved"
+
+
+STOPPED_WHILE_IT_STARTS = """
+import os, signal
+from autoscaler_app import beat
+from autoscaler_app.beat import django_setup
+
+prepare = django_setup.prepare
+stopped = []
+
+def prepare_and_stop(conf):
+    database = prepare(conf)
+    if not stopped and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # not for the banner
+        stopped.append(True)
+        print("stopped while it starts", flush=True)
+        from django.db import connection
+        connection.ensure_connection()
+        with connection.connection.lock:  # as every query on PostgreSQL does
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.getpid()  # the handler runs here
+    return database
+
+django_setup.prepare = prepare_and_stop
+Scheduler = beat.DatabaseScheduler
+"""
+
+
+def test_a_beat_that_is_stopped_in_a_query_while_it_starts_ends(
+    programs: Programs, postgres_url: str, tmp_path: Path
+) -> None:
+    """Celery's handler would make another scheduler, to save it: over the connection that is in use."""
+    (tmp_path / "scheduler_of_test.py").write_text(STOPPED_WHILE_IT_STARTS)
+    programs.env |= {"AUTOSCALER_BEAT_DATABASE": postgres_url}
+    code, said = programs.run(*BEAT[:-1], "scheduler_of_test:Scheduler", PYTHONPATH=str(tmp_path))
+    assert code == 0, said
+    assert said.count("stopped while it starts") == 1
