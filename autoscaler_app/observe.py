@@ -72,16 +72,16 @@ def observe(control: Control) -> Sight:
     """Look once. Raises ProviderError or BrokerUnreachable if the cloud or the broker does not answer."""
     _, set_before = read_clock(control)
     cloud = control.provider.cloud()
-    drains = control.state.drains()
     control.learn_run_times()
-    history = _history(control, cloud)
     horizon = control.boot_time() + timedelta(seconds=control.settings.autoscaler.eta_margin)
     # Before the others: now and then it takes a while, and what they say is to be fresh.
     sends = control.activity.take_sends()
     periodic = control.periodic.foreseen(control.now(), horizon, control.runtime_of, sends)
     control.activity.watch(periodic.watched)
-    _ask_the_quiet(control, drains, cloud)
+    _ask_the_quiet(control, control.state.drains(), cloud)
     now, set_meanwhile = read_clock(control)
+    # Not sooner: if the clock was set meanwhile, these instants have been moved with it.
+    drains, history = control.state.drains(), _history(control, cloud)
     views = {short_name(view.hostname): view for view in control.activity.hosts()}
     consumed = {queue for view in views.values() for queue in view.queues}
     kinds = {**periodic.kinds, **control.kinds.all(also=consumed - periodic.kinds.keys())}

@@ -65,6 +65,22 @@ def test_an_idle_node_has_been_idle_for_as_long_as_it_was(
     assert not [w for w in again.saw.warnings if "the clock was set" in w]
 
 
+def test_a_clock_that_is_set_in_the_middle_of_a_look_is_noticed_in_time(
+    control: Control, hands: Hands, idle_node: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine sleeps, say, while hosts are asked."""
+    idle_node()
+    hands.run(15)
+    take = control.activity.take_sends
+
+    def sleep_and_take() -> Any:
+        hands.set(HOUR)
+        return take()
+
+    monkeypatch.setattr(control.activity, "take_sends", sleep_and_take)
+    assert fate(idle_node()) == ([], [])
+
+
 def test_a_host_that_is_slow_to_speak_after_the_step_is_not_silent(
     hands: Hands, idle_node: Callable[..., Report]
 ) -> None:
