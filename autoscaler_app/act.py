@@ -10,7 +10,7 @@ that, shut down cleanly, and only then the delete call.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -71,18 +71,13 @@ class Actor:
         control = self.control
         present = {node.id for node in sight.cloud.nodes}
         gone = {i: host for i, host in sight.known.items() if i not in present}
+        dead = {i: host for i, host in gone.items() if not self._is_alive(sight.view_of(host.hostname))}
+        taken = _tasks_of_others(sight, {host.hostname for host in dead.values()})
         buried = set()
-        for node_id, host in sorted(gone.items()):
-            view = sight.view_of(host.hostname)
-            alive = (
-                view is not None
-                and view.heard is not None
-                and ((control.now() - view.heard).total_seconds() < DEAD_AFTER)
-            )
-            if alive:
-                continue
-            if lost := sorted(set(host.tasks) - _tasks_of_others(sight, host.hostname)):
+        for node_id, host in sorted(dead.items()):
+            if lost := sorted(set(host.tasks) - taken):
                 count = control.broker.restore(lost)
+                taken.update(lost)
                 self.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
                 self.again = self.again or count > 0
                 # At once: should a later one fail, these are not to be taken from whoever has them by then.
@@ -92,10 +87,16 @@ class Actor:
         if buried:
             control.state.forget_nodes(buried)
 
-    def forget_strangers(self, sight: Sight) -> None:
-        """Hosts that are no node of the cloud and have been silent for too long.
+    def _is_alive(self, view: HostView | None) -> bool:
+        heard = None if view is None else view.heard
+        return heard is not None and (self.control.now() - heard).total_seconds() < DEAD_AFTER
 
-        One that died before it had told anything would otherwise be waited for by `give_back` for ever.
+    def forget_strangers(self, sight: Sight) -> None:
+        """Workers that have been silent for too long, but for those of a node that is silent as a whole.
+
+        One on no node of the cloud that died before it had told anything would otherwise be waited for by
+        `give_back` for ever. One that died on a host where another lives would leave that host unknown for
+        ever: never told what to consume, and never ended.
         """
         listener, now = self.control.listener, self.control.now()
         if listener is None or (listening := listener.connected_since) is None:
@@ -106,11 +107,14 @@ class Actor:
             for name in (node.hostname, node.private_ip)
             if name
         }
-        for name in sight.views.keys() - nodes:
-            view = sight.views[name]
-            heard = max(listening, *(worker.heard for worker in view.workers))
-            if (now - heard).total_seconds() > self.control.settings.autoscaler.silent_timeout:
-                self.control.activity.forget(view.hostname)
+        settings = self.control.settings.autoscaler
+        for name, view in sight.views.items():
+            unheard = now - max(worker.heard for worker in view.workers)
+            if name in nodes and unheard.total_seconds() > settings.told_within:
+                continue
+            for worker in view.workers:
+                if (now - max(listening, worker.heard)).total_seconds() > settings.silent_timeout:
+                    self.control.activity.forget_worker(worker.nodename, worker.pid)
 
     def give_back(self, sight: Sight) -> None:
         """Messages that were taken and that nobody has go back to their queues."""
@@ -313,9 +317,10 @@ def _nodenames(view: HostView | None) -> Sequence[str]:
     return sorted(worker.nodename for worker in view.workers) if view is not None else ()
 
 
-def _tasks_of_others(sight: Sight, dead: str) -> set[str]:
-    """What other hosts say they have: a host that was evicted gives its tasks back before it goes."""
-    views = [view for name, view in sight.views.items() if name != short_name(dead)]
+def _tasks_of_others(sight: Sight, dead: Collection[str]) -> set[str]:
+    """What hosts that are not dead say they have: one that is evicted gives its tasks back before it goes."""
+    gone = set(map(short_name, dead))
+    views = [view for name, view in sight.views.items() if name not in gone]
     return {task.id for view in views for task in view.running} | {
         task.id for view in views for task in view.held
     }

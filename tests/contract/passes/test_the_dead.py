@@ -67,3 +67,24 @@ def test_what_was_given_back_is_not_given_back_again_because_another_could_not_b
     assert make_pass(control).error == ""
     assert restored.tasks == ["a1", "a2", "b1"]
     assert control.state.known_hosts() == {}
+
+
+def test_a_task_that_two_of_the_dead_had_one_after_the_other_is_given_back_once(
+    control: Control, hands: Hands, restored: Restored
+) -> None:
+    """The first was evicted and gave it back, the second took it, and neither could say so any more."""
+    for name in ("a", "b"):
+        nodename = f"celery@n-{name}"
+        control.state.heard(
+            [
+                KnownHost(
+                    hostname=f"n-{name}", node_id=name, nodenames=(nodename,), heard=hands.wall, tasks=("t",)
+                )
+            ]
+        )
+        account = {"nodename": nodename, "pid": 7, "started": 1.0, "seq": 1, "running": [{"id": "t"}]}
+        control.activity.merge(account, hands.wall)
+    hands.run(20)
+    made = make_pass(control)
+    assert restored.tasks == ["t"], made
+    assert control.state.known_hosts() == {}
