@@ -211,7 +211,7 @@ def test_a_node_that_loses_redis_while_it_ends_sends_no_farewell(
     relay = lab.relay()
     node = lab.node("n1", RESOURCE_APP_BROKER=relay.url).wait_ready()
     node.join("one")
-    lab.send("one", "work", 4.0)
+    lab.send("one", "work", 10.0)
     lab.wait_until(lambda: lab.runs(), what="the task runs")
     node.process.terminate()
     lab.wait_until(lambda: "Warm shutdown" in node.text(), what="it ends")
