@@ -131,8 +131,9 @@ def decode(text: bytes, *, place: str = "snapshot") -> Snapshot:
         snapshot = msgspec.json.decode(text, type=Snapshot)
     except msgspec.DecodeError as error:
         raise InvalidInput(f"{place}: {error}") from error
-    if snapshot.now.tzinfo is None:
-        raise InvalidInput(f"{place}: 'now' is {snapshot.now.isoformat()}, which has no time zone; write …Z")
+    for key, instant in (("now", snapshot.now), ("listening_since", snapshot.listening_since)):
+        if instant is not None and instant.tzinfo is None:
+            raise InvalidInput(f"{place}: {key!r} is {instant.isoformat()}, which has no time zone; write …Z")
     return snapshot
 
 

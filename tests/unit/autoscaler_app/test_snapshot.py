@@ -31,6 +31,10 @@ def test_what_is_written_reads_back_as_it_was() -> None:
         (SMALLEST.replace('"cluster"', '"hosts": [{"hostname": "a", "fenzed": true}], "cluster"'), "fenzed"),
         (SMALLEST.replace('"cluster"', '"queues": [{"queue": "q", "waiting": "3"}], "cluster"'), "waiting"),
         (SMALLEST.replace("12:00:00Z", "12:00:00"), "time zone"),
+        (
+            SMALLEST.replace('"cluster"', '"listening_since": "2026-11-22T11:00:00", "cluster"'),
+            "listening_since",
+        ),
         ("not json", "malformed"),
         ("[]", "object"),
     ],
