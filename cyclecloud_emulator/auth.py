@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 
 from cyclecloud_emulator.errors import Unauthorised
@@ -59,6 +58,7 @@ def _credentials(header: str | None) -> tuple[str, str] | None:
         return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # Not base64, or not even ASCII, or not UTF-8 inside.
         return None
     return (user, password) if colon else None

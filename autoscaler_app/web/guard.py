@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import secrets
 from collections.abc import MutableMapping
@@ -69,7 +68,8 @@ class Guard:
             return False
         try:
             _, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        except binascii.Error:
+        except ValueError:
+            # Not base64, or not even ASCII.
             return False
         return secrets.compare_digest(password, self._password)
 

@@ -34,6 +34,7 @@ def test_the_password_opens_whatever_the_user_name(opened: Open, user: str, pass
         "Basic " + base64.b64encode(b"u:").decode(),
         "Basic " + base64.b64encode(b"geheim").decode(),
         "Basic not-base64!",
+        "Basic \xe9",
         "Basic",
         "Bearer geheim",
         "geheim",
@@ -42,7 +43,8 @@ def test_the_password_opens_whatever_the_user_name(opened: Open, user: str, pass
 )
 def test_anything_but_the_password_is_refused(opened: Open, authorization: str) -> None:
     web = opened(password="geheim")
-    assert web.get("/api/status", headers={"authorization": authorization}).status_code == 401
+    headers = {"authorization": authorization.encode("latin-1")}
+    assert web.get("/api/status", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8787", "127.0.0.1:8787", "[::1]:8787", "LOCALHOST"])
