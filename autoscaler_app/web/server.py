@@ -90,7 +90,8 @@ def listen(host: str, port: int, password: str) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # The second: what cannot be a host name at all, such as one with an empty part.
         raise InvalidConfig(
             f"the web page cannot be served on {host!r}, port {port}: {error}; name an address of this "
             "machine and a free port"

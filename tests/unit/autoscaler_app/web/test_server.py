@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,9 +56,10 @@ def test_a_port_that_is_taken_is_named() -> None:
             listen("127.0.0.1", port, "")
 
 
-def test_an_address_that_is_not_of_this_machine_is_named() -> None:
-    with pytest.raises(InvalidConfig, match=r"'192\.0\.2\.1', port 0: .*name an address of this machine"):
-        listen("192.0.2.1", 0, "geheim")
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+def test_an_address_that_is_not_of_this_machine_is_named(host: str) -> None:
+    with pytest.raises(InvalidConfig, match=rf"{re.escape(repr(host))}, port 0: .*name an address of this"):
+        listen(host, 0, "geheim")
 
 
 @pytest.mark.parametrize(
