@@ -217,7 +217,10 @@ def _names(state: State, cluster: str, item: CreationSet) -> Iterator[str]:
     if increasing:
         for number in itertools.count(state.highest_number.get(key, 0) + 1):
             state.highest_number[key] = number
-            yield f"{item.nodearray}-{number}"
+            name = f"{item.nodearray}-{number}"
+            # Taken by a nameFormat, or from before the numbering was switched.
+            if (cluster, name) not in state.names:
+                yield name
     offset = item.name_offset if state.settings.quirks.offset_without_format == "used" else None
     for name in _numbered(item, offset_without_format=offset):
         if (cluster, name) not in state.names:

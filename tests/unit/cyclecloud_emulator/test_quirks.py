@@ -113,6 +113,17 @@ def test_numbering(make_world, how, name):
     assert list(world.nodes()) == [name]
 
 
+def test_increasing_numbers_pass_over_names_that_are_taken(make_world):
+    """By a nameFormat, or by nodes from before the numbering was switched on."""
+    world = with_quirk(make_world, numbering="increasing")
+    world.create(2, nameFormat="worker-%d")
+    assert world.create(2)["added"] == 2
+    assert list(world.nodes()) == ["worker-1", "worker-2", "worker-3", "worker-4"]
+    world.manage("terminate", names=list(world.nodes()))
+    world.wait(2)
+    assert world.nodes() == {}
+
+
 @pytest.mark.parametrize(
     ("how", "status", "added"), [("partial", 202, 16), ("none", 202, 0), ("conflict", 409, 0)]
 )
