@@ -145,6 +145,7 @@ class Life:
         nodes = self._state.settings.nodes
         node.private_ip = self._new_address()
         node.enter(Phase.CONFIGURING, now)
+        self._keep_eviction(node)
         rest = nodes.boot_seconds * (1 - nodes.acquire_share)
         self._later(node, now + rest / 2, self._reported_in)
 
@@ -166,6 +167,7 @@ class Life:
         node.phases["Cloud.AwaitBootup"] = (node.phases["Cloud.AwaitBootup"][0], now)
         node.ready_at = now
         node.enter(Phase.READY, now)
+        self._keep_eviction(node)
         log.info("node ready", extra={"node": node.name, "hostname": node.hostname})
         if not self._state.mishaps.strikes(MishapKind.NO_WORKER, node):
             self._start_worker(node, now)
@@ -222,6 +224,7 @@ class Life:
         self._fleet.stop(node.id, self._state.settings.nodes.grace_seconds)
         node.hostname = None
         node.enter(Phase.CONFIGURING, now, "Restarting")
+        self._keep_eviction(node)
         self._later(node, now + self._state.settings.nodes.boot_seconds / 2, self._restarted)
 
     def _restarted(self, node: Node, now: float) -> None:
@@ -243,11 +246,16 @@ class Life:
     def evict(self, node: Node, now: float, *, notice: float) -> None:
         """The cloud takes a spot machine back, `notice` seconds after it said so."""
         if notice > 0:
-            node.message = "Waiting for eviction"
             node.evicted_at = now + notice
-            self._later(node, now + notice, self._evicted)
+            self._keep_eviction(node)
         else:
             self._evicted(node, now)
+
+    def _keep_eviction(self, node: Node) -> None:
+        """What was announced holds whatever the machine is doing: a new phase has made the step void."""
+        if node.evicted_at is not None:
+            node.message = "Waiting for eviction"
+            self._later(node, node.evicted_at, self._evicted)
 
     def _evicted(self, node: Node, now: float) -> None:
         shown = self._state.settings.quirks.eviction

@@ -272,6 +272,32 @@ def test_an_eviction_comes_after_its_notice_and_takes_the_machine_at_once(make_w
     assert world.nodes() == {}
 
 
+@pytest.mark.parametrize("boots_for", [3, 7], ids=["no address yet", "address"])
+def test_an_eviction_that_is_announced_while_a_machine_boots_comes_all_the_same(world, boots_for):
+    world.create(1, nodearray="spot")
+    world.wait(boots_for)
+    node = next(iter(world.state.nodes.values()))
+    world.life.evict(node, world.now, notice=30)
+    world.wait(20)
+    assert (record(world, "spot-1")["Status"], record(world, "spot-1")["StatusMessage"]) == (
+        "Ready",
+        "Waiting for eviction",
+    )
+    world.wait(12)
+    assert world.nodes() == {}
+    assert world.fleet.stopped == [node.id]
+
+
+def test_an_eviction_that_is_announced_comes_though_the_machine_is_restarted(world):
+    world.create(1, nodearray="spot")
+    world.wait(10)
+    node = next(iter(world.state.nodes.values()))
+    world.life.evict(node, world.now, notice=30)
+    world.manage("restart", ids=[node.id])
+    world.wait(32)
+    assert world.nodes() == {}
+
+
 @pytest.mark.parametrize(
     ("policy", "code", "status", "starts"),
     [
