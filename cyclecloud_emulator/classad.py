@@ -8,7 +8,7 @@ attribute that a node does not have is false.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Attributes = Mapping[str, object]
 Filter = Callable[[Attributes], bool]
@@ -71,18 +71,18 @@ class _Parser:
             raise ValueError(f"too deep: more than {MOST_DEPTH} brackets and negations")
 
     def either(self) -> _Value:
-        left = self._both()
+        parts = [self._both()]
         while self.token == "||" and self.kind == "operator":
             self._take()
-            left = _or(left, self._both())
-        return left
+            parts.append(self._both())
+        return parts[0] if len(parts) == 1 else _or(parts)
 
     def _both(self) -> _Value:
-        left = self._negation()
+        parts = [self._negation()]
         while self.token == "&&" and self.kind == "operator":
             self._take()
-            left = _and(left, self._negation())
-        return left
+            parts.append(self._negation())
+        return parts[0] if len(parts) == 1 else _and(parts)
 
     def _negation(self) -> _Value:
         if self.token == "!" and self.kind == "operator":
@@ -123,12 +123,12 @@ class _Parser:
         raise ValueError(f"a value was expected instead of {token!r}")
 
 
-def _or(left: _Value, right: _Value) -> _Value:
-    return lambda attributes: left(attributes) is True or right(attributes) is True
+def _or(parts: Sequence[_Value]) -> _Value:
+    return lambda attributes: any(part(attributes) is True for part in parts)
 
 
-def _and(left: _Value, right: _Value) -> _Value:
-    return lambda attributes: left(attributes) is True and right(attributes) is True
+def _and(parts: Sequence[_Value]) -> _Value:
+    return lambda attributes: all(part(attributes) is True for part in parts)
 
 
 def _lookup(attributes: Attributes, name: str) -> object:

@@ -52,3 +52,11 @@ def test_expressions(text, selected):
 def test_an_expression_that_cannot_be_read_is_refused(text):
     with pytest.raises(ValueError, match=r"expected|read|deep"):
         compile_filter(text)
+
+
+@pytest.mark.parametrize("word", ["||", "&&"])
+def test_a_filter_may_name_thousands_of_nodes(word):
+    """One condition a node, on one level."""
+    parts = [f'Name === "{NODE["Name"]}"'] * 5000
+    assert compile_filter(f" {word} ".join(parts))(NODE)
+    assert compile_filter(f" {word} ".join(["false"] * 5000))(NODE) is False
