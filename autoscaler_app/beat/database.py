@@ -99,9 +99,8 @@ def parse(url: object, *, folder: Path, place: str) -> Database:
         query = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     except ValueError:
         # What Python says of it is not passed on: with a "/", "?" or "#" in the password it quotes from that.
-        raise InvalidConfig(
-            f"{place} is {shown!r}, which is no URL (in a password / ? # @ are written %2F %3F %23 %40); {RIGHT}"
-        ) from None
+        hint = "in a password, / ? # @ are written %2F %3F %23 %40"
+        raise InvalidConfig(f"{place} is {shown!r}, which is no URL ({hint}); {RIGHT}") from None
     if parts.scheme == "sqlite":
         return _sqlite(unquote(parts.path), folder, f"{place} is {shown!r}", odd=bool(parts.netloc or query))
     if parts.scheme not in ("postgresql", "postgres"):

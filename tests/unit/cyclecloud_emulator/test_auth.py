@@ -22,8 +22,9 @@ def passes(gate, value, now=0.0, *, lock=True):
 
 @pytest.mark.parametrize(
     "value",
-    [None, "", "Bearer x", "Basic", "Basic !!!", "Basic \xe9", "Basic " + base64.b64encode(b"no colon").decode(),
-     "Basic " + base64.b64encode(b"\xff\xfe:x").decode(), header(user="other"), header(password="wrong")],
+    [None, "", "Bearer x", "Basic", "Basic !!!", "Basic \xe9",
+     "Basic " + base64.b64encode(b"no colon").decode(), "Basic " + base64.b64encode(b"\xff\xfe:x").decode(),
+     header(user="other"), header(password="wrong")],
 )  # fmt: skip
 def test_whoever_does_not_know_both_is_refused(value):
     assert not passes(Gate("emulator", "right"), value)
