@@ -192,7 +192,7 @@ def _keep(site: Site, console: Console) -> None:
     """Leave it running until Ctrl-C."""
     python = os.path.relpath(sys.executable)
     celery = f"{python} -m celery -A autoscaler_app"
-    settings = "\n".join(f"export {name}={value!r}" for name, value in sorted(site.env.items()))
+    settings = "\n".join(f"export {name}={value!r}" for name, value in sorted(site.env_of_a_shell.items()))
     console.print(
         f"\nIt is still running. In another shell, from this folder:\n\n{settings}\n\n"
         f"{python} -m worker_tasks add --count 8 --kind mixed --seconds 5\n"

@@ -113,7 +113,7 @@ class Site:
         if self.broker_url:
             refuse_if_in_use(self.broker_url)
             if self.broker_url.startswith("amqp"):
-                mine = {*QUEUES, *(queue_name(requirement) for requirement in KINDS)}
+                mine = queues_of_a_site()
                 self._made_queues = mine - existing_queues(self.broker_url, mine)
         else:
             broker = self.run_module("broker", "demo.embedded", "--port", "0")
@@ -167,7 +167,7 @@ class Site:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of every process of the site; also what a shell needs to talk to it."""
+        """The environment of every process of the site."""
         env = {
             MARK: self.mark,
             "AUTOSCALER_CONFIG": str(self.folder / "autoscale.json"),
@@ -186,6 +186,15 @@ class Site:
                 f"file://{self._results()}" if self.wishes.broker_url else self.broker_url
             )
         return env
+
+    @property
+    def env_of_a_shell(self) -> dict[str, str]:
+        """What a shell of a person needs to talk to the site.
+
+        Without the mark: whatever the person starts there, an editor say, would be killed with the site. And
+        without the temporary folder, which is gone then.
+        """
+        return {name: value for name, value in self.env.items() if name not in (MARK, "TMPDIR")}
 
     @property
     def ledger_file(self) -> Path:
@@ -311,9 +320,17 @@ class BrokerInUse(RuntimeError):
     """There are messages on the broker that are not ours."""
 
 
+def queues_of_a_site() -> set[str]:
+    """Every queue that the nodes of a site consume, and the control queue."""
+    return {*QUEUES, *(queue_name(requirement) for requirement in KINDS)}
+
+
 def refuse_if_in_use(broker_url: str) -> None:
-    """Raises BrokerInUse if the queues of the site hold messages, BrokerError if nobody answers."""
-    depths = open_broker(Celery(broker=broker_url)).depths(QUEUES)
+    """Raises BrokerInUse if the queues of the site hold messages, BrokerError if nobody answers.
+
+    Those of requirements too: our nodes would take tasks of another app, do not know them, and discard them.
+    """
+    depths = open_broker(Celery(broker=broker_url)).depths(sorted(queues_of_a_site()))
     busy = [f"{queue} ({depth.waiting})" for queue, depth in depths.items() if depth.waiting]
     if busy:
         raise BrokerInUse(
