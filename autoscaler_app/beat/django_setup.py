@@ -101,6 +101,8 @@ def _alone(database: Database) -> Iterator[None]:
                 yield
         except lock.PassIsRunning as busy:
             raise DatabaseUnusable(f"another process sets {database} up: {busy}") from busy
+        except OSError as error:
+            raise DatabaseUnusable(f"{database} cannot be set up: {error}") from error
         return
     from django.db import connection
 

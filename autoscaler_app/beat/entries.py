@@ -124,15 +124,12 @@ def _when(row: Any) -> str:
 
 
 def state_of_rows() -> tuple[Any, ...]:
-    """What beat has to notice when it changes, however it was changed."""
-    return tuple(
-        PeriodicTask.objects.order_by("pk").values_list(
-            "name",
-            "enabled",
-            "queue",
-            "expire_seconds",
-            "interval__every",
-            "interval__period",
-            "crontab_id",
-        )
-    )
+    """What beat has to notice when it changes, however it was changed: all that it does not write itself."""
+    columns = [f.attname for f in PeriodicTask._meta.concrete_fields if f.name not in _WRITTEN_BY_BEAT]
+    for schedule in ("interval", "crontab", "solar", "clocked"):
+        model = PeriodicTask._meta.get_field(schedule).related_model
+        columns += [f"{schedule}__{f.attname}" for f in model._meta.concrete_fields]
+    return tuple(PeriodicTask.objects.order_by("pk").values_list(*columns))
+
+
+_WRITTEN_BY_BEAT = ("last_run_at", "total_run_count", "date_changed")

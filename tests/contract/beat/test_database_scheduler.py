@@ -101,6 +101,32 @@ def test_an_interval_edited_with_plain_sql_is_noticed(start_scheduler: Start) ->
     assert seconds_between_passes(scheduler) == 5.0
 
 
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("crontabschedule", "minute = '30'"),
+        ("periodictask", "args = '[2]'"),
+        ("periodictask", "priority = 3"),
+        ("periodictask", "one_off = true"),
+    ],
+)
+def test_any_edit_with_plain_sql_is_noticed(
+    start_scheduler: Start, entries: Any, models: Any, table: str, change: str
+) -> None:
+    from django.db import connection
+
+    crontab_row, _ = entries.Entry.to_model_schedule(crontab(minute="0"))
+    models.PeriodicTask.objects.create(name="other", task="x.y", crontab=crontab_row, args="[1]")
+    scheduler = start_scheduler()
+    scheduler.tick()
+    scheduler.schedule_changed()
+    assert not scheduler.schedule_changed()
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE django_celery_beat_{table} SET {change}")
+    assert scheduler.schedule_changed()
+    assert not scheduler.schedule_changed()
+
+
 def test_an_edit_by_the_command_is_noticed_and_the_expiry_follows(
     start_scheduler: Start, entries: Any
 ) -> None:

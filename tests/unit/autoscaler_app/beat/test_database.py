@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler_app.beat import DatabaseScheduler
+from autoscaler_app.beat import DatabaseScheduler, django_setup
 from autoscaler_app.beat.database import Database, chosen, parse, without_password
+from autoscaler_app.beat.errors import DatabaseUnusable
 from autoscaler_app.celery import app
 from scalelib.errors import InvalidConfig
 
@@ -86,6 +87,16 @@ def test_a_password_is_in_no_error(tmp_path: Path, url: str) -> None:
         read(url, tmp_path)
     assert "s3cret" not in str(error.value)
     assert "s3cret" not in without_password(url)
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_named(tmp_path: Path) -> None:
+    """Here the lock beside the database is in the way; more often the folder is somebody else's."""
+    (tmp_path / "beat.db.lock").mkdir()
+    with (
+        pytest.raises(DatabaseUnusable, match=r"sqlite:.*beat\.db cannot be set up: .*beat\.db\.lock"),
+        django_setup._alone(read("sqlite:///beat.db", tmp_path)),
+    ):
+        raise AssertionError("it was not alone")
 
 
 @pytest.mark.parametrize("missing", ["django", "django_celery_beat"])
