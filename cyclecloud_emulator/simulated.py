@@ -199,11 +199,12 @@ class SimulatedFleet:
         worker = self._workers.get(node_id)
         if worker is None:
             return
-        for job in worker.running.values():
-            self._wire.lose(job.delivery.message)
+        # It is gone before the broker is told: without a connection that fails, and is not needed.
         self._drop(node_id, worker)
         if tell:
             self._on_exit(node_id, -9)
+        for job in worker.running.values():
+            self._wire.lose(job.delivery.message)
 
     def _drop(self, node_id: str, worker: SimWorker) -> None:
         del self._workers[node_id]
