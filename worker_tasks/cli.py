@@ -54,7 +54,13 @@ def add(
     _ask_for_confirmation()
     chance = random.Random(seed)
     kinds = itertools.cycle(MIXED if kind == "mixed" else (kind,))
-    sent = []
+    sent: list[Sent] = []
+    path = sent_file(file)
+    try:
+        # Tried before a task is sent whose id could then not be kept.
+        remember(path, ())
+    except OSError as error:
+        raise click.ClickException(f"the ids cannot be kept in {path}: {error.strerror}") from error
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2)
@@ -67,7 +73,7 @@ def add(
             f"the broker {app.connection().as_uri()} cannot be reached: {error}; set CELERY_BROKER_URL"
         ) from error
     finally:
-        remember(sent_file(file), sent)
+        remember(path, sent)
     for each_sent in sent:
         click.echo(
             json.dumps({"id": each_sent.id, "kind": each_sent.kind, "seconds": each_sent.seconds})
@@ -97,6 +103,8 @@ def check(wait: bool, timeout: float | None, as_json: bool, file: str | None) ->
         sent = recall(path)
     except FileNotFoundError:
         raise click.ClickException(f"{path} does not exist: nothing was added from here") from None
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
     try:
         states = _states_after(sent, wait, timeout)
     except getattr(app.backend, "connection_errors", ()) as error:

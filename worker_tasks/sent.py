@@ -34,9 +34,11 @@ def remember(path: Path, sent: Iterable[Sent]) -> None:
 
 
 def recall(path: Path) -> list[Sent]:
-    """Everything that was sent. FileNotFoundError if nothing ever was."""
+    """Everything that was sent. FileNotFoundError if nothing ever was, ValueError if it is no such file."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # What is written while we read may be there by half: a line counts when its end is there.
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    for number, line in enumerate(whole.splitlines(), 1):
         try:
             found.append(Sent(**json.loads(line)))
         except (ValueError, TypeError) as error:

@@ -18,7 +18,7 @@ _BLOCK = b"celery" * 4096
 
 
 def _compute(task: Any, seconds: float) -> dict[str, Any]:
-    """Hash for about `seconds` seconds of processor time on this thread's clock."""
+    """Hash for about `seconds` seconds, however much of a processor there is."""
     if not 0 <= seconds < 86_400:
         raise ValueError(f"seconds must be a number from 0 to 86400, not {seconds!r}")
     host = task.request.hostname or socket.gethostname()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from worker_tasks import app
 from worker_tasks.sent import Sent, recall, remember
@@ -55,6 +56,30 @@ def test_what_was_sent_is_remembered(tmp_path: Path) -> None:
     (tmp_path / "sent").write_text('{"id": 4}\n')
     with pytest.raises(ValueError, match="sent, line 1: not a sent task"):
         recall(tmp_path / "sent")
+
+
+def test_a_line_that_is_being_written_is_read_the_next_time(tmp_path: Path) -> None:
+    sent = [Sent(id="a", kind="small", seconds=1.0, at=5.0), Sent(id="b", kind="wide", seconds=2.0, at=6.0)]
+    remember(tmp_path / "sent", sent)
+    whole = (tmp_path / "sent").read_text()
+    (tmp_path / "sent").write_text(whole[:-9])
+    assert recall(tmp_path / "sent") == sent[:1]
+
+
+def test_a_file_of_ids_that_cannot_be_used_is_a_sentence(tmp_path: Path, redis_url: str) -> None:
+    """And no task is sent that nobody could ask about."""
+    env = {"CELERY_BROKER_URL": redis_url}
+    added = run("worker_tasks", "add", "--file", str(tmp_path / "none" / "sent"), **env)
+    assert (added.returncode, added.stdout) == (1, "")
+    assert (
+        added.stderr == f"Error: the ids cannot be kept in {tmp_path}/none/sent: No such file or directory\n"
+    )
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.llen("celery") == 0
+    (tmp_path / "sent").write_text("nonsense\n")
+    checked = run("worker_tasks", "check", "--file", str(tmp_path / "sent"), **env)
+    assert checked.returncode == 1
+    assert checked.stderr == f"Error: {tmp_path}/sent, line 1: not a sent task: 'nonsense'\n"
 
 
 def run(module: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
