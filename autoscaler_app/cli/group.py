@@ -15,7 +15,7 @@ from autoscaler_app.decide import decide
 from autoscaler_app.passes import dry_run, make_pass, saw
 from autoscaler_app.situation import read
 from scalelib import planner
-from scalelib.errors import InvalidConfig
+from scalelib.errors import InvalidConfig, InvalidInput
 from scalelib.printer import print_demand
 
 DEMAND_COLUMNS = (
@@ -59,7 +59,10 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
     with opened(ctx) as control:
         sight, made = dry_run(control)
     if save is not None:
-        save.write_bytes(snapshot.encode(sight.snapshot))
+        try:
+            save.write_bytes(snapshot.encode(sight.snapshot))
+        except OSError as error:
+            raise InvalidInput(f"{save}: cannot be written: {error.strerror}") from error
         click.echo(f"snapshot written to {save}", err=True)
     click.echo(as_json(made) if json_ else show.plan(made))
 

@@ -94,6 +94,13 @@ def test_a_wrong_password_is_said_and_never_printed(write: Write) -> None:
     assert "wr0ng-secret" not in done.stderr + done.stdout
 
 
+def test_a_snapshot_that_cannot_be_written_is_named(write: Write) -> None:
+    done = autoscaler("plan", "--save", "/no/such/folder/snapshot.json", env=write())
+    assert done.returncode == 2, done.stderr
+    assert "/no/such/folder/snapshot.json: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_unreachable_cyclecloud_is_named(write: Write) -> None:
     done = autoscaler("plan", env=write(url="http://127.0.0.1:1"))
     assert done.returncode == 2
