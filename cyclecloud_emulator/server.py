@@ -22,6 +22,8 @@ Respond = Callable[[Request], Answer]
 MOST_BODY = 64 * 1024 * 1024
 MOST_HEADERS = 16 * 1024
 """Requests with longer headers are refused, as the product does since 8.7.1."""
+REOPEN_SECONDS = 30.0
+"""How long to try to get the port back that was closed for a moment."""
 
 
 class Server:
@@ -71,7 +73,16 @@ class Server:
 
     def reopen(self) -> None:
         """Listen on the same port again, after `stop`."""
-        self._http = _Http((self._host, self.port), self)
+        deadline = time.monotonic() + REOPEN_SECONDS
+        while True:
+            try:
+                self._http = _Http((self._host, self.port), self)
+                break
+            except OSError:
+                # A connection from this machine to anywhere may have been given the port meanwhile.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
         self.start()
 
     def respond(self, request: Request) -> Answer:
