@@ -163,6 +163,7 @@ def test_an_answer_that_never_comes_whole(cloud, wait_until, kind, error, made):
         cloud.create(1, requestId="a")
     cloud.timeout = 10
     # It may come to the create only now that the client has lost patience.
+    wait_until(lambda: cloud.admin("GET", "faults")["faults"] == [])
     wait_until(lambda: len(cloud.nodes()) == made)
     assert cloud.get("/clusters/celery/nodes?request_id=a").status_code == (200 if made else 404)
     assert cloud.create(1, requestId="a").status_code == (409 if made else 202)
