@@ -166,7 +166,7 @@ class Situation:
 
     @cached_property
     def _fitting(self) -> Fitting:
-        return Fitting(self._plain_queues.values(), self.policy)
+        return Fitting(self._plain_queues.values(), self.policy, self.cloud.buckets)
 
     def is_silent(self, host: HostSeen) -> bool:
         """It was heard once, and then not for longer than a healthy host can be."""

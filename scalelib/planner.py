@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scalelib.bucket import Bucket
 from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved, UnservedReason
 from scalelib.job import Job
 from scalelib.node import Node
@@ -37,9 +38,10 @@ def calculate(problem: Problem) -> Demand:
 class Fitting:
     """Which of these jobs a node could hold one slot of, with nothing beside it. Equal nodes: one look."""
 
-    def __init__(self, jobs: Iterable[Job], policy: Policy) -> None:
+    def __init__(self, jobs: Iterable[Job], policy: Policy, buckets: Iterable[Bucket]) -> None:
         jobs = list(jobs)
-        self._catalogue = Catalogue(policy, (), [job.constraints for job in jobs])
+        # The quota family of a node is known by its bucket only.
+        self._catalogue = Catalogue(policy, buckets, [job.constraints for job in jobs])
         self._kinds = [(job.name, kinds_of([job])[0]) for job in jobs]
         self._names: dict[int, tuple[str, ...]] = {}
 

@@ -138,12 +138,20 @@ def test_which_jobs_a_node_could_hold(world: Any) -> None:
         Job("either", {"or": [{"ncpus": 9}, {"node.vm_size": "F2"}]}),
     ]
     policy = Policy.from_config({"default_resources": [{"name": "dongle", "value": 1}]})
-    assert Fitting(jobs, policy).on(world.node(1)) == ("dongle", "either")
-    assert Fitting(jobs, Policy()).on(world.node(1)) == ("either",)
+    assert Fitting(jobs, policy, ()).on(world.node(1)) == ("dongle", "either")
+    assert Fitting(jobs, Policy(), ()).on(world.node(1)) == ("either",)
+
+
+def test_a_quota_family_is_that_of_the_nodes_bucket(world: Any) -> None:
+    """As in the plan that launched it, or the node would never be given the work that it was bought for."""
+    bucket = replace(world.bucket("F2"), pools={"family/here/fFamily": 2})
+    fitting = Fitting([Job("own", {"node.vm_family": "fFamily"})], Policy(), [bucket])
+    assert fitting.on(world.node(1)) == ("own",)
+    assert fitting.on(world.node(2, "F4")) == ()
 
 
 def test_nodes_that_differ_are_looked_at_one_by_one(world: Any) -> None:
-    fitting = Fitting([Job("own", {"licences": 1}), Job("any", {"ncpus": 1})], Policy())
+    fitting = Fitting([Job("own", {"licences": 1}), Job("any", {"ncpus": 1})], Policy(), ())
     with_licences = replace(world.node(2), resources={"licences": 1})
     assert fitting.on(world.node(1)) == ("any",)
     assert fitting.on(with_licences) == ("any", "own")
