@@ -120,7 +120,10 @@ class All(Constraint):
     def to_json(self) -> JsonValue:
         """In the form that it was read in."""
         if self.form == "object":
-            return dict(part.entry if isinstance(part, Keyed) else _entry(part) for part in self.parts)
+            entries = [part.entry if isinstance(part, Keyed) else _entry(part) for part in self.parts]
+            written = dict(entries)
+            # `ncpus` and `node.resources.ncpus` have one name: an object would lose one of them.
+            return written if len(written) == len(entries) else [{key: value} for key, value in entries]
         members = [part.to_json() for part in self.parts]
         return {"and": members} if self.form == "and" else members
 

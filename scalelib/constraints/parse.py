@@ -171,8 +171,7 @@ def _property(key: str, value: object, place: str) -> Constraint:
 
 
 def _resource(name: str, value: object, place: str) -> Constraint:
-    if is_amount(value):
-        assert isinstance(value, int | float | str)
+    if is_amount(value) and isinstance(value, int | float | str):
         if name == MEMORY and not isinstance(value, str):
             raise InvalidConstraint(
                 f"{place}: {shown(value)} has no unit: write {{'memgb': 4}} or {{'memory': 'memory::4g'}}"
@@ -203,6 +202,8 @@ def _values(value: object, place: str) -> tuple[tuple[ResourceValue, ...], bool]
 
 
 def _scalar(value: object, place: str) -> ResourceValue:
+    if isinstance(value, str) and is_size(value):
+        _check(lambda: units(MEMORY, value, up=False), place)
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int | float):
@@ -224,8 +225,8 @@ def _shared_consumable(value: object, place: str) -> Constraint:
         if isinstance(each, str) and is_size(each):
             raise InvalidConstraint(f"{place}.{key}: {shown(each)} is a size: write a number")
         _check(lambda each=each: units(str(name), each, up=True), f"{place}.{key}")
-    assert isinstance(total, int | float)
-    assert isinstance(amount, int | float)
+    if not isinstance(total, int | float) or not isinstance(amount, int | float):
+        raise InvalidConstraint(f"{place}: {shown(total)} or {shown(amount)} is no int or float: write one")
     return SharedConsumable(
         str(name), total, amount, _truth(body.get("once-per-job", False), f"{place}.once-per-job")
     )

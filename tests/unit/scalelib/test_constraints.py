@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -83,6 +84,11 @@ def test_any_good_constraint_survives_the_way_there_and_back(written: Any) -> No
     assert parse(json.loads(json.dumps(written))) == constraint
 
 
+def test_two_requirements_on_one_resource_are_both_written() -> None:
+    both = {"ncpus": 4, "node.resources.ncpus": 1}
+    assert parse(both).to_json() == [{"ncpus": 4}, {"ncpus": 1}]
+
+
 @pytest.mark.parametrize(
     ("written", "words"),
     [
@@ -102,6 +108,8 @@ def test_any_good_constraint_survives_the_way_there_and_back(written: Any) -> No
         ({"kind": [[1]]}, ["constraints.kind[0]"]),
         ({"kind": [float("nan")]}, ["constraints.kind[0]", "not finite"]),
         ({"kind": [10**400]}, ["constraints.kind[0]", "too large"]),
+        ({"disk": ["size::4g", "size::2x"]}, ["constraints.disk[1]", "size::2x", "is no size"]),
+        ({"ncpus": Decimal(1)}, ["constraints.ncpus", "Decimal('1')", "write a number"]),
         ({"node.vmsize": "x"}, ["node.vmsize", "did you mean 'node.vm_size'"]),
         ({"node.colour": "x"}, ["no property 'colour'", "vm_size"]),
         ({"node.memory": "memory::x"}, ["node.memory", "is no size"]),
@@ -116,6 +124,7 @@ def test_any_good_constraint_survives_the_way_there_and_back(written: Any) -> No
         ({"shared-consumable-constraint": {"name": "x"}}, ["'total' is missing"]),
         ({"shared-consumable-constraint": {"name": "x", "total": -1}}, [".total", "-1"]),
         ({"shared-consumable-constraint": {"name": "", "total": 1}}, [".name"]),
+        ({"shared-consumable-constraint": {"name": "x", "total": Decimal(1)}}, ["Decimal('1')"]),
         ({"shared-consumable-constraint": {"name": "x", "total": 1, "amout": 1}}, ["did you mean 'amount'"]),
         ({"shared-non-consumable-constraint": {"name": "x", "value": 1}}, ["'required' is missing"]),
         ({1: 2}, ["key 1"]),
