@@ -59,7 +59,7 @@ def provider_entry(config: Mapping[str, Any]) -> EntryPoint:
     """The entry point of the provider that is set, or of `cyclecloud`; InvalidConfig if there is none."""
     name = config.get("provider", "cyclecloud")
     found = {each.name: each for each in entry_points(group=GROUP)}
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         raise InvalidConfig(f"provider: {shown(name)} is not installed: there are {', '.join(sorted(found))}")
     return found[name]
 

@@ -79,6 +79,8 @@ def test_every_key_is_documented_with_a_sentence() -> None:
         ('{"boot_timeout": {"gpu": "soon"}}', ["boot_timeout.gpu: 'soon'", "seconds"]),
         ('{"expander": "least-coast"}', ["did you mean 'least-cost'"]),
         ('{"prices": {"F2": -1}}', ["prices.F2: -1 is no price"]),
+        ('{"prices": {"F2": 1' + "0" * 400 + "}}", ["prices.F2: an integer of", "is no price"]),
+        ('{"provider": ["cyclecloud"]}', ["provider: ['cyclecloud'] is not installed"]),
         ('{"prices": [1]}', ["prices: [1] is no object"]),
         ('{"priorities": {"a": 0.5}}', ["priorities.a: 0.5"]),
         ('{"solver": 1}', ["solver: 1 is neither true nor false"]),
