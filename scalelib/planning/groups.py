@@ -31,6 +31,14 @@ class Groups:
             return (bucket.fixed_placement_group,)
         return self._limits.groups(bucket)
 
+    def may_begin(self, bucket: Bucket, group: str) -> bool:
+        """Is there still room for it in the nodearray? Its other sizes may have begun groups meanwhile."""
+        return group in self._in_array[bucket.nodearray] or self._room(bucket) > 0
+
+    def full(self, bucket: Bucket) -> int | None:
+        """How many groups the nodearray has, if it may have no more; else None."""
+        return len(self._in_array[bucket.nodearray]) if self._room(bucket) <= 0 else None
+
     def fresh(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
         """Groups that could be begun: those `asked` for by name, else of the settings, else a made-up one."""
         room = self._room(bucket)

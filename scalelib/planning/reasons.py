@@ -65,9 +65,15 @@ class Reasons:
         return [
             self.fleet.group_offer(bucket, group)
             for bucket in self.buckets
-            for group in [*self.groups.fresh(bucket, asked), *self.groups.existing(bucket)]
-            or [next(iter(bucket.failing_groups), f"{bucket.vm_size}_pg0")]
+            for group in self._groups_of(bucket, asked)
         ]
+
+    def _groups_of(self, bucket: Bucket, asked: Sequence[str]) -> Sequence[str]:
+        """Groups that would do, if they may be begun or not: then it is that which is in the way."""
+        names = [*self.groups.fresh(bucket, asked), *self.groups.existing(bucket)]
+        if bucket.fixed_placement_group is None:
+            names += [name for name in asked if name not in names]
+        return names or [next(iter(bucket.failing_groups), f"{bucket.vm_size}_pg0")]
 
     def _fits(self, kind: Kind, offer: Offer) -> bool:
         return bool(self.fleet.catalogue.levels(kind, offer.machine))
@@ -137,6 +143,12 @@ class Reasons:
         )
         room = self.fleet.room(offer)
         pool = self.fleet.limits.tightest(offer.bucket)
+        groups = self.groups.full(offer.bucket)
+        if room > 0 and groups is not None and offer.group not in (None, *self.groups.existing(offer.bucket)):
+            return UnservedReason.PLACEMENT_GROUP, (
+                f"nodearray {offer.bucket.nodearray!r} has {groups} placement groups, and "
+                "max_placement_groups allows no more: raise it, or wait for nodes to go"
+            )
         if kind.node_count and room > 0:
             return UnservedReason.GANG_INCOMPLETE, (
                 f"{kind.node_count} nodes are needed at once, and there is room for fewer: "

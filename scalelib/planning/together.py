@@ -295,6 +295,8 @@ class Together:
             wait(scope)
         while count > 0 and turns:
             rank, number, scope = heapq.heappop(turns)
+            if scope.fresh and not self._may_begin(scope):
+                continue
             now = rank_of(kind, scope, count)
             if now is None:
                 continue
@@ -323,6 +325,9 @@ class Together:
                 yield self._scope(bucket, group, True)
         for key in sorted(self.fleet.by_group.keys() - seen):
             yield Scope(cohorts=self.fleet.by_group[key], offers=())
+
+    def _may_begin(self, scope: Scope) -> bool:
+        return all(o.group is None or self.groups.may_begin(o.bucket, o.group) for o in scope.offers)
 
     def _scope(self, bucket: Bucket, group: str, fresh: bool) -> Scope:
         return Scope(

@@ -141,6 +141,34 @@ def test_no_more_groups_than_allowed(world: Any) -> None:
     assert [(u.count, u.reason.value) for u in demand.unserved] == [(2, "placement-group")]
 
 
+def test_the_sizes_of_a_nodearray_share_its_groups(world: Any) -> None:
+    """A group that one size begins is one less for the others, within one plan as well."""
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 2}}})
+    world.most_nodes = 2
+    demand = world.plan([Job("g", {"ncpus": 2}, 4, node_count=2, colocated=True, exclusive=True)])
+    assert [(launch.placement_group, launch.count) for launch in demand.launches] == [
+        ("F2_pg0", 2),
+        ("F4_pg0", 2),
+    ]
+    (unserved,) = demand.unserved
+    assert (unserved.count, unserved.reason.value) == (2, "placement-group")
+    assert "nodearray 'worker' has 2 placement groups" in unserved.detail
+    assert "max_placement_groups" in unserved.detail
+
+
+def test_a_group_asked_for_by_name_that_cannot_be_begun_now_is_no_misfit(world: Any) -> None:
+    job = Job("g", {"ncpus": 1, "node.placement_group": "mine"})
+    failing = [
+        replace(b, failing_groups={"mine": "no capacity"}, placement_groups={"its": 1})
+        for b in world.buckets()
+    ]
+    (unserved,) = world.plan([job], buckets=tuple(failing)).unserved
+    assert (unserved.reason.value, "'mine'" in unserved.detail) == ("set-aside", True)
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 0}}})
+    (unserved,) = world.plan([job]).unserved
+    assert unserved.reason.value == "placement-group"
+
+
 @pytest.mark.parametrize(
     ("name", "short"),
     [("IP-0A.internal", "ip-0a"), ("10.0.0.4", "10.0.0.4"), ("FE80::1", "fe80::1"), ("host", "host")],
