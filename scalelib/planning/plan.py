@@ -120,9 +120,31 @@ class Plan:
         packer = Packer(
             fleet=self.fleet, policy=self.problem.policy, seconds=seconds, purchases=self.purchases
         )
-        for kind, over in packer.place({k: n for k, n in allowed.items() if k.plain}).items():
-            self.left[kind] += over
-            self.shared.give_back(kind, allowed[kind], over)
+        wanted = {kind: count for kind, count in allowed.items() if kind.plain}
+        while wanted:
+            stuck = {kind: over for kind, over in packer.place(wanted).items() if over}
+            for kind, over in stuck.items():
+                self.left[kind] += over
+                self.shared.give_back(kind, allowed[kind], over)
+            # What a kind without room gave back, another may take: licences that nobody uses would keep its
+            # work waiting.
+            wanted = self._allowed_after_all(allowed) if stuck else {}
+            packer.seconds = 0.0
+
+    def _allowed_after_all(self, allowed: dict[Kind, int]) -> dict[Kind, int]:
+        """Slots of plain kinds that shared things did not allow at first and do now."""
+        found: dict[Kind, int] = {}
+        for kind in allowed:
+            if not kind.plain or not self.capped[kind] or self.left[kind] > self.capped[kind]:
+                continue  # nothing was refused, or there is no room for what was not
+            more = self.shared.allowed(kind, allowed[kind])
+            if more > 0:
+                self.shared.take(kind, more, allowed[kind])
+                allowed[kind] += more
+                self.capped[kind] -= more
+                self.left[kind] -= more
+                found[kind] = more
+        return found
 
     # -- what follows from it
 

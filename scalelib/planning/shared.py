@@ -33,25 +33,25 @@ class Shared:
                 times = 1 if each.once_per_job else job.iterations
                 self._left[each.name] -= each.units * times
 
-    def allowed(self, kind: Kind) -> int:
-        """How many of the kind's slots what is left allows."""
-        allowed = kind.count
+    def allowed(self, kind: Kind, placed: int = 0) -> int:
+        """How many of the kind's slots what is left allows, beyond those that were taken for already."""
+        allowed = kind.count - placed
         for each in _consumables(kind):
             left = max(self._left[each.name], 0)
             if not each.units:
                 continue
             if each.once_per_job:
-                jobs = left // each.units
-                allowed = min(allowed, sum(slots for _, slots in kind.jobs[:jobs]))
+                jobs = _jobs_begun(kind, placed) + left // each.units
+                allowed = min(allowed, sum(slots for _, slots in kind.jobs[:jobs]) - placed)
             else:
                 allowed = min(allowed, left // each.units)
         return allowed
 
-    def take(self, kind: Kind, placed: int) -> None:
-        """Take for the slots that have a place now."""
+    def take(self, kind: Kind, more: int, placed: int = 0) -> None:
+        """Take for so many more slots, beyond those that were taken for already."""
         for each in _consumables(kind):
-            times = _jobs_begun(kind, placed) if each.once_per_job else placed
-            self._left[each.name] -= each.units * times
+            begun = _jobs_begun(kind, placed + more) - _jobs_begun(kind, placed)
+            self._left[each.name] -= each.units * (begun if each.once_per_job else more)
 
     def give_back(self, kind: Kind, taken: int, over: int) -> None:
         """Of `taken` slots, `over` got no place after all."""

@@ -169,6 +169,27 @@ def test_a_group_asked_for_by_name_that_cannot_be_begun_now_is_no_misfit(world: 
     assert unserved.reason.value == "placement-group"
 
 
+@pytest.mark.parametrize("once", [False, True])
+def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: bool) -> None:
+    """Or work that could run would wait for licences that nobody uses."""
+    licence = {
+        "shared-consumable-constraint": {"name": "matlab", "total": 5, "amount": 2, "once-per-job": once}
+    }
+    jobs = [Job(f"a{i}", {"ngpus": 1, "ncpus": 1, **licence}) for i in range(3)]
+    jobs += [Job(f"b{i}", {"ncpus": 1, **licence}) for i in range(3)]
+    world.sizes = ("F2", "F4")
+    world.policy = Policy.from_config({"default_resources": [{"name": "ngpus", "value": 0}]})
+    full = replace(world.bucket("NC6"), set_aside="no capacity", resources={"ngpus": 1})
+    demand = world.plan(jobs, buckets=(*world.buckets(), full))
+    assert [(u.job, u.count, u.reason.value) for u in demand.unserved] == [
+        ("a2", 1, "shared-resource"),
+        ("a0", 1, "set-aside"),
+        ("a1", 1, "set-aside"),
+        ("b2", 1, "shared-resource"),
+    ]
+    assert [dict(launch.jobs) for launch in demand.launches] == [{"b0": 1, "b1": 1}]
+
+
 @pytest.mark.parametrize(
     ("name", "short"),
     [("IP-0A.internal", "ip-0a"), ("10.0.0.4", "10.0.0.4"), ("FE80::1", "fe80::1"), ("host", "host")],
