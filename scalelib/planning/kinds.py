@@ -42,7 +42,8 @@ class Kind:
     @property
     def plain(self) -> bool:
         """Single slots that go wherever there is room: what the packer can place."""
-        return not self.node_count and not self.grouped and self.sharing is not Sharing.SAME_JOB
+        own = any(way.sharing is Sharing.SAME_JOB for way in self.alternatives)
+        return not self.node_count and not self.grouped and not own
 
 
 def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
@@ -62,7 +63,7 @@ def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
 def _split(group: list[Job]) -> list[tuple[str, list[Job]]]:
     """The group with its canonical key; job by job if nodes are not to be shared between jobs."""
     key = _canonical(group[0])
-    if _sharing(group[0]) is not Sharing.SAME_JOB:
+    if not any(way.sharing is Sharing.SAME_JOB for way in _alternatives(group[0])):
         return [(key, group)]
     return [(f"{key} {job.name}", [job]) for job in group]
 
@@ -72,10 +73,6 @@ def _canonical(job: Job) -> str:
     return json.dumps(
         [job.constraints.to_json(), node_count, job.colocated, job.exclusive], sort_keys=True, default=str
     )
-
-
-def _sharing(job: Job) -> Sharing:
-    return max(each.sharing for each in _alternatives(job)) if not job.exclusive else Sharing.NOBODY
 
 
 def _alternatives(job: Job) -> tuple[Alternative, ...]:

@@ -190,6 +190,16 @@ def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: 
     assert [dict(launch.jobs) for launch in demand.launches] == [{"b0": 1, "b1": 1}]
 
 
+def test_alternatives_that_are_exclusive_in_different_ways_share_with_nobody(world: Any) -> None:
+    either = {"or": [{"exclusive-task": True, "ncpus": 1}, {"exclusive": True, "ncpus": 1}]}
+    demand = world.plan([Job("a", either), Job("b", either), Job("c", {"ncpus": 0.5})])
+    assert sorted(str(dict(here)) for launch in demand.launches for _, here in launch.planned()) == [
+        "{'a': 1}",
+        "{'b': 1}",
+        "{'c': 1}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "short"),
     [("IP-0A.internal", "ip-0a"), ("10.0.0.4", "10.0.0.4"), ("FE80::1", "fe80::1"), ("host", "host")],
