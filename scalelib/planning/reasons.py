@@ -66,7 +66,7 @@ class Reasons:
             self.fleet.group_offer(bucket, group)
             for bucket in self.buckets
             for group in self._groups_of(bucket, asked)
-        ]
+        ] + ([] if kind.colocated else [offer for offer in self.fleet.offers if offer.group is None])
 
     def _groups_of(self, bucket: Bucket, asked: Sequence[str]) -> Sequence[str]:
         """Groups that would do, if they may be begun or not: then it is that which is in the way."""

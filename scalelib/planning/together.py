@@ -83,8 +83,8 @@ class Together:
             return self._put_gangs(kind, pieces, gangs, names) if pieces else 0
 
         if kind.grouped:
-            return self._group_by_group(kind, count, self._rank_for_gang, put)
-        while count > 0 and (placed := put(self._everywhere(), count)):
+            count = self._group_by_group(kind, count, self._rank_for_gang, put)
+        while count > 0 and (placed := put(self._outside(kind), count)):
             count -= placed
         return count
 
@@ -225,8 +225,8 @@ class Together:
             return slots - self._fill(kind, slots, scope)
 
         if kind.grouped:
-            return self._group_by_group(kind, count, self._rank_for_slots, put)
-        return self._fill(kind, count, self._everywhere())
+            count = self._group_by_group(kind, count, self._rank_for_slots, put)
+        return self._fill(kind, count, self._outside(kind))
 
     def _rank_for_slots(self, kind: Kind, scope: Scope, count: int) -> _Rank | None:
         """How good this placement group is for so many slots; None if it holds none of them."""
@@ -274,8 +274,19 @@ class Together:
 
     # -- scopes
 
-    def _everywhere(self) -> Scope:
-        return Scope(cohorts=self.fleet.cohorts, offers=self.fleet.offers)
+    def _outside(self, kind: Kind) -> Scope:
+        """Where it may be without regard to groups: everywhere, unless groups were tried first.
+
+        Then it is another of its alternatives that does without one, on machines in none.
+        """
+        if not kind.grouped:
+            return Scope(cohorts=self.fleet.cohorts, offers=self.fleet.offers)
+        if kind.colocated:
+            return Scope(cohorts=(), offers=())
+        return Scope(
+            cohorts=[cohort for cohort in self.fleet.cohorts if cohort.group is None],
+            offers=[offer for offer in self.fleet.offers if offer.group is None],
+        )
 
     def _group_by_group(self, kind: Kind, count: int, rank_of: _RankOf, put: _Put) -> int:
         """Put a kind into placement groups, the best one first; what found no place comes back.

@@ -169,6 +169,27 @@ def test_a_group_asked_for_by_name_that_cannot_be_begun_now_is_no_misfit(world: 
     assert unserved.reason.value == "placement-group"
 
 
+@pytest.mark.parametrize("node_count", [0, 2])
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        {"or": [{"in-a-placement-group": True, "ncpus": 2}, {"ncpus": 2}]},
+        {"ncpus": 2, "node.placement_group": ["mine", None]},
+    ],
+)
+def test_where_no_group_can_be_had_the_alternative_without_one_holds(
+    world: Any, constraints: dict[str, Any], node_count: int
+) -> None:
+    job = Job("g", constraints, node_count=node_count)
+    grouped = world.plan([job])
+    assert [launch.placement_group is None for launch in grouped.launches] == [False]
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 0}}})
+    demand = world.plan([job])
+    assert (demand.unserved, [launch.placement_group for launch in demand.launches]) == ((), [None])
+    (unserved,) = world.plan([Job("c", constraints, node_count=2, colocated=True)]).unserved
+    assert unserved.reason.value == "placement-group"
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: bool) -> None:
     """Or work that could run would wait for licences that nobody uses."""
