@@ -16,6 +16,7 @@ from scalelib.amounts import (
     shown,
     units,
 )
+from scalelib.constraints.alternatives import alternatives
 from scalelib.constraints.model import (
     All,
     Any,
@@ -58,7 +59,9 @@ def parse(value: ConstraintLike | None) -> Constraint:
     # recognise them without looking inside.
     key = _cache_key(value)
     if key is None:
-        return _parse(value, "constraints", 0)
+        nested = _parse(value, "constraints", 0)
+        alternatives(nested)  # refuses too many of them here, where only this job fails
+        return nested
     found = _cache.get(key)
     if found is None:
         found = _parse(value, "constraints", 0)
