@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from scalelib.constraints.alternatives import Sharing
+from scalelib.constraints.alternatives import Sharing, alternatives
 from scalelib.job import Job
 from scalelib.node import Node, NodeId
 from scalelib.planning.catalogue import Catalogue
@@ -62,7 +62,9 @@ class Plan:
 
     def _counters(self) -> list[str]:
         """Every counter that anything takes from."""
-        counters = {counter for load in self.loads.values() for counter in load.taken}
+        running = {id(job.constraints): job.constraints for job in self.running}
+        # In any of their alternatives: elsewhere, what runs may take something else than it does here.
+        counters = {c for each in running.values() for way in alternatives(each) for c in way.needs}
         counters.update(c for kind in self.kinds for way in kind.alternatives for c in way.needs)
         return sorted(counters)
 

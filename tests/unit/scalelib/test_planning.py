@@ -190,6 +190,14 @@ def test_where_no_group_can_be_had_the_alternative_without_one_holds(
     assert unserved.reason.value == "placement-group"
 
 
+def test_what_runs_takes_something_wherever_it_could_be_instead(world: Any) -> None:
+    """One GPU is not enough for eight tasks that could each have one, and make do with a CPU."""
+    either = {"or": [{"ngpus": 1}, {"ncpus": 1}]}
+    jobs = [Job(f"r{i}", either, iterations=4, executing_hostnames=[f"ip-{i}"]) for i in (1, 2)]
+    nodes = [world.node(1, "F4"), world.node(2, "F4"), world.node(3, "NC6", keep_alive=True)]
+    assert [verdict.needed for verdict in world.plan(jobs, nodes).nodes] == [True, True, True]
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: bool) -> None:
     """Or work that could run would wait for licences that nobody uses."""
