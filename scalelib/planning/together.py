@@ -230,7 +230,7 @@ class Together:
 
     def _rank_for_slots(self, kind: Kind, scope: Scope, count: int) -> _Rank | None:
         """How good this placement group is for so many slots; None if it holds none of them."""
-        left, cost, worst, tier = count, 0.0, (0, 0), Tier.UNMANAGED
+        left, cost, worst, tier, buys = count, 0.0, (0, 0), Tier.UNMANAGED, False
         for piece in self._candidates(kind, scope):
             if left <= 0:
                 break
@@ -238,12 +238,13 @@ class Together:
             left -= min(machines * piece.space, left)
             worst = max(worst, piece.level)
             if isinstance(piece.source, Offer):
+                buys = True  # even where that costs nothing
                 cost += piece.source.price * machines
             else:
                 tier = max(tier, piece.source.tier)
         if left == count:
             return None
-        return left > 0, cost > 0, _NO_TIER if cost else tier, worst, cost / (count - left), scope.fresh
+        return left > 0, buys, _NO_TIER if buys else tier, worst, cost / (count - left), scope.fresh
 
     def _fill(self, kind: Kind, count: int, scope: Scope) -> int:
         have = [p for p in self._candidates(kind, scope) if isinstance(p.source, Cohort)]

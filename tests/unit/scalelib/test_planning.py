@@ -198,6 +198,15 @@ def test_what_runs_takes_something_wherever_it_could_be_instead(world: Any) -> N
     assert [verdict.needed for verdict in world.plan(jobs, nodes).nodes] == [True, True, True]
 
 
+def test_a_machine_in_a_group_that_is_there_comes_before_a_new_one_that_costs_nothing(world: Any) -> None:
+    """Or the work would buy another one at each pass while its first one boots."""
+    free = replace(world.bucket("F2"), price_per_hour=0.0)
+    booting = world.node(1, "F2", NodeState.ACQUIRING, placement_group="later")
+    demand = world.plan([Job("a", {"ncpus": 2}, colocated=True)], [booting], buckets=(free,))
+    assert demand.launches == ()
+    assert [dict(verdict.jobs) for verdict in demand.nodes] == [{"a": 1}]
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: bool) -> None:
     """Or work that could run would wait for licences that nobody uses."""
