@@ -101,6 +101,22 @@ def _asks_for_group(test: Constraint) -> bool:
             return values[0] is not None
         case Property(name="colocated", values=values):
             return values[0] is True
+        case Not(part=part):
+            return _means_no_group(part)
+    return False
+
+
+def _means_no_group(test: Constraint) -> bool:
+    """Does it hold of every machine that is in no placement group?"""
+    match test:
+        case InPlacementGroup(value=value):
+            return not value
+        case Property(name="placement_group", values=values):
+            return None in values
+        case Property(name="colocated", values=values):
+            return any(value is False for value in values)
+        case All(parts=parts):
+            return bool(parts) and all(_means_no_group(part) for part in parts)
     return False
 
 

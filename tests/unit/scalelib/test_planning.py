@@ -169,6 +169,14 @@ def test_a_group_asked_for_by_name_that_cannot_be_begun_now_is_no_misfit(world: 
     assert unserved.reason.value == "placement-group"
 
 
+@pytest.mark.parametrize(
+    "none", [{"node.placement_group": None}, {"in-a-placement-group": False}, {"node.colocated": [False]}]
+)
+def test_not_to_be_without_a_group_asks_for_one(world: Any, none: dict[str, Any]) -> None:
+    (launch,) = world.plan([Job("a", {"ncpus": 1, "not": none})]).launches
+    assert launch.placement_group == "F2_pg0"
+
+
 @pytest.mark.parametrize("node_count", [0, 2])
 @pytest.mark.parametrize(
     "constraints",
