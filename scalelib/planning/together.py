@@ -138,8 +138,12 @@ class Together:
         def order(piece: Piece) -> tuple[object, ...]:
             # Of many gangs, each has to spread: using up the small machines first would leave the room of
             # the large ones without partners.
-            assert isinstance(piece.source, Cohort)
-            return (-min(piece.space, gangs), piece.source.tier, piece.level, piece.space, piece.source.no)
+            here = piece.source
+            assert isinstance(here, Cohort)
+            # Then what is least special: a dear machine, or one in a group, may have been bought for work
+            # that has to have it and would buy another one at each pass.
+            special = (here.group is not None, self.fleet.prices.get(here.bucket_id, 0.0))
+            return (-min(piece.space, gangs), here.tier, piece.level, *special, piece.space, here.no)
 
         have = [piece for cohort in scope.cohorts if (piece := self._cohort_piece(kind, cohort)) is not None]
         have.sort(key=order)

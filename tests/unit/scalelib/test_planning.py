@@ -215,6 +215,20 @@ def test_a_machine_in_a_group_that_is_there_comes_before_a_new_one_that_costs_no
     assert [dict(verdict.jobs) for verdict in demand.nodes] == [{"a": 1}]
 
 
+@pytest.mark.parametrize("choosy", [{"ngpus": 1}, {"in-a-placement-group": True, "ncpus": 2}])
+def test_a_gang_leaves_machines_that_others_have_to_have(world: Any, choosy: dict[str, Any]) -> None:
+    """Or these others would buy one more at each pass, as long as nodes boot."""
+    group = "pg1" if "in-a-placement-group" in choosy else None
+    nodes = [
+        world.node(1, "F2" if group else "NC6", NodeState.ACQUIRING, placement_group=group),
+        *(world.node(i, "F2", NodeState.ACQUIRING) for i in (2, 3)),
+    ]
+    jobs = [Job("gang", {"ncpus": 1}, node_count=2, exclusive=True), Job("one", choosy)]
+    demand = world.plan(jobs, nodes)
+    assert demand.launches == ()
+    assert [dict(verdict.jobs) for verdict in demand.nodes] == [{"one": 1}, {"gang": 1}, {"gang": 1}]
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_licences_that_one_kind_has_no_room_for_go_to_another(world: Any, once: bool) -> None:
     """Or work that could run would wait for licences that nobody uses."""
