@@ -116,14 +116,14 @@ def test_a_cluster_can_be_stopped_and_started(cloud, wait_until):
 
 
 def test_the_clock_of_the_server_can_be_wrong(cloud):
-    cloud.admin("POST", "skew", {"seconds": -86400 * 365})
+    cloud.admin("POST", "skew", {"seconds": -86400 * 366})  # another year, a leap year's last day too
     answer = cloud.create(1)
     operation = answer.json()["operationId"]
     behind = datetime.now(UTC) - parsedate_to_datetime(answer.headers["date"])
-    assert timedelta(days=365) <= behind < timedelta(days=365, minutes=2)
+    assert timedelta(days=366) <= behind < timedelta(days=366, minutes=2)
     year = int(cloud.get(f"/operations/{operation}").json()["startTime"][:4])
     cloud.admin("POST", "skew", {"seconds": 0})
-    assert int(cloud.get(f"/operations/{operation}").json()["startTime"][:4]) == year + 1
+    assert int(cloud.get(f"/operations/{operation}").json()["startTime"][:4]) > year
 
 
 @pytest.mark.parametrize(
