@@ -57,9 +57,10 @@ def pack(
     """Place the items. The same input, in any order, gives the same packing.
 
     `solver` lets the optimal packer try to improve on the greedy one until `budget` seconds by `clock` have
-    passed in all; without `highspy`, or out of time, the best packing known decides. How far it gets before
-    the budget ends depends on the machine: only a packing that it finished within the budget is the same
-    anywhere. With a `rank`, offers are taken in its order and money only breaks ties; the solver has no say.
+    passed in all, but for the loading of `highspy`; without that, or out of time, the best packing known
+    decides. How far it gets before the budget ends depends on the machine: only a packing that it finished
+    within the budget is the same anywhere. With a `rank`, offers are taken in its order and money only breaks
+    ties; the solver has no say.
 
     Raises InvalidInput for negative amounts, a doubled key, an unknown pool or tuples of unequal length.
     """
@@ -76,9 +77,11 @@ def pack(
     if not solver or not found.best.price or not has_solver():
         return _packing(problem, tidy(problem, values, found.best), bound, "greedy")
 
-    # Here, since highspy is optional and slow to import.
+    # Here, since highspy is optional and slow to load: once, and that is no time that the search has had.
+    loading = clock()
     from scalelib.packing.solver import improve
 
+    start += clock() - loading
     improved = improve(problem, values, found.best, found.seen, start=start, budget=budget, clock=clock)
     decided_by: Literal["greedy", "solver"] = (
         "solver" if improved.optimal or improved.packed.order < found.best.order else "greedy"

@@ -119,6 +119,8 @@ def snapshot() -> Callable[..., Snapshot]:
             "idle_timeout": 300,
             "boot_timeout": 1800,
             "prices": {"S2": 0.1, "S8": 0.5},
+            # So that a busy machine decides nothing.
+            "solver_seconds": 60,
             "autoscaler": autoscaler or {},
         }
         return Snapshot(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -71,7 +73,7 @@ def test_the_solver_finds_what_greedy_cannot() -> None:
     """Ten of 6 and ten of 4 fit ten machines of 10 exactly, whatever looks best one machine at a time."""
     items = [Item(key=key, count=60, needs=(need,)) for key, need in (("a", 44), ("b", 33), ("c", 23))]
     offers = [Offer(key="o", capacity=(100,), price=1.0), Offer(key="p", capacity=(67,), price=0.68)]
-    packing = pack(items, offers)
+    packing = pack(items, offers, budget=20.0)
     assert packing.decided_by == "solver"
     assert packing.price == pytest.approx(60.0)
     assert packing.bins == (Bin(offer="o", contents={"a": 1, "b": 1, "c": 1}, count=60),)
@@ -118,6 +120,34 @@ def test_the_budget_is_kept_by_the_clock_that_is_handed_in() -> None:
     packing = pack(items, offers, budget=2.0, clock=lambda: next(looks))
     assert packing.decided_by == "greedy"
     assert packing.bins == pack(items, offers, solver=False).bins
+
+
+LOADED_SLOWLY = """
+import sys
+from scalelib.packing import Item, Offer, pack
+
+class Slow:
+    seconds = 0.0
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "scalelib.packing.highs":  # which loads it
+            self.seconds = 1000.0
+
+slow = Slow()
+sys.meta_path.insert(0, slow)
+items = [Item(key=key, count=60, needs=(need,)) for key, need in (("a", 44), ("b", 33), ("c", 23))]
+offers = [Offer(key="o", capacity=(100,), price=1.0), Offer(key="p", capacity=(67,), price=0.68)]
+packing = pack(items, offers, budget=2.0, clock=lambda: slow.seconds)
+print(slow.seconds, packing.decided_by)
+"""
+
+
+def test_the_loading_of_the_solver_is_not_in_its_budget() -> None:
+    """Else the first plan of a process on a busy machine is another one than the second."""
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED_SLOWLY], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert told.stdout.split() == ["1000.0", "solver"]
 
 
 def test_without_highspy_greedy_decides(monkeypatch: pytest.MonkeyPatch) -> None:
