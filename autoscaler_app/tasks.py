@@ -8,10 +8,12 @@ from typing import Any
 
 from celery.signals import before_task_publish
 
-from autoscaler_app import report, schedule, worker
+from autoscaler_app import schedule
 from autoscaler_app.celery import app
-from autoscaler_app.lock import PassIsRunning
-from autoscaler_app.passes import make_pass
+from autoscaler_app.passes import report
+from autoscaler_app.passes.lock import PassIsRunning
+from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.worker import steps as worker
 from celery_resources import Requirement
 from scalelib.errors import InvalidInput
 

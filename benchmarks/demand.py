@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 from celery import Celery
 from kombu import Producer
 
-from autoscaler_app.activity import Activity
-from autoscaler_app.ask import ask
 from autoscaler_app.brokers import SENT_AT, open_broker
-from autoscaler_app.due import due_by_queue
-from autoscaler_app.listener import Listener
+from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.ask import ask
+from autoscaler_app.listening.listener import Listener
+from autoscaler_app.passes.observe.due import due_by_queue
 from benchmarks import Measurement
 
 NODES = 1_000

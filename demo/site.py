@@ -21,10 +21,10 @@ import httpx
 import msgspec
 from celery import Celery
 
-from autoscaler_app import report
 from autoscaler_app.brokers import open_broker
-from autoscaler_app.report import Report
-from autoscaler_app.state import State
+from autoscaler_app.memory.state import State
+from autoscaler_app.passes import report
+from autoscaler_app.passes.report import Report
 from celery_resources import Requirement, queue_name
 from demo.process import MARK, Process, kill_marked, marked, wait_for
 

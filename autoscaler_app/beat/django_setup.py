@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoscaler_app import lock
 from autoscaler_app.beat.database import VARIABLE, Database, chosen, without_password
 from autoscaler_app.beat.errors import DatabaseUnusable, MissingExtra
+from autoscaler_app.passes import lock
 from scalelib.errors import InvalidConfig
 
 log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from autoscaler_app import lock, snapshot
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, speaks
-from autoscaler_app.decide import decide
-from autoscaler_app.passes import dry_run, make_pass, saw
-from autoscaler_app.situation import read
+from autoscaler_app.passes import lock, snapshot
+from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.decide.situation import read
+from autoscaler_app.passes.one_pass import dry_run, make_pass, saw
 from scalelib import planner
 from scalelib.errors import InvalidConfig, InvalidInput
 from scalelib.printer import print_demand

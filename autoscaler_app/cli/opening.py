@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from autoscaler_app.brokers import BrokerError
-from autoscaler_app.control import Control
+from autoscaler_app.passes.control import Control
 from scalelib.errors import ScalelibError
 
 P = ParamSpec("P")

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from autoscaler_app import report as report_module
-from autoscaler_app.control import Control
-from autoscaler_app.plan import Plan
-from autoscaler_app.report import Hearing, NodeSaw, Report
+from autoscaler_app.passes import report as report_module
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.report import Hearing, NodeSaw, Report
 from scalelib.bucket import Bucket
 from scalelib.provider import Cloud
 

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from autoscaler_app.activity import Sent
-from autoscaler_app.kinds import PLAIN
+from autoscaler_app.listening.activity import Sent
+from autoscaler_app.memory.kinds import PLAIN
+from autoscaler_app.memory.state import State
 from autoscaler_app.periodic.entry import Entry, Timetable
 from autoscaler_app.periodic.rhythm import beats, follow
-from autoscaler_app.state import State
 from celery_resources import Requirement
 
 __all__ = ["Entry", "Foreseen", "Periodic", "Timetable", "due"]

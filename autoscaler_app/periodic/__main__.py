@@ -17,8 +17,8 @@ from celery.app.utils import find_app
 from celery.schedules import maybe_schedule, schedule
 
 from autoscaler_app.periodic.entry import Entry, Timetable
+from autoscaler_app.periodic.timetable import appointments
 from autoscaler_app.schedule import CONTROL_QUEUE
-from autoscaler_app.timetable import appointments
 from celery_resources.kinds import HEADER
 from celery_resources.routing import ResourceRouter
 

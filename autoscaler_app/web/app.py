@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from autoscaler_app import schedule
-from autoscaler_app.control import utc_now
-from autoscaler_app.report import Report
+from autoscaler_app.passes.control import utc_now
+from autoscaler_app.passes.report import Report
 from autoscaler_app.web.guard import Guard
 from autoscaler_app.web.metrics import exposition
 from autoscaler_app.web.page import policy, render

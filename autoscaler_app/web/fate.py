@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autoscaler_app.plan import Keep, Plan
-from autoscaler_app.report import NodeSaw
+from autoscaler_app.passes.plan import Keep, Plan
+from autoscaler_app.passes.report import NodeSaw
 from autoscaler_app.web import words
 
 

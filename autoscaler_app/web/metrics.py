@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from autoscaler_app.plan import Plan
-from autoscaler_app.report import ActionKind, Hearing, QueueSaw, Report, Saw
+from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.report import ActionKind, Hearing, QueueSaw, Report, Saw
 from autoscaler_app.web.recent import Look
 from autoscaler_app.web.standing import Standing
 from scalelib.demand import UnservedReason

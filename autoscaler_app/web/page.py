@@ -10,8 +10,8 @@ from importlib.resources import files
 from string import Template
 from typing import TypeVar
 
-from autoscaler_app.plan import Plan
-from autoscaler_app.report import Action, NodeSaw, Report, Saw
+from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.report import Action, NodeSaw, Report, Saw
 from autoscaler_app.web import words
 from autoscaler_app.web.fate import fates
 from autoscaler_app.web.markup import Column, Html, join, table, tag

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autoscaler_app.report import Report
+from autoscaler_app.passes.report import Report
 
 SHOWN = 50
 """Passes that the page lists."""

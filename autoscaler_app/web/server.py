@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from autoscaler_app import schedule
-from autoscaler_app.control import Control
+from autoscaler_app.passes.control import Control
 from autoscaler_app.web.app import create_app
 from autoscaler_app.web.guard import is_loopback
 from scalelib.errors import InvalidConfig

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoscaler_app import report as report_module
-from autoscaler_app.report import Report
+from autoscaler_app.passes import report as report_module
+from autoscaler_app.passes.report import Report
 from autoscaler_app.web.recent import Look, ended
 from autoscaler_app.web.words import duration
 

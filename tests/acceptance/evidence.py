@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoscaler_app.report import summary
+from autoscaler_app.passes.report import summary
 from demo.site import Site
 
 KEEP = "TEST_KEEP"

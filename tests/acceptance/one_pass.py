@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 
 from autoscaler_app.celery import app
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
 
 WRITES = ("COMMIT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 

@@ -18,7 +18,7 @@ import pytest
 import redis
 from pytest_celery import CeleryTestSetup
 
-from autoscaler_app.ask import ask
+from autoscaler_app.listening.ask import ask
 from demo.site import ROOT, Run, Site, Wishes
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE
 from tests.conftest import free_port

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from pytest_celery import CeleryTestSetup
 
-from autoscaler_app.plan import KeepReason
+from autoscaler_app.passes.plan import KeepReason
 from demo.site import Site
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE, seen_at_work
 

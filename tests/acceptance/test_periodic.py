@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from pytest_celery import CeleryTestSetup
 
-from autoscaler_app.report import Report
+from autoscaler_app.passes.report import Report
 from demo.site import Site
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE
 

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from autoscaler_app.cli.group import autoscaler
-from autoscaler_app.plan import DeleteReason, FenceReason, KeepReason
+from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason
+from autoscaler_app.passes.snapshot import GangSeen, HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
 from autoscaler_app.settings import Autoscaler
-from autoscaler_app.snapshot import GangSeen, HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,8 +13,8 @@ import pytest
 import redis
 from celery import Celery
 
-from autoscaler_app.ask import ask, tell
 from autoscaler_app.brokers import BrokerUnreachable
+from autoscaler_app.listening.ask import ask, tell
 
 MakeApp = Callable[..., Celery]
 

@@ -13,9 +13,9 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis import RedisError
 
-from autoscaler_app.activity import Activity
 from autoscaler_app.brokers import BrokerUnreachable, open_broker
-from autoscaler_app.listener import Listener
+from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.listener import Listener
 from tests.conftest import free_port
 
 MakeApp = Callable[..., Celery]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from autoscaler_app import listener as listener_module
-from autoscaler_app.activity import Activity, Change, ChangeKind
-from autoscaler_app.listener import Listener
+from autoscaler_app.listening import listener as listener_module
+from autoscaler_app.listening.activity import Activity, Change, ChangeKind
+from autoscaler_app.listening.listener import Listener
 
 MakeApp = Callable[..., Celery]
 

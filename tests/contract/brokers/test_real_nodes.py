@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from autoscaler_app.activity import Activity, HostView
-from autoscaler_app.ask import ask
 from autoscaler_app.brokers import open_broker
-from autoscaler_app.listener import Listener
+from autoscaler_app.listening.activity import Activity, HostView
+from autoscaler_app.listening.ask import ask
+from autoscaler_app.listening.listener import Listener
 from celery_resources import with_resources
 
 WaitUntil = Callable[..., Any]

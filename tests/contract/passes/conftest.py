@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from autoscaler_app.control import Control
+from autoscaler_app.passes.control import Control
 from autoscaler_app.settings import Autoscaler, Settings
 from cyclecloud_emulator import settings
 from cyclecloud_emulator.emulator import Emulator

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
-from autoscaler_app.report import Report
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.passes.report import Report
 from tests.contract.passes.conftest import Hands
 
 HOUR = 3600.0

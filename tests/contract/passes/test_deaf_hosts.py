@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
-from autoscaler_app.report import Report
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.passes.report import Report
 from cyclecloud_emulator import settings
 from cyclecloud_emulator.emulator import Emulator
 from tests.contract.passes.conftest import Hands

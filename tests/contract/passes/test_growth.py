@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from autoscaler_app.control import Control
-from autoscaler_app.observe import observe
-from autoscaler_app.passes import make_pass
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.look import observe
+from autoscaler_app.passes.one_pass import make_pass
 from autoscaler_app.settings import Autoscaler, Settings
 from cyclecloud_emulator import settings
 from cyclecloud_emulator.emulator import Emulator

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
-from autoscaler_app.report import Report
-from autoscaler_app.state import KnownHost
+from autoscaler_app.memory.state import KnownHost
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.passes.report import Report
 from scalelib.node import Node
 from tests.contract.passes.conftest import Hands
 from tests.contract.passes.test_strangers import listens

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from celery import Celery
 
-from autoscaler_app.ask import ask
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
+from autoscaler_app.listening.ask import ask
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
 from autoscaler_app.settings import Autoscaler, Settings
 from cyclecloud_emulator import settings
 from cyclecloud_emulator.emulator import Emulator

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from autoscaler_app.act import Actor
 from autoscaler_app.brokers import BrokerUnreachable
-from autoscaler_app.control import Control
-from autoscaler_app.plan import Delete, DeleteReason
-from autoscaler_app.snapshot import HostSeen
+from autoscaler_app.passes.act.actor import Actor
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.plan import Delete, DeleteReason
+from autoscaler_app.passes.snapshot import HostSeen
 from scalelib.node import NodeId
 from tests.contract.passes.conftest import Hands
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
 from tests.contract.passes.conftest import Hands
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import BrokerUnreachable
-from autoscaler_app.control import Control
-from autoscaler_app.passes import make_pass
-from autoscaler_app.state import KnownHost
+from autoscaler_app.memory.state import KnownHost
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.one_pass import make_pass
 from tests.contract.passes.conftest import Hands
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler_app.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
+from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(hours=1)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from autoscaler_app import worker
 from autoscaler_app.schedule import ASKED_EVERY, every
+from autoscaler_app.worker import steps as worker
 
 EVERY = 15.0
 

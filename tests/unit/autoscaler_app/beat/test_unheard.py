@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from autoscaler_app import observe, worker
+from autoscaler_app.passes.observe import look as observe
+from autoscaler_app.worker import steps as worker
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TOLD_WITHIN = 45.0

@@ -14,8 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from autoscaler_app.plan import Keep, KeepReason, Plan, Price
-from autoscaler_app.report import Action, NodeSaw, QueueSaw, Report, Saw
+from autoscaler_app.passes.plan import Keep, KeepReason, Plan, Price
+from autoscaler_app.passes.report import Action, NodeSaw, QueueSaw, Report, Saw
 from autoscaler_app.web import create_app
 from autoscaler_app.web.server import listen, server_of, url_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from autoscaler_app.report import Action
+from autoscaler_app.passes.report import Action
 
 Open = Callable[..., httpx.Client]
 

@@ -9,8 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from autoscaler_app.plan import Price, Unserved
-from autoscaler_app.report import Report
+from autoscaler_app.passes.plan import Price, Unserved
+from autoscaler_app.passes.report import Report
 
 
 def test_status_without_a_pass_has_no_numbers_at_all(web: httpx.Client) -> None:

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from autoscaler_app.plan import Price, Unserved
-from autoscaler_app.report import Action, Hearing, QueueSaw
+from autoscaler_app.passes.plan import Price, Unserved
+from autoscaler_app.passes.report import Action, Hearing, QueueSaw
 
 DOCS = Path(__file__).parents[4] / "docs" / "web.md"
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from autoscaler_app.plan import (
+from autoscaler_app.passes.plan import (
     Delete,
     DeleteReason,
     Fence,
@@ -26,7 +26,7 @@ from autoscaler_app.plan import (
     Unfence,
     Unserved,
 )
-from autoscaler_app.report import Action, QueueSaw
+from autoscaler_app.passes.report import Action, QueueSaw
 
 Read = Callable[[], Any]
 

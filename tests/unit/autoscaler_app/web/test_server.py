@@ -17,9 +17,9 @@ import pytest
 from celery.schedules import crontab
 from celery.schedules import schedule as every
 
-from autoscaler_app import report as report_module
 from autoscaler_app import schedule
-from autoscaler_app.state import State
+from autoscaler_app.memory.state import State
+from autoscaler_app.passes import report as report_module
 from autoscaler_app.web.server import PASSWORD_VARIABLE, interval_of, listen, url_of
 from scalelib.errors import InvalidConfig
 
@@ -81,7 +81,7 @@ def test_the_interval_is_that_of_the_beat_schedule(entries: dict[str, Any], seco
 
 PROGRAM = """
 from autoscaler_app.celery import app
-from autoscaler_app.control import Control
+from autoscaler_app.passes.control import Control
 from autoscaler_app.web import serve
 
 control = Control.open(app)

@@ -1,0 +1,182 @@
+"""The belief about one worker process, while it changes. Only `Activity` touches it, under its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from autoscaler_app.listening.activity.hosts import HeldTask, RunningTask, WorkerView
+from autoscaler_app.listening.activity.reports import (
+    Change,
+    ChangeKind,
+    GangSaid,
+    Report,
+    Run,
+    TaskSaid,
+    moment,
+)
+
+MAX_TASKS = 10_000
+"""Of one worker; what it says beyond that is not kept: it looks busy all the same."""
+
+
+ANSWER_TAKES = timedelta(seconds=5)
+"""Longest time between the writing of an answer and its arrival."""
+
+
+class Worker:
+    """One life of one worker."""
+
+    def __init__(self, nodename: str, heard: datetime) -> None:
+        self.nodename = nodename
+        self.hostname = nodename.partition("@")[2] or nodename
+        self.pid: int | None = None
+        self.heard = heard
+        self.eventless_since: datetime | None = heard
+        self.told: datetime | None = None
+        self.total: dict[str, Any] = {}
+        self.free: dict[str, Any] = {}
+        self.running: dict[str, RunningTask] = {}
+        self.held: dict[str, HeldTask] = {}
+        self.scheduled = 0
+        self.queues: frozenset[str] = frozenset()
+        self.fenced = False
+        self.fence_reason = ""
+        self.gang: GangSaid | None = None
+        self.offline = False
+        self.has_told = False
+        """It has said at least once what it has, in this life."""
+        self.tells_tasks = False
+        """It sends the events of its tasks: then run times are taken from those."""
+        self.pace = 0.0
+        self.ended_runs: list[Run] = []
+        """What the last report added to the runs that ended, for whoever takes it."""
+        self._ended: Mapping[str, tuple[int, float]] = {}
+        self._unreported: dict[str, datetime] = {}
+        """Tasks in `running` that only an event named so far, and when that came."""
+        self._seq = 0
+        self._started = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """It runs or holds something."""
+        return bool(self.running or self.held)
+
+    def view(self) -> WorkerView:
+        """A frozen copy of the scalar facts."""
+        return WorkerView(
+            nodename=self.nodename,
+            pid=self.pid,
+            heard=self.heard,
+            told=self.told,
+            fenced=self.fenced,
+            fence_reason=self.fence_reason,
+            offline=self.offline,
+            scheduled=self.scheduled,
+            eventless_since=self.eventless_since,
+            pace=self.pace,
+        )
+
+    def hold(self, task: HeldTask) -> bool:
+        """Received, not started; False if there is no room to remember it."""
+        if len(self.held) >= MAX_TASKS:
+            return False
+        self.held[task.id] = task
+        return True
+
+    def run(self, task: RunningTask, now: datetime) -> bool:
+        """Started, as an event said that came now; False if there is no room to remember it."""
+        if len(self.running) >= MAX_TASKS:
+            return False
+        self.running[task.id] = task
+        self._unreported[task.id] = now
+        return True
+
+    # -- reports
+
+    def is_newer_than(self, report: Report) -> bool:
+        """True if the report is of an earlier life, or of an earlier moment of this one."""
+        if not report.started or not self._started:
+            return False
+        if report.started != self._started:
+            return report.started < self._started
+        return report.seq < self._seq
+
+    def gap_before(self, report: Report) -> int:
+        """How many reports between the last one and this one never arrived."""
+        if self.told is None or report.started != self._started:
+            return 0
+        return max(0, report.seq - self._seq - 1)
+
+    def take(
+        self, report: Report, now: datetime, finished: Mapping[tuple[str, str], float]
+    ) -> tuple[Change, ...]:
+        """Replace the belief with what the worker says, and tell what is new about that."""
+        new, was_busy, was_fenced = not self.has_told, self.busy, self.fenced
+        running = {
+            said.id: self._running(said, now)
+            for said in report.running[:MAX_TASKS]
+            if not self._is_over(said, finished)
+        }
+        if self.has_told and report.started == self._started and not self.tells_tasks:
+            self._note_ended(report, now)
+        self._ended = report.ended
+        self._unreported = {
+            task_id: came
+            for task_id, came in self._unreported.items()
+            if task_id not in running and task_id in self.running and self._may_be_newer(task_id, report, now)
+        }
+        self.running = running | {task_id: self.running[task_id] for task_id in self._unreported}
+        self.held = {
+            said.id: HeldTask(id=said.id, queue=said.queue, name=said.name)
+            for said in report.held[:MAX_TASKS]
+        }
+        self.total, self.free = report.total, report.free
+        self.scheduled = report.scheduled
+        self.queues = frozenset(report.queues)
+        self.gang, self.pace = report.gang, report.pace
+        self.fenced, self.fence_reason = report.fenced, report.fence_reason or ""
+        self.told = now if self.told is None else max(self.told, now)
+        self.offline, self.has_told = False, True
+        self._seq, self._started = report.seq, report.started
+        kinds = {
+            ChangeKind.NEW: new,
+            ChangeKind.IDLE: was_busy and not self.busy,
+            ChangeKind.FENCED: not new and was_fenced != self.fenced,
+        }
+        return tuple(Change(kind=kind, hostname=self.hostname) for kind, is_so in kinds.items() if is_so)
+
+    def _running(self, said: TaskSaid, now: datetime) -> RunningTask:
+        before = self.running.get(said.id)
+        if before is not None and before.queue == said.queue and before.name == said.name:
+            return before
+        return RunningTask(
+            id=said.id,
+            name=said.name,
+            queue=said.queue,
+            started=now if said.started is None else moment(said.started),
+            nodename=self.nodename,
+        )
+
+    def _may_be_newer(self, task_id: str, report: Report, now: datetime) -> bool:
+        """It may have started after the report was written: answers and events come by different ways."""
+        if report.timestamp is not None:
+            return self.running[task_id].started.timestamp() > report.timestamp
+        return now - self._unreported[task_id] < ANSWER_TAKES
+
+    def _is_over(self, said: TaskSaid, finished: Mapping[tuple[str, str], float]) -> bool:
+        """The end of this very run was heard already: the report was written before it, and came after."""
+        end = finished.get((said.id, self.nodename))
+        return end is not None and said.started is not None and said.started <= end
+
+    def _note_ended(self, report: Report, now: datetime) -> None:
+        """Without task events run times are learnt from the worker's own count."""
+        for queue, (runs, seconds) in report.ended.items():
+            runs_before, seconds_before = self._ended.get(queue, (0, 0.0))
+            # A worker tells of its latest queues only: one that comes back begins at nothing.
+            if runs < runs_before:
+                runs_before, seconds_before = 0, 0.0
+            if runs > runs_before:
+                each = (seconds - seconds_before) / (runs - runs_before)
+                self.ended_runs.append(Run(queue=queue, seconds=each, at=now, count=runs - runs_before))

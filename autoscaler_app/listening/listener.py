@@ -1,0 +1,193 @@
+"""The always-on ear of the control worker: every Celery event, into `Activity`, in a thread of its own.
+
+Events live five seconds: what is not heard while we are connected is gone. So the listener connects again for
+ever, asks all workers to speak up when it has, and listens to an echo of its own to know that it still hears:
+on Redis a connection whose other end vanished is silent, exactly like a cluster where nothing happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery
+from kombu import Consumer
+
+from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.brokers.errors import BrokerError, BrokerUnreachable
+from autoscaler_app.listening.activity import Activity, Change
+from autoscaler_app.listening.ask import tell_everybody
+
+log = logging.getLogger(__name__)
+
+ECHO = "autoscale-echo"
+ECHO_EVERY = 5.0
+FIRST_ECHOES_EVERY = 0.25
+TURN = 0.25
+"""Seconds after which a quiet listener looks up: whether to stop, whether to speak."""
+DEAF_AFTER = 3 * ECHO_EVERY
+TOO_LATE = timedelta(seconds=3)
+"""Behind what is said by so much, and events begin to expire unheard (`event_queue_ttl` is 5 s)."""
+TELL_LOSSES_EVERY = 60.0
+HEARTBEAT = 10
+"""Seconds; AMQP's own."""
+WAIT = 5.0
+"""Seconds within which the broker has to answer when we connect or speak."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+
+
+class Listener:
+    """Feeds an `Activity` until it is stopped.
+
+    `on_change` is called in the listener's thread for each `Change`; it must be quick and not raise.
+    """
+
+    def __init__(
+        self, app: Celery, activity: Activity, on_change: Callable[[Change], None] | None = None
+    ) -> None:
+        self._app = app
+        self._activity = activity
+        self._on_change = on_change
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="autoscaler-listener", daemon=True)
+        self._connected_since: datetime | None = None
+        self._lag: timedelta | None = None
+        self._connected_at = 0.0
+        self._heard_echo: float | None = None
+        self._sent_echo = 0.0
+        self._id = uuid.uuid4().hex
+        self._told_losses, self._told_losses_at = (0, 0), -math.inf
+        self.connections = 0
+        """How often it connected; what happened between two connections was not heard."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop listening and wait for the thread. May be called twice, and before `start`."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    @property
+    def connected_since(self) -> datetime | None:
+        """Everything sent since then was heard, as far as anybody knows; None while not connected."""
+        return self._connected_since
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """It has been connected for as long as it was."""
+        since = self._connected_since
+        if since is not None:
+            self._connected_since = min(since + by, now)
+
+    @property
+    def lag(self) -> timedelta | None:
+        """How long our own last echo took to come back; None before the first."""
+        return self._lag
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except BrokerError as error:
+                log.warning("listener lost the broker, and tries again: %s", error)
+            except Exception:
+                log.exception("listener failed, and starts again")
+            finally:
+                was_connected, self._connected_since = self._connected_since is not None, None
+                # Not only when it hears again: a pass may reach the broker before that, and who last told
+                # before the broker was down for an hour would look silent for an hour.
+                self._activity.doubt()
+            pause = FIRST_PAUSE if was_connected else min(LONGEST_PAUSE, pause * 2)
+            self._stopping.wait(pause * random.uniform(0.5, 1.0))
+
+    def _listen(self) -> None:
+        """Until it is stopped or the connection fails, which raises BrokerError."""
+        deadline = Deadline(WAIT, "connecting for events")
+        with brief_connection(self._app, deadline, heartbeat=HEARTBEAT) as connection:
+            channel = connection.default_channel
+            receiver = self._app.events.Receiver(connection)
+            dispatcher = self._app.events.Dispatcher(
+                connection, hostname="autoscaler-listener", buffer_while_offline=False
+            )
+            consumer = Consumer(
+                channel, [receiver.queue], accept=receiver.accept, no_ack=True, callbacks=[self._receive]
+            )
+            self._heard_echo, self._sent_echo = None, -math.inf
+            self._connected_at = time.monotonic()
+            with consumer:
+                while not self._stopping.is_set():
+                    self._speak(dispatcher)
+                    self._drain(connection)
+                    if self._connected_since is None and self._hears_itself():
+                        self._hear_all(channel)
+
+    def _hears_itself(self) -> bool:
+        return self._heard_echo is not None
+
+    def _hear_all(self, channel: Any) -> None:
+        """The first echo came back: from now on nothing is missed. What was said before may have been."""
+        self._activity.doubt()
+        self._connected_since = datetime.now(UTC)
+        self.connections += 1
+        tell_everybody(self._app, channel, "heartbeat")
+
+    def _speak(self, dispatcher: Any) -> None:
+        now = time.monotonic()
+        if now - (self._heard_echo or self._connected_at) > DEAF_AFTER:
+            raise BrokerUnreachable(f"nothing came back for {DEAF_AFTER:g} s of what the listener said")
+        # On Redis a subscription becomes real only some time after we asked for it.
+        if now - self._sent_echo >= (ECHO_EVERY if self._heard_echo else FIRST_ECHOES_EVERY):
+            self._sent_echo = now
+            dispatcher.send(ECHO, listener=self._id, sent=now)
+            self._tell_losses(now)
+
+    def _drain(self, connection: Any) -> None:
+        with contextlib.suppress(TimeoutError):  # nothing said for a while
+            connection.drain_events(timeout=TURN)
+        connection.heartbeat_check()
+
+    def _receive(self, body: object, message: Any) -> None:
+        events = body if isinstance(body, list) else [body]
+        now = datetime.now(UTC)
+        for event in events:
+            if not isinstance(event, Mapping):
+                continue
+            if event.get("type") == ECHO:
+                self._take_echo(event)
+                continue
+            changes = self._activity.apply(event, now)
+            if self._on_change is not None:
+                for change in changes:
+                    self._on_change(change)
+
+    def _take_echo(self, event: Mapping[str, Any]) -> None:
+        # Another control side on the same broker (a passive one, a test) has its own echo; and what was said
+        # over an earlier connection proves nothing about this one.
+        if event.get("listener") != self._id or event["sent"] < self._connected_at:
+            return
+        self._heard_echo = time.monotonic()
+        self._lag = timedelta(seconds=self._heard_echo - event["sent"])
+        if self._lag > TOO_LATE:
+            log.warning(
+                "listener is %.1f s behind: events may have expired unheard", self._lag.total_seconds()
+            )
+            self._activity.doubt()
+
+    def _tell_losses(self, now: float) -> None:
+        """Say in the log, now and then, what could not be understood or kept."""
+        counters = self._activity.counters()
+        lost = (counters.rejected, counters.dropped)
+        if lost != self._told_losses and now - self._told_losses_at >= TELL_LOSSES_EVERY:
+            self._told_losses, self._told_losses_at = lost, now
+            log.warning("events lost since the start: %d not understood, %d without room", *lost)

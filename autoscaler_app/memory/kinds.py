@@ -1,0 +1,35 @@
+"""Which queues there are, and what the tasks in each of them need.
+
+Plain queues and queues with declared constraints come from the settings; queues of derived requirements are
+announced by their producers, and reported by the hosts that consume them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from autoscaler_app.memory.state import State
+from autoscaler_app.settings import Settings
+from celery_resources import Requirement, requirement_of
+
+PLAIN = Requirement(constraints={"ncpus": 1})
+"""What a task in a plain queue counts as."""
+
+
+class Kinds:
+    """The queues that the control side knows."""
+
+    def __init__(self, app: Any, settings: Settings, state: State) -> None:
+        self._app, self._settings, self._state = app, settings, state
+
+    def all(self, also: Collection[str] = ()) -> Mapping[str, Requirement]:
+        """Requirement by queue; `also` names queues that hosts were seen to consume."""
+        kinds = dict.fromkeys(self._settings.autoscaler.queues, PLAIN)
+        for queue in also:
+            kinds.setdefault(queue, requirement_of(queue) or PLAIN)
+        for queue, requirement in self._state.queue_kinds().items():
+            kinds[queue] = Requirement.from_json(requirement)
+        for queue, declared in (self._app.conf.get("resource_queues") or {}).items():
+            kinds[queue] = Requirement.from_json(declared)
+        return kinds

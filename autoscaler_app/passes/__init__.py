@@ -1,0 +1,1 @@
+"""What is one pass? `one_pass` is the table of contents; `snapshot`, `plan`, `report` are handed on."""

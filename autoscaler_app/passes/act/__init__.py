@@ -1,0 +1,1 @@
+"""Doing it: every touch of the world that a plan asks for."""

@@ -1,0 +1,111 @@
+"""What a pass works with, put together once per process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from autoscaler_app import settings as settings_module
+from autoscaler_app.brokers import Broker, open_broker
+from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.listener import Listener
+from autoscaler_app.memory.kinds import Kinds
+from autoscaler_app.memory.runtimes import Runtimes
+from autoscaler_app.memory.state import State
+from autoscaler_app.passes import report
+from autoscaler_app.passes.observe.strays import StrayWatch
+from autoscaler_app.passes.report import Report
+from autoscaler_app.periodic import Periodic
+from autoscaler_app.settings import Settings
+from cyclecloud_api import provider as cyclecloud
+from cyclecloud_api.provider import CycleCloudProvider
+from scalelib.history import SQLiteNodeHistory
+
+
+def utc_now() -> datetime:
+    """The clock of the control side."""
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class Control:
+    """The control side of one process: what it was told, remembers, hears and can reach."""
+
+    app: Any
+    settings: Settings
+    state: State
+    history: SQLiteNodeHistory
+    provider: CycleCloudProvider
+    broker: Broker
+    activity: Activity
+    kinds: Kinds
+    runtimes: Runtimes
+    periodic: Periodic
+    strays: StrayWatch
+    nodename: str = ""
+    """The control worker's own name; empty in a command."""
+    own_tasks: Callable[[], Collection[str]] = tuple
+    """The tasks of the control queue that this process has now."""
+    listener: Listener | None = None
+    """None in a command: then the hosts are asked."""
+    now: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    clock_offset: float | None = None
+    """Seconds between the two at the last pass; None before the first."""
+
+    @classmethod
+    def open(cls, app: Any, settings: Settings | None = None) -> Control:
+        """Read the settings and open everything they name; nothing is sent anywhere yet."""
+        settings = settings or settings_module.load()
+        state = State(settings.state_file)
+        provider = cyclecloud.from_config(settings.config, state_file=settings.state_file)
+        return cls(
+            app=app,
+            settings=settings,
+            state=state,
+            history=SQLiteNodeHistory(settings.state_file),
+            provider=provider,
+            broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
+            activity=Activity(),
+            kinds=Kinds(app, settings, state),
+            runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
+            periodic=Periodic(settings.autoscaler.beat_schedule_app, state),
+            strays=StrayWatch(settings.autoscaler.give_back_after),
+        )
+
+    def runtime_of(self, queue: str) -> float | None:
+        """Mean run time of the tasks of a queue, in seconds, as far as it is known."""
+        return self.runtimes.mean(queue)
+
+    def boot_time(self) -> timedelta:
+        """How long nodes take to boot here, remembered when the last is long gone; zero before the first."""
+        before, known = self.state.fact("boot_seconds") or 0.0, self.history.boot_time()
+        if known is None:
+            return timedelta(seconds=before)
+        if known.total_seconds() != before:
+            self.state.set_fact("boot_seconds", known.total_seconds())
+        return known
+
+    def learn_run_times(self) -> None:
+        """Count the runs that ended since the last pass; what is learnt survives a restart."""
+        runs = self.activity.take_runs()
+        for run in runs:
+            if run.queue:
+                self.runtimes.add(run.queue, run.seconds, run.at, run.count)
+        if runs:
+            self.state.set_fact("runtimes", self.runtimes.to_json())
+
+    def reports(self, last: int) -> list[Report]:
+        """The newest reports of the journal, newest first."""
+        return [report.decode(text, number) for number, text in self.state.reports(last)]
+
+    def close(self) -> None:
+        """Stop listening and let go of every file and connection."""
+        if self.listener is not None:
+            self.listener.stop()
+        self.provider.close()
+        self.history.close()
+        self.state.close()

@@ -1,0 +1,1 @@
+"""What is to be done? A snapshot in, a plan out; pure."""

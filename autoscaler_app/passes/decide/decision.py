@@ -1,0 +1,251 @@
+"""The decision: a snapshot in, a plan out. No broker, no cloud, no clock: `now` is in the snapshot.
+
+`plan`, `run`, `replay` and every pass go through `decide`. For each node the questions are asked in the order
+of their importance and the first answer decides; whatever is not known keeps the node.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from autoscaler_app.passes.decide import gangs
+from autoscaler_app.passes.decide.situation import Situation, new_work, read
+from autoscaler_app.passes.plan import (
+    Delete,
+    DeleteReason,
+    Fence,
+    FenceReason,
+    GangOrder,
+    Join,
+    Keep,
+    KeepReason,
+    Launch,
+    Plan,
+    Price,
+    Unfence,
+    Unserved,
+)
+from autoscaler_app.passes.snapshot import HostSeen, Snapshot
+from scalelib import planner
+from scalelib.node import Node, NodeId, NodeState
+from scalelib.planner import Demand, NodeVerdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A plan, and which clocks it resets."""
+
+    plan: Plan
+    active: frozenset[NodeId]
+    """Nodes that have work, running or meant for them."""
+    needed: frozenset[NodeId]
+    """Nodes that the plan could not do without."""
+
+
+def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter) -> Decision:
+    """What to join, launch, fence and delete, and why. Raises InvalidInput for a snapshot that says nonsense.
+
+    `clock` only measures how long the planning took.
+    """
+    started = clock()
+    situation = read(snapshot)
+    demand = planner.calculate(situation.problem)
+    fates = _Fates(situation)
+    for verdict in demand.nodes:
+        fates.add(verdict)
+    plan = Plan(
+        join=tuple(fates.join),
+        gangs=() if snapshot.paused else tuple(fates.gang_orders()),
+        launch=() if snapshot.paused else _launches(demand),
+        fence=tuple(fates.fence),
+        unfence=tuple(fates.unfence),
+        delete=tuple(fates.delete),
+        keep=tuple(fates.keep),
+        unserved=tuple(
+            Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail)
+            for u in demand.unserved
+        ),
+        price_per_hour=Price(before=demand.price_before, added=demand.price_added),
+        decided_by=demand.decided_by,
+        planning_seconds=clock() - started,
+    )
+    return Decision(
+        plan=plan,
+        active=frozenset(verdict.node.id for verdict in demand.nodes if verdict.jobs),
+        needed=frozenset(verdict.node.id for verdict in demand.nodes if verdict.needed),
+    )
+
+
+def _launches(demand: Demand) -> tuple[Launch, ...]:
+    return tuple(
+        Launch(
+            nodearray=launch.nodearray,
+            vm_size=launch.vm_size,
+            spot=launch.spot,
+            placement_group=launch.placement_group,
+            count=launch.count,
+            price_per_hour=launch.price_per_hour,
+            jobs=dict(sorted(launch.jobs.items())),
+        )
+        for launch in demand.launches
+    )
+
+
+class _Fates:
+    """The lists of a plan, filled node by node."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.join: list[Join] = []
+        self.fence: list[Fence] = []
+        self.unfence: list[Unfence] = []
+        self.delete: list[Delete] = []
+        self.keep: list[Keep] = []
+        self._candidates: dict[str, list[gangs.Candidate]] = {}
+
+    def add(self, verdict: NodeVerdict) -> None:
+        """Decide about one node."""
+        situation, node = self.situation, self.situation.node(verdict.node.id)
+        host = situation.host_of.get(node.id)
+        if situation.snapshot.paused:
+            return self._keep(verdict, KeepReason.PAUSED)
+        if not node.managed:
+            return self._keep(verdict, KeepReason.UNMANAGED)
+        if node.keep_alive:
+            self._serve(verdict, host)
+            return self._keep(verdict, KeepReason.KEEP_ALIVE)
+        if _is_ended_by_the_cloud(node):
+            return self._keep(verdict, KeepReason.LEAVING)
+        if (reason := self._clean_up(verdict, node, host)) is not None:
+            return self._end(verdict, reason)
+        if not node.is_ready:
+            return self._keep(verdict, KeepReason.BOOTING)
+        if host is None:
+            return self._keep(verdict, KeepReason.JOINING, "no worker has been heard on it yet")
+        if host.on_its_way == "left":
+            return self._end(verdict, self._why_it_goes(verdict))
+        if not situation.is_heard(host):
+            return self._keep(verdict, KeepReason.UNKNOWN, "its worker has not told anything lately")
+        if host.evicted:
+            return self._keep(verdict, KeepReason.LEAVING, "the cloud is taking the machine back")
+        if host.on_its_way == "leaving":
+            return self._keep(verdict, KeepReason.DRAINING, "its worker is shutting down")
+        if host.on_its_way == "fenced":
+            return self._fenced(verdict, host)
+        return self._serving(verdict, host)
+
+    def gang_orders(self) -> Iterator[GangOrder]:
+        """What becomes of gangs, once every node has been decided about."""
+        situation = self.situation
+        heard = {host.hostname for host in situation.host_of.values() if not situation.is_silent(host)}
+        in_gangs = {name for gang in situation.gangs for name in gang.hosts}
+        return gangs.orders(
+            situation.gangs,
+            queues={queue.queue: queue for queue in situation.snapshot.queues},
+            dead=in_gangs - heard,
+            candidates=self._candidates,
+        )
+
+    def _free_for_a_gang(self, verdict: NodeVerdict, host: HostSeen) -> None:
+        """Note a serving host that the plan gave work of a gang."""
+        for name in new_work(verdict):
+            if host.gang is None and name in self.situation.gang_queues:
+                candidate = gangs.Candidate(
+                    hostname=host.hostname, placement_group=verdict.node.placement_group
+                )
+                self._candidates.setdefault(name, []).append(candidate)
+                return
+
+    def _clean_up(self, verdict: NodeVerdict, node: Node, host: HostSeen | None) -> DeleteReason | None:
+        """The named paths by which a node goes that has no certificate, in order."""
+        situation = self.situation
+        works = host is not None and situation.is_heard(host) and host.running + host.held > 0
+        if node.state.is_failed and not works:
+            return DeleteReason.FAILED
+        if verdict.boot_timed_out and host is None:
+            return DeleteReason.BOOT_TIMEOUT
+        if situation.joins_late(node):
+            return DeleteReason.NEVER_JOINED
+        if host is not None and situation.is_silent(host):
+            return DeleteReason.SILENT
+        return None
+
+    def _end(self, verdict: NodeVerdict, reason: DeleteReason) -> None:
+        if self.situation.snapshot.hold:
+            detail = f"would go as {reason.value}, but {self.situation.snapshot.hold}"
+            return self._keep(verdict, KeepReason.HELD_BACK, detail)
+        unproven = reason in (DeleteReason.NEVER_JOINED, DeleteReason.SILENT)
+        if unproven and self.situation.too_many_silent:
+            detail = f"would go as {reason.value}, but so many are silent that it may be our own ears"
+            return self._keep(verdict, KeepReason.HELD_BACK, detail)
+        node = verdict.node
+        self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason))
+        return None
+
+    def _fenced(self, verdict: NodeVerdict, host: HostSeen) -> None:
+        """A node that takes no work: back into service, still busy, or proven empty."""
+        if new_work(verdict) or verdict.warm:
+            node = verdict.node
+            self.unfence.append(Unfence(node=node.name, hostname=host.hostname, reason="demand came back"))
+            self._serve(verdict, host)
+            return self._keep(verdict, KeepReason.MATCHED)
+        if host.running or host.held:
+            return self._keep(verdict, KeepReason.DRAINING, "fenced; its last tasks are running")
+        return self._end(verdict, self._why_it_goes(verdict))
+
+    def _serving(self, verdict: NodeVerdict, host: HostSeen) -> None:
+        """A node whose worker takes work: surplus, idle for too long, or fine."""
+        node = verdict.node
+        if (reason := self._surplus(verdict, host)) is not None:
+            self.fence.append(Fence(node=node.name, hostname=host.hostname, reason=reason))
+            return self._keep(verdict, KeepReason.DRAINING, "to be fenced")
+        self._serve(verdict, host)
+        self._free_for_a_gang(verdict, host)
+        if new_work(verdict):
+            return self._keep(verdict, KeepReason.MATCHED)
+        if verdict.warm:
+            return self._keep(verdict, KeepReason.WARM)
+        if verdict.jobs or host.running or host.held:
+            return self._keep(verdict, KeepReason.RUNNING)
+        return self._keep(verdict, KeepReason.IDLE)
+
+    def _surplus(self, verdict: NodeVerdict, host: HostSeen) -> FenceReason | None:
+        """Why a serving node is to take no more, if it is not to."""
+        if self.situation.does_not_eat(host):
+            return FenceReason.NOT_EATING
+        if verdict.warm or verdict.needed:
+            return None
+        if verdict.idle_timed_out and not verdict.jobs:
+            return FenceReason.IDLE
+        timeout = self.situation.policy.idle_timeout(verdict.node.nodearray)
+        if verdict.surplus_for is not None and verdict.surplus_for >= timeout:
+            return FenceReason.SURPLUS
+        return None
+
+    def _why_it_goes(self, verdict: NodeVerdict) -> DeleteReason:
+        return DeleteReason.IDLE if self.situation.is_idle(verdict.node) else DeleteReason.SURPLUS
+
+    def _serve(self, verdict: NodeVerdict, host: HostSeen | None) -> None:
+        """Tell a host what to consume, where that is not what it consumes already."""
+        if host is None or host.gang is not None or not self.situation.is_heard(host):
+            return
+        queues = self.situation.queues_for(verdict)
+        if host.queues is None or set(host.queues) != set(queues):
+            self.join.append(Join(hostname=host.hostname, queues=queues))
+
+    def _keep(self, verdict: NodeVerdict, reason: KeepReason, detail: str = "") -> None:
+        self.keep.append(
+            Keep(
+                node=verdict.node.name,
+                node_id=verdict.node.id,
+                reason=reason,
+                jobs=dict(sorted(verdict.jobs.items())),
+                detail=detail,
+            )
+        )
+
+
+def _is_ended_by_the_cloud(node: Node) -> bool:
+    return not node.wanted or node.state.is_leaving or node.state in (NodeState.OFF, NodeState.TERMINATED)

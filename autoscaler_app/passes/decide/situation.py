@@ -1,0 +1,284 @@
+"""A snapshot, understood: the cloud parsed, hosts matched with nodes, queues turned into jobs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+
+from autoscaler_app import settings as settings_module
+from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
+from autoscaler_app.passes.decide.slots import slots_wanted
+from autoscaler_app.passes.snapshot import HostSeen, QueueSeen, Snapshot, TimesSeen
+from autoscaler_app.settings import Autoscaler
+from cyclecloud_api.inventory import cloud_from_status
+from scalelib.bucket import Bucket
+from scalelib.history import NodeTimes
+from scalelib.job import Job
+from scalelib.node import Node, NodeId
+from scalelib.planner import Fitting, NodeVerdict, Problem
+from scalelib.policy import Policy
+from scalelib.provider import Cloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """A snapshot, understood: the cloud parsed, hosts matched with nodes, queues turned into jobs."""
+
+    snapshot: Snapshot
+    policy: Policy
+    autoscaler: Autoscaler
+    cloud: Cloud
+    host_of: Mapping[NodeId, HostSeen]
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the engine is asked."""
+        out_of_service = {i for i, host in self.host_of.items() if host.on_its_way in ("leaving", "left")}
+        closed = {i for i, host in self.host_of.items() if host.on_its_way == "fenced"}
+        return Problem(
+            jobs=tuple(self._jobs()),
+            nodes=tuple(self._as_capacity(node, node.id in out_of_service) for node in self.cloud.nodes),
+            buckets=tuple(_with_failures(b, self.snapshot.set_aside) for b in self.cloud.buckets),
+            pools=self.cloud.pools,
+            history={
+                NodeId(i): NodeTimes(
+                    created=t.created, ready=t.ready, last_active=t.last_active, last_needed=t.last_needed
+                )
+                for i, t in self.snapshot.history.items()
+            },
+            policy=self.policy,
+            now=self.snapshot.now,
+            closed=frozenset(closed),
+        )
+
+    def _jobs(self) -> list[Job]:
+        taken_as_they_are = [
+            Job(
+                job.name,
+                job.constraints,
+                iterations=job.iterations,
+                node_count=job.node_count,
+                colocated=job.colocated,
+                exclusive=job.exclusive,
+                priority=job.priority,
+                executing_hostnames=job.executing_hostnames,
+            )
+            for job in self.snapshot.jobs
+        ]
+        return (
+            taken_as_they_are
+            + self._gangs_as_jobs()
+            + [
+                Job(
+                    queue.queue,
+                    queue.constraints,
+                    iterations=slots,
+                    node_count=queue.node_count,
+                    colocated=queue.colocated,
+                    exclusive=queue.exclusive,
+                    priority=queue.priority,
+                )
+                for queue in self.snapshot.queues
+                if (slots := self.slots(queue)) > 0
+            ]
+        )
+
+    @cached_property
+    def gangs(self) -> list[Reserved]:
+        """Every gang that a host tells of."""
+        return reserved(self.snapshot.hosts)
+
+    def _gangs_as_jobs(self) -> list[Job]:
+        """A node that is in a gang takes nothing else, whatever room it has."""
+        queues = {queue.queue: queue for queue in self.snapshot.queues}
+        return [
+            Job(
+                f"gang {gang.id}",
+                queues[gang.queue].constraints if gang.queue in queues else {},
+                node_count=len(gang.hosts),
+                exclusive=True,
+                executing_hostnames=gang.hosts,
+            )
+            for gang in self.gangs
+            if gang.is_alive
+        ]
+
+    def slots(self, queue: QueueSeen) -> int:
+        """How many slots the waiting tasks of a queue are worth, those that a gang waits for left out."""
+        awaited = sum(gang.queue == queue.queue and gang.role == WAITS for gang in self.gangs)
+        return slots_wanted(
+            waiting=queue.waiting + len(queue.due) - awaited,
+            runtime=None if queue.runtime_seconds is None else timedelta(seconds=queue.runtime_seconds),
+            target_drain_time=timedelta(seconds=self.autoscaler.target_drain_time),
+            boot_time=self.boot_time,
+            enabled=self.autoscaler.estimate_run_times and queue.node_count <= 1,
+            serving=queue.running,
+        )
+
+    @cached_property
+    def boot_time(self) -> timedelta:
+        """How long nodes take to boot here."""
+        return boot_time(self.snapshot.history.values())
+
+    def _as_capacity(self, node: Node, out_of_service: bool) -> Node:
+        host = self.host_of.get(node.id)
+        if host is None:
+            return node
+        resources = {**node.resources, **host.total} if host.total else node.resources
+        gone = out_of_service or host.evicted or self.is_silent(host) or self.does_not_eat(host)
+        return replace(node, resources=resources, wanted=node.wanted and not gone)
+
+    # -- what is known of a node and its host
+
+    def node(self, node_id: NodeId) -> Node:
+        """The node as the cloud reports it."""
+        return self._nodes[node_id]
+
+    @cached_property
+    def _nodes(self) -> dict[NodeId, Node]:
+        return {node.id: node for node in self.cloud.nodes}
+
+    def queues_for(self, verdict: NodeVerdict) -> tuple[str, ...]:
+        """What a host is to consume: the queues whose work the plan gave it, else all that fit it.
+
+        A node that was bought for big tasks is thus not eaten up by small ones while the big ones wait. Gangs
+        are not consumed: their head is told when all of its nodes are reserved.
+        """
+        given = new_work(verdict)
+        if given:
+            return tuple(sorted(name for name in given if name in self._plain_queues))
+        return self._fitting.on(verdict.node)
+
+    @cached_property
+    def gang_queues(self) -> frozenset[str]:
+        """Queues whose tasks need several nodes at once."""
+        return frozenset(queue.queue for queue in self.snapshot.queues if queue.node_count > 1)
+
+    @cached_property
+    def _plain_queues(self) -> dict[str, Job]:
+        return {
+            queue.queue: Job(queue.queue, queue.constraints, exclusive=queue.exclusive)
+            for queue in self.snapshot.queues
+            if queue.node_count <= 1
+        }
+
+    @cached_property
+    def _fitting(self) -> Fitting:
+        return Fitting(self._plain_queues.values(), self.policy, self.cloud.buckets)
+
+    def is_silent(self, host: HostSeen) -> bool:
+        """It was heard once, and then not for longer than a healthy host can be."""
+        heard = host.heard_seconds_ago
+        return heard is not None and heard > self.autoscaler.silent_timeout and host.on_its_way != "left"
+
+    def does_not_eat(self, host: HostSeen) -> bool:
+        """It is alive and deaf: work waits in its queues, it has room, and starts nothing."""
+        return host.hungry_seconds is not None and host.hungry_seconds > self.autoscaler.hunger_timeout
+
+    def is_heard(self, host: HostSeen) -> bool:
+        """What it said is fresh enough to act on."""
+        return host.heard_seconds_ago is not None and (host.heard_seconds_ago <= self.autoscaler.told_within)
+
+    def is_idle(self, node: Node) -> bool:
+        """Nothing ran there or was meant for it for its idle timeout."""
+        times = self.snapshot.history.get(node.id)
+        active = None if times is None else times.last_active
+        return active is not None and self.snapshot.now - active >= self.policy.idle_timeout(node.nodearray)
+
+    @cached_property
+    def too_many_silent(self) -> bool:
+        """So many went silent that it is rather our own ears: then nothing is deleted for silence."""
+        silent = sum(map(self.is_silent, self.host_of.values()))
+        return silent > self.autoscaler.unhealthy_least and silent > self.autoscaler.unhealthy_share * len(
+            self.host_of
+        )
+
+    def joins_late(self, node: Node) -> bool:
+        """Ready for longer than a worker needs to come up, while we listened, and never heard."""
+        times = self.snapshot.history.get(node.id)
+        if not node.is_ready or node.id in self.host_of or times is None or times.ready is None:
+            return False
+        if any(short_name(name) in self._nobodys for name in (node.hostname, node.private_ip) if name):
+            return False
+        since = max(times.ready, self.snapshot.listening_since or times.ready)
+        return self.snapshot.now - since > timedelta(seconds=self.autoscaler.join_timeout)
+
+    @cached_property
+    def _nobodys(self) -> frozenset[str]:
+        """Names of hosts that are heard, or may be, and that more than one node claims."""
+        somebodys = {host.hostname for host in self.host_of.values()}
+        return frozenset(
+            short_name(host.hostname)
+            for host in self.snapshot.hosts
+            if host.hostname not in somebodys and not self.is_silent(host)
+        )
+
+
+def read(snapshot: Snapshot) -> Situation:
+    """Parse the cloud's answer and the configuration; match hosts with nodes."""
+    policy = Policy.from_config(snapshot.config)
+    cloud = cloud_from_status(
+        snapshot.cluster,
+        cluster=str(snapshot.config.get("cluster_name", "")),
+        prices=snapshot.config.get("prices", {}),
+        config=snapshot.config,
+    )
+    return Situation(
+        snapshot=snapshot,
+        policy=policy,
+        autoscaler=settings_module.read_autoscaler(snapshot.config, "config"),
+        cloud=cloud,
+        host_of=match_hosts(snapshot.hosts, cloud.nodes),
+    )
+
+
+def _with_failures(bucket: Bucket, aside: Mapping[str, str]) -> Bucket:
+    """With what the failure memory says of it and of its placement groups."""
+    prefix = f"{bucket.id}@"
+    return replace(
+        bucket,
+        set_aside=aside.get(bucket.id, ""),
+        failing_groups={
+            key.removeprefix(prefix): why for key, why in aside.items() if key.startswith(prefix)
+        },
+    )
+
+
+def match_hosts(hosts: Collection[HostSeen], nodes: Collection[Node]) -> dict[NodeId, HostSeen]:
+    """Which host is which node: by short host name or by private address.
+
+    A name that two live nodes claim is nobody's: what is said under it cannot be put down to one of them.
+    """
+    claims: dict[str, list[NodeId]] = {}
+    for node in nodes:
+        for name in {n for n in (node.hostname, node.private_ip) if n}:
+            claims.setdefault(short_name(name), []).append(node.id)
+    matched = {}
+    for host in hosts:
+        claimed_by = claims.get(short_name(host.hostname), [])
+        if len(claimed_by) == 1:
+            matched[claimed_by[0]] = host
+    return matched
+
+
+def short_name(hostname: str) -> str:
+    """A host name as it is compared: lower case, without its domain; addresses stay whole."""
+    lowered = hostname.lower()
+    return lowered if lowered.replace(".", "").isdigit() else lowered.partition(".")[0]
+
+
+def boot_time(times: Iterable[TimesSeen]) -> timedelta:
+    """How long these nodes took from being asked for to being ready, in the middle; zero if none is known."""
+    took = sorted(t.ready - t.created for t in times if t.ready is not None and t.ready >= t.created)
+    return took[len(took) // 2] if took else timedelta()
+
+
+def new_work(verdict: NodeVerdict) -> dict[str, int]:
+    """The work that the plan gave a node and that does not run there already."""
+    return {
+        name: slots - verdict.running.get(name, 0)
+        for name, slots in verdict.jobs.items()
+        if slots > verdict.running.get(name, 0)
+    }

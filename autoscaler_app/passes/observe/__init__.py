@@ -1,0 +1,1 @@
+"""What is there? The world, put into one snapshot."""

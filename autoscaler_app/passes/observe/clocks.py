@@ -1,0 +1,47 @@
+"""A clock that is set must not look like time that has passed.
+
+Every duration of the control side (idle for so long, silent for so long) is a difference of two readings of
+the wall clock. When that is set, by a person, by NTP after a boot, or because the machine slept, an hour
+passes between two passes in which nothing was observed. So every pass compares the wall clock with the
+monotonic one, and moves what it remembers by what the wall clock was set: durations stay as long as they were
+observed to be.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoscaler_app.passes.control import Control
+
+log = logging.getLogger(__name__)
+
+STEP = timedelta(seconds=2)
+"""By less they may differ for another reason: the process may not run between reading one and the other."""
+
+
+def read_clock(control: Control) -> tuple[datetime, tuple[str, ...]]:
+    """The time now, and what the report says if the clock was set since the last pass of this process.
+
+    A time that belongs to others (when a task is due) stays what it is.
+    """
+    now, monotonic = control.now(), control.monotonic()
+    offset = now.timestamp() - monotonic
+    before, control.clock_offset = control.clock_offset, offset
+    by = timedelta(seconds=0.0 if before is None else offset - before)
+    if abs(by) < STEP:
+        return now, ()
+    control.history.clock_was_set(by, now)
+    control.state.clock_was_set(by, now)
+    control.provider.clock_was_set(by, now)
+    control.activity.clock_was_set(by, now)
+    if control.listener is not None:
+        control.listener.clock_was_set(by, now)
+    warning = (
+        f"the clock was set by {by.total_seconds():+.0f} s, or this machine slept: no node counts as idle or "
+        "silent for that time"
+    )
+    log.warning("%s", warning)
+    return now, (warning,)

@@ -1,0 +1,177 @@
+"""Messages that were taken from the broker and that nobody has: found, proven, and then given back.
+
+Redis notes a message as unacknowledged when it is delivered, and forgets to whom. One that a worker popped as
+its connection broke, or held for later and lost with it, stays so until its visibility timeout, which here is
+days. It is given back only when it is certain that nobody has it:
+
+- it has been there for a while, and stays so over several looks;
+- every worker that was ever heard, and has not been proven gone since, has named all that it has (`claims`),
+  twice, and did not name this one;
+- nobody takes messages whom we do not know: as many connections consume as workers have answered.
+
+A plain Celery worker does not name everything it has (rate limits hide tasks), so where one consumes, nothing
+is given back. The report says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from autoscaler_app.brokers import Broker
+from autoscaler_app.listening.activity import HostView
+from autoscaler_app.listening.ask import ask
+from autoscaler_app.memory.state import KnownHost
+
+if TYPE_CHECKING:
+    from autoscaler_app.passes.control import Control
+
+MOST_READ = 5_000
+"""Messages read in one look; the others in the next ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claims:
+    """What the workers say that they have."""
+
+    ids: frozenset[str]
+    """Tasks that somebody has."""
+    missing: str = ""
+    """Why this may not be everything; empty if it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strays:
+    """The outcome of a look."""
+
+    tags: tuple[str, ...] = ()
+    """Messages that nobody has, proven: to be given back now."""
+    warnings: tuple[str, ...] = ()
+    """What may be lost and cannot be proven to be."""
+
+
+class StrayWatch:
+    """Remembers from look to look what nobody claims. A restart only makes it begin anew."""
+
+    def __init__(self, after: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`after`: seconds for which a message is left alone; 0 never gives any back."""
+        self._after = after
+        self._clock = clock
+        self._looked: float | None = None
+        self._ids: dict[str, str] = {}
+        """Tag -> task; empty for what is no task."""
+        self._seen: dict[str, float] = {}
+        """Tag -> when it was seen first."""
+        self._unclaimed: dict[str, float] = {}
+        """Tag -> when everybody had been asked for the first time, and nobody had it."""
+        self._last = Strays()
+
+    def look(
+        self,
+        broker: Broker,
+        hosts: Collection[HostView],
+        own: Collection[str],
+        ask_everybody: Callable[[], Claims],
+    ) -> Strays:
+        """Look, if it is time to; `own` names the tasks that this process itself has.
+
+        Everybody is asked only if more has been unacknowledged for a while than the hosts account for. Raises
+        BrokerError.
+        """
+        now, half = self._clock(), self._after / 2
+        if not self._after:
+            return self._last
+        if self._looked is not None and now - self._looked < half:
+            return Strays(warnings=self._last.warnings)
+        self._looked = now
+        self._learn(broker, now)
+        suspects = self._suspects(hosts, own, now - half)
+        if not suspects:
+            self._unclaimed.clear()
+            self._last = Strays()
+            return self._last
+        claims = ask_everybody()
+        orphans = [tag for tag in suspects if self._ids[tag] not in claims.ids]
+        if claims.missing:
+            warning = f"{len(orphans)} messages were taken and may be lost; not given back: {claims.missing}"
+            self._unclaimed = {tag: self._unclaimed[tag] for tag in orphans if tag in self._unclaimed}
+            self._last = Strays(warnings=(warning,) if orphans else ())
+            return self._last
+        self._unclaimed = {tag: self._unclaimed.get(tag, now) for tag in orphans}
+        self._last = Strays(tags=tuple(t for t, since in self._unclaimed.items() if now - since >= half))
+        return self._last
+
+    def _learn(self, broker: Broker, now: float) -> None:
+        tags = broker.unacked_tags()
+        for memory in (self._ids, self._seen, self._unclaimed):
+            for tag in memory.keys() - tags:
+                del memory[tag]
+        self._ids |= broker.task_ids(sorted(tags - self._ids.keys())[:MOST_READ])
+        for tag in self._ids:
+            self._seen.setdefault(tag, now)
+
+    def _suspects(self, hosts: Collection[HostView], own: Collection[str], before: float) -> list[str]:
+        """Messages that have been out for a while and that no host has told of, if there are too many."""
+        told = {task.id for host in hosts for task in host.running} | set(own)
+        told |= {task.id for host in hosts for task in host.held}
+        untold = [
+            tag for tag, seen in self._seen.items() if seen <= before and self._ids[tag] not in {"", *told}
+        ]
+        for_later = sum(host.scheduled for host in hosts)
+        return untold if len(untold) > for_later else []
+
+
+def find_strays(control: Control, hosts: Collection[HostView], known: Iterable[KnownHost]) -> Strays:
+    """Look for messages that nobody has; only while we listen, and so know who is there.
+
+    `known` are the hosts of nodes that are there and have not shut down, heard in this life of ours or not.
+    Raises BrokerError.
+    """
+    if control.listener is None or control.listener.connected_since is None:
+        return Strays()
+    own = frozenset(control.own_tasks())
+
+    def ask_everybody() -> Claims:
+        return claims_of(
+            ask(control.app, "claims", None, timeout=control.settings.autoscaler.ask_timeout),
+            expected=control.activity.nodenames().union(*(host.nodenames for host in known)),
+            me=control.nodename,
+            own=own,
+            consumers=control.broker.consumers(),
+        )
+
+    return control.strays.look(control.broker, hosts, own, ask_everybody)
+
+
+def claims_of(
+    answers: Mapping[str, Any],
+    *,
+    expected: Iterable[str],
+    me: str,
+    own: Collection[str],
+    consumers: int | None,
+) -> Claims:
+    """What the answers of everybody to `claims` prove.
+
+    `answers` has None for a worker that could not say. `me` is the worker that asks, which has `own`.
+    """
+    said = {name: ids for name, ids in answers.items() if name != me}
+    ids = frozenset(own).union(*(found for found in said.values() if found is not None))
+    cannot = sorted(name for name, found in said.items() if found is None)
+    silent = sorted(set(expected) - said.keys() - {me})
+    reasons = []
+    if cannot:
+        reasons.append(f"{_names(cannot)} cannot say what it holds (a worker without our step)")
+    if silent:
+        reasons.append(f"{_names(silent)} did not answer")
+    if consumers is None:
+        reasons.append("the broker does not tell who consumes")
+    elif consumers > len(said) + 1:
+        reasons.append(f"{consumers} connections consume, and {len(said) + 1} workers are known")
+    return Claims(ids=ids, missing="; ".join(reasons))
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

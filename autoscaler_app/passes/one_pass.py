@@ -1,0 +1,121 @@
+"""One pass: settle what the last one left open, look, decide, act, report.
+
+A pass may be killed at any point. What it did is in the cloud and on the nodes, what it was about to do is in
+the state file, and the next one goes on from what is really there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+from autoscaler_app.brokers import BrokerError
+from autoscaler_app.passes import lock, report
+from autoscaler_app.passes.act.actor import Actor
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.observe.look import Sight, observe
+from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.report import NodeSaw, QueueSaw, Report, Saw
+from scalelib.errors import ScalelibError
+from scalelib.node import Node
+
+log = logging.getLogger(__name__)
+
+
+def make_pass(control: Control, *, patience: float = 0.0) -> Report:
+    """Make one pass and return its report, which is in the journal by then.
+
+    A failure of the cloud or the broker is in the report, not raised. Raises PassIsRunning if another process
+    makes a pass and is not done within `patience` seconds.
+    """
+    with lock.held(control.settings.lock_file, patience=patience):
+        started, clock = control.now(), time.monotonic()
+        fields: dict[str, Any] = {}
+        actor = Actor(control)
+        try:
+            _run(control, actor, fields)
+        except (ScalelibError, BrokerError) as error:
+            fields["error"] = f"{type(error).__name__}: {error}"
+        except BaseException as error:
+            fields["error"] = f"a defect of this program, please report it: {type(error).__name__}: {error}"
+            raise
+        finally:
+            made = Report(
+                started=started,
+                seconds=time.monotonic() - clock,
+                ok="error" not in fields and all(action.ok for action in actor.actions),
+                actions=tuple(actor.actions),
+                again=actor.again,
+                **fields,
+            )
+            number = control.state.write_report(
+                started, report.encode(made), keep=control.settings.autoscaler.journal_size
+            )
+            log.log(logging.INFO if made.ok else logging.WARNING, "pass %d: %s", number, report.summary(made))
+        return report.decode(report.encode(made), number)
+
+
+def _run(control: Control, actor: Actor, fields: dict[str, Any]) -> None:
+    """The pass, in the order in which it happens."""
+    actor.settle()
+    sight = observe(control)
+    fields["saw"] = saw(sight)
+    actor.bury_the_dead(sight)
+    actor.forget_strangers(sight)
+    actor.give_back(sight)
+    actor.sweep()
+    decision = decide(sight.snapshot)
+    fields["plan"] = decision.plan
+    control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
+    actor.carry_out(sight, decision.plan)
+    actor.set_the_pace(sight)
+    actor.remind()
+
+
+def dry_run(control: Control) -> tuple[Sight, Plan]:
+    """Look and decide as a pass does, and touch nothing."""
+    sight = observe(control)
+    return sight, decide(sight.snapshot).plan
+
+
+def saw(sight: Sight) -> Saw:
+    """The sight in short, for the report."""
+    running = Counter(task.queue for view in sight.views.values() for task in view.running)
+    held = Counter(task.queue for view in sight.views.values() for task in view.held)
+    return Saw(
+        cluster_state=sight.cloud.state,
+        queues=tuple(
+            QueueSaw(
+                queue=queue.queue,
+                waiting=queue.waiting,
+                running=running[queue.queue],
+                held=held[queue.queue],
+                oldest_seconds=queue.oldest_seconds,
+            )
+            for queue in sight.snapshot.queues
+        ),
+        nodes=tuple(_node_saw(sight, node) for node in sight.cloud.nodes),
+        warnings=sight.warnings,
+        unaccounted=sight.unaccounted,
+        hearing=sight.hearing,
+    )
+
+
+def _node_saw(sight: Sight, node: Node) -> NodeSaw:
+    host = sight.host_of.get(node.id)
+    return NodeSaw(
+        node=node.name,
+        node_id=node.id,
+        hostname=node.hostname or "",
+        vm_size=node.vm_size,
+        nodearray=node.nodearray,
+        state=node.status,
+        running=host.running if host else 0,
+        held=host.held if host else 0,
+        fenced=host is not None and host.on_its_way != "serving",
+        heard_seconds_ago=host.heard_seconds_ago if host else None,
+        price_per_hour=node.price_per_hour,
+    )

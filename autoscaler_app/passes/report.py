@@ -1,0 +1,142 @@
+"""What a pass saw, decided and did: one record that log, journal, command line and pages all read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from autoscaler_app.passes.plan import Plan
+
+ActionKind = Literal[
+    "settle", "restore", "unfence", "join", "launch", "fence", "shut-down", "delete", "gang", "sweep"
+]
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was done to the world, or was tried."""
+
+    kind: ActionKind
+    target: str
+    ok: bool
+    detail: str = ""
+
+
+class QueueSaw(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue, as the pass saw it."""
+
+    queue: str
+    waiting: int
+    running: int
+    held: int = 0
+    oldest_seconds: float | None = None
+
+
+class NodeSaw(msgspec.Struct, frozen=True, kw_only=True):
+    """One node, as the pass saw it."""
+
+    node: str
+    node_id: str
+    hostname: str
+    vm_size: str
+    nodearray: str
+    state: str
+    running: int = 0
+    held: int = 0
+    fenced: bool = False
+    heard_seconds_ago: float | None = None
+    price_per_hour: float = 0.0
+
+
+class Hearing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listener heard since the control worker was started, and what it lost."""
+
+    connected: bool
+    """Whether it hears now."""
+    connections: int
+    """How often it has connected; what was said between two connections was not heard."""
+    lag_seconds: float | None
+    """How long its own last echo took to come back; None before the first."""
+    workers: int
+    """Workers that are known."""
+    coming: int
+    """Tasks that are known to be for later."""
+    events: int
+    rejected: int
+    """Events that could not be understood."""
+    dropped: int
+    """Facts that had no room any more."""
+    evicted: int
+    """Sent tasks whose queue was forgotten to make room: their run times are not counted."""
+    gaps: int
+    """Accounts of workers that never arrived."""
+    stale: int
+    """Accounts that arrived after a newer one."""
+
+
+class Saw(msgspec.Struct, frozen=True, kw_only=True):
+    """The world in short."""
+
+    cluster_state: str = ""
+    queues: tuple[QueueSaw, ...] = ()
+    nodes: tuple[NodeSaw, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unaccounted: int | None = None
+    """Unacknowledged messages that no worker tells of; None where the broker does not say."""
+    hearing: Hearing | None = None
+    """None: a pass of a command, where nobody listens."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass."""
+
+    number: int = 0
+    """Its place in the journal; 0 until it is written."""
+    started: datetime
+    seconds: float = 0.0
+    ok: bool = True
+    error: str = ""
+    """What went wrong and what to do next; empty if nothing did."""
+    saw: Saw | None = None
+    """None: the pass failed before it had seen everything."""
+    plan: Plan | None = None
+    actions: tuple[Action, ...] = ()
+    again: bool = False
+    """There is more to do at once."""
+
+
+def summary(report: Report) -> str:
+    """One line for the log."""
+    if report.plan is None:
+        return f"pass failed: {report.error}"
+    plan, done = report.plan, [action for action in report.actions if action.ok]
+    waiting = sum(queue.waiting for queue in report.saw.queues) if report.saw else 0
+    running = sum(queue.running for queue in report.saw.queues) if report.saw else 0
+    counts = {kind: sum(action.kind == kind for action in done) for kind in _IN_SUMMARY}
+    did = ", ".join(f"{kind} {count}" for kind, count in counts.items() if count) or "nothing to do"
+    launched = sum(launch.count for launch in plan.launch)
+    parts = [
+        f"waiting {waiting}",
+        f"running {running}",
+        f"nodes {len(report.saw.nodes) if report.saw else 0}",
+        f"wanted new {launched}",
+        f"unserved {sum(unserved.count for unserved in plan.unserved)}",
+        did,
+        f"{report.seconds:.2f} s",
+    ]
+    failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]
+    return "; ".join(parts + [f"FAILED {text}" for text in failed] + ([report.error] if report.error else []))
+
+
+_IN_SUMMARY = ("unfence", "join", "launch", "fence", "shut-down", "delete", "restore", "gang", "sweep")
+
+
+def encode(report: Report) -> bytes:
+    """JSON text of a report."""
+    return msgspec.json.encode(report)
+
+
+def decode(text: bytes, number: int) -> Report:
+    """Read a report from the journal."""
+    return msgspec.structs.replace(msgspec.json.decode(text, type=Report), number=number)

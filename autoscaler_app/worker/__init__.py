@@ -1,0 +1,1 @@
+"""The control worker: where it may run, what it asks for and when."""

@@ -1,0 +1,198 @@
+"""The control worker: starts only on the broker node, listens all the time, makes passes one by one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from celery import bootsteps, signals
+from celery.worker import state as worker_state
+from kombu.exceptions import OperationalError
+
+from autoscaler_app import schedule
+from autoscaler_app.celery import app
+from autoscaler_app.exits import EX_CONFIG
+from autoscaler_app.listening.activity import Change, ChangeKind
+from autoscaler_app.listening.listener import Listener
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.report import Report
+from autoscaler_app.settings import Settings
+from autoscaler_app.worker import pinning
+from autoscaler_app.worker.wake import Wake
+from scalelib.errors import ScalelibError
+
+log = logging.getLogger(__name__)
+
+_lock = threading.RLock()
+_control: Control | None = None
+_last_look: tuple[float, int, float] | None = None
+"""When the last pass began to look, its number, and how the clocks stood to each other then."""
+
+
+def control() -> Control:
+    """The control side of this process, put together at first use."""
+    global _control
+    with _lock:
+        if _control is None:
+            _control = Control.open(app)
+        return _control
+
+
+# -- requests for passes
+
+
+@contextmanager
+def pass_begins(gap: float) -> Iterator[None]:
+    """Around a pass: what was asked for before it begins is covered by it, once it is made.
+
+    It begins no sooner than `gap` seconds after the last one began, so that a burst of requests which takes
+    longer to arrive than a pass takes to make is covered by the second pass, not by a tenth.
+    """
+    global _began, _clocks
+    too_soon = _began + gap - time.time()
+    if 0 < too_soon <= gap:
+        _stopping.wait(too_soon)
+    _began, _clocks = time.time(), _wall_over_monotonic()
+    yield
+
+
+_began = _clocks = 0.0
+_stopping = threading.Event()
+"""Set when the worker stops: then nothing waits any more."""
+
+
+def pass_made(made: Report) -> None:
+    """The pass that began last has been made. One that failed covers nothing."""
+    global _last_look
+    if made.error == "":
+        _last_look = (_began, made.number, _clocks)
+
+
+TWO_BEATS = 0.6
+"""Of two beats, the one that asks within this part of the interval after the other is not needed."""
+
+STEP = 1.0
+"""Seconds by which the wall clock may move against the monotonic one before it counts as set anew."""
+
+
+def covered_by(asked_at: float, every: float = 0.0) -> int | None:
+    """The pass that began to look after this was asked for; None if there is none yet.
+
+    What is asked `every` so many seconds is covered also by a pass that began just before: the message of a
+    second beat adds nothing. After the clock was set nothing is covered: times before and after do not
+    compare, and a clock set back by an hour would otherwise stop passes for an hour.
+    """
+    if _last_look is None:
+        return None
+    began, number, clocks = _last_look
+    if abs(_wall_over_monotonic() - clocks) > STEP:
+        return None
+    return number if asked_at < began + TWO_BEATS * every else None
+
+
+def _wall_over_monotonic() -> float:
+    return time.time() - time.monotonic()
+
+
+@signals.after_setup_logger.connect
+def quiet_the_http_client(loglevel: int = logging.INFO, **_: Any) -> None:
+    """httpx writes a line for each request at INFO; what a pass did is in its own line. Not at DEBUG."""
+    if loglevel > logging.DEBUG:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+# -- the worker's own steps
+
+
+class StaysHome(bootsteps.Step):
+    """Refuses to start a control worker on a host that is not the broker node, or without its settings."""
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        if not serves_the_control_queue(parent):
+            return
+        settings = _settings_or_exit()
+        reason = pinning.why_not_this_host(_broker_urls(), settings.autoscaler.control_host)
+        if reason is not None:
+            _refuse(f"control worker not started: {reason}")
+
+
+class Listens(bootsteps.StartStopStep):
+    """Runs the event listener for as long as the control worker runs."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self._listener: Listener | None = None
+        self._wake: Wake | None = None
+        self.enabled = serves_the_control_queue(parent)
+
+    def start(self, parent: Any) -> None:
+        """Listen in a thread of our own; what is heard is in the memory that passes share."""
+        mine = control()
+        mine.activity.ignore(parent.hostname)
+        mine.nodename, mine.own_tasks = parent.hostname, lambda: tuple(worker_state.requests)
+        batch = mine.settings.autoscaler
+        self._wake = Wake(_ask_for_a_pass, idle=batch.batch_idle, longest=batch.batch_longest)
+        self._wake.start()
+        self._listener = mine.listener = Listener(app, mine.activity, self._on_change)
+        self._listener.start()
+
+    def stop(self, parent: Any) -> None:
+        """Stop listening."""
+        _stopping.set()
+        if self._listener is not None:
+            self._listener.stop()
+        if self._wake is not None:
+            self._wake.stop()
+
+    def _on_change(self, change: Change) -> None:
+        if self._wake is not None and worth_a_pass(change, control().activity.is_served):
+            self._wake.poke()
+
+
+def worth_a_pass(change: Change, is_served: Callable[[str], bool]) -> bool:
+    """Whether a change asks for a pass at once: a host came up, or a task was sent that nobody takes now."""
+    if change.kind is ChangeKind.NEW:
+        return True
+    return change.kind is ChangeKind.SENT and not is_served(change.queue)
+
+
+def _ask_for_a_pass() -> None:
+    try:
+        app.send_task(
+            schedule.AUTOSCALE, queue=schedule.CONTROL_QUEUE, ignore_result=True, expires=60, retry=False
+        )
+    except (OperationalError, *app.connection_for_write().connection_errors) as error:
+        log.warning("could not ask for a pass, the next beat will: %s", error)
+
+
+app.steps["worker"].update({StaysHome, Listens})
+
+
+def serves_the_control_queue(parent: Any) -> bool:
+    """Whether a worker of this app is the control worker: it is, unless it was told other queues."""
+    return schedule.CONTROL_QUEUE in parent.app.amqp.queues.consume_from
+
+
+def _settings_or_exit() -> Settings:
+    try:
+        return control().settings
+    except ScalelibError as error:
+        _refuse(f"control worker not started: {error}")
+
+
+def _broker_urls() -> list[str]:
+    urls = app.conf.broker_read_url or app.conf.broker_url
+    if isinstance(urls, str):
+        return [url.strip() for url in urls.split(";")]
+    return list(urls)
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"\n{message}\n")
+    raise SystemExit(EX_CONFIG)

@@ -1,0 +1,112 @@
+"""The state file keeps what it is told, across processes and kills, and stays bounded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from autoscaler_app.memory.state import KnownHost, State
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    state = State(tmp_path / "state.db")
+    yield state
+    state.close()
+
+
+def test_a_second_process_reads_what_the_first_wrote(tmp_path: Path) -> None:
+    first = State(tmp_path / "state.db")
+    first.announce("r.ncpus-4", {"constraints": {"ncpus": 4}}, NOW)
+    second = State(tmp_path / "state.db")
+    assert second.queue_kinds() == {"r.ncpus-4": {"constraints": {"ncpus": 4}}}
+    first.close()
+    second.close()
+
+
+def test_a_drain_has_left_when_every_worker_process_has_departed(state: State) -> None:
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    state.mark_fenced("n1", NOW)
+    state.mark_shut_down("n1", ["a@ip-1", "b@ip-1"], NOW)
+    assert state.departed("IP-1", "a@ip-1")
+    assert not state.drains()["n1"].has_left
+    state.departed("ip-1", "b@ip-1")
+    assert state.drains()["n1"].has_left
+
+
+def test_a_drain_says_which_step_has_not_been_shown(state: State) -> None:
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    assert "takes no more" in state.drains()["n1"].waits_for
+    state.mark_fenced("n1", NOW)
+    assert "still running" in state.drains()["n1"].waits_for
+    state.mark_shut_down("n1", ["a@ip-1"], NOW)
+    assert "a@ip-1" in state.drains()["n1"].waits_for
+    state.departed("ip-1", "a@ip-1")
+    assert "deleted" in state.drains()["n1"].waits_for
+
+
+def test_a_departure_before_the_shut_down_proves_nothing(state: State) -> None:
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    state.mark_fenced("n1", NOW)
+    assert not state.departed("ip-1", "a@ip-1")
+    state.mark_shut_down("n1", ["a@ip-1"], NOW)
+    assert not state.drains()["n1"].has_left
+
+
+def test_a_drain_that_has_begun_goes_on_as_it_is(state: State) -> None:
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    state.mark_fenced("n1", NOW)
+    state.begin_drain("n1", "ip-1", "surplus", NOW + timedelta(seconds=5))
+    drain = state.drains()["n1"]
+    assert (drain.reason, drain.chosen, drain.fenced) == ("idle", NOW, NOW)
+
+
+def test_the_departure_of_a_host_that_is_not_drained_is_no_proof_of_anything(state: State) -> None:
+    assert not state.departed("ip-9", "celery@ip-9")
+    assert state.drains() == {}
+
+
+def test_a_node_that_is_gone_is_forgotten_with_its_drain(state: State) -> None:
+    state.heard(
+        [KnownHost(hostname="ip-1", node_id="n1", nodenames=("celery@ip-1",), heard=NOW, tasks=("t1",))]
+    )
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    assert state.known_hosts()["n1"].tasks == ("t1",)
+    state.forget_nodes({"n1"})
+    assert state.known_hosts() == {}
+    assert state.drains() == {}
+
+
+def test_the_journal_keeps_the_newest_reports_only(state: State) -> None:
+    for number in range(1, 31):
+        assert state.write_report(NOW, b'{"n": %d}' % number, keep=10) == number
+    reports = state.reports(100)
+    assert [number for number, _ in reports] == list(range(30, 20, -1))
+    assert reports[0][1] == b'{"n": 30}'
+
+
+def test_a_quote_in_a_name_is_a_quote(state: State) -> None:
+    state.announce("it's; DROP TABLE host; --", {"constraints": {}}, NOW)
+    assert "it's; DROP TABLE host; --" in state.queue_kinds()
+
+
+def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: Path) -> None:
+    """As on a full disk; the error must not be that there is nothing to roll back."""
+    state = State(tmp_path / "state.db")
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON queue_kind BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="full"):
+            state.announce("res:ncpus=1", {"constraints": {"ncpus": 1}}, NOW)
+        other.execute("DROP TRIGGER full")
+    state.announce("res:ncpus=1", {"constraints": {"ncpus": 1}}, NOW)
+    assert set(state.queue_kinds()) == {"res:ncpus=1"}
+    state.close()

@@ -1,0 +1,375 @@
+"""What becomes of each node, as a table; and what no plan ever does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason, Plan
+from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen, decode, encode
+from tests.unit.autoscaler_app.conftest import LONG_AGO, NOW, host, node, times
+
+Make = Callable[..., Snapshot]
+IDLE = times(last_active=LONG_AGO, last_needed=LONG_AGO)
+SURPLUS = times(last_active=NOW, last_needed=LONG_AGO)
+BUSY = [JobSeen(name="celery on ip-1", constraints={"ncpus": 1}, executing_hostnames=("ip-1",))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One node, one host, and what is to become of it."""
+
+    rule: str
+    becomes: KeepReason | DeleteReason
+    node: dict[str, Any] = field(default_factory=dict)
+    host: HostSeen | None = field(default_factory=lambda: host(1))
+    times: TimesSeen = field(default_factory=times)
+    jobs: list[JobSeen] = field(default_factory=list)
+    waiting: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+    fenced: FenceReason | None = None
+    unfenced: bool = False
+
+
+CASES = [
+    Case(rule="a node that was active a moment ago waits for its idle timeout", becomes=KeepReason.IDLE),
+    Case(
+        rule="an idle node past its timeout is fenced first",
+        times=IDLE,
+        becomes=KeepReason.DRAINING,
+        fenced=FenceReason.IDLE,
+    ),
+    Case(
+        rule="a fenced and empty node past its timeout goes",
+        times=IDLE,
+        host=host(1, fenced=True),
+        becomes=DeleteReason.IDLE,
+    ),
+    Case(
+        rule="a fenced node whose last task runs is waited for",
+        times=IDLE,
+        host=host(1, fenced=True, running=1),
+        jobs=BUSY,
+        becomes=KeepReason.DRAINING,
+    ),
+    Case(
+        rule="a fenced node that holds a message is waited for",
+        times=IDLE,
+        host=host(1, fenced=True, held=1),
+        becomes=KeepReason.DRAINING,
+    ),
+    Case(
+        rule="demand that comes back opens a fenced node",
+        times=IDLE,
+        host=host(1, fenced=True),
+        waiting=1,
+        becomes=KeepReason.MATCHED,
+        unfenced=True,
+    ),
+    Case(
+        rule="a node that is about to be evicted is going, whatever waits",
+        host=host(1, fenced=True, evicted=True),
+        waiting=1,
+        becomes=KeepReason.LEAVING,
+    ),
+    Case(
+        rule="a node whose workers left cleanly goes, whatever waits",
+        times=IDLE,
+        host=host(1, fenced=True, stage="left"),
+        becomes=DeleteReason.IDLE,
+    ),
+    Case(
+        rule="a node whose workers are shutting down is waited for",
+        times=IDLE,
+        host=host(1, fenced=True, stage="leaving"),
+        becomes=KeepReason.DRAINING,
+    ),
+    Case(rule="work in the plan keeps a node", times=IDLE, waiting=1, becomes=KeepReason.MATCHED),
+    Case(
+        rule="a running task keeps a node",
+        times=IDLE,
+        host=host(1, running=1),
+        jobs=BUSY,
+        becomes=KeepReason.RUNNING,
+    ),
+    Case(
+        rule="a host that is alive and deaf is fenced, so that it is replaced",
+        host=host(1, hungry_seconds=300.0),
+        waiting=1,
+        becomes=KeepReason.DRAINING,
+        fenced=FenceReason.NOT_EATING,
+    ),
+    Case(
+        rule="a host that is alive and deaf is not opened again by the work that it does not take",
+        host=host(1, hungry_seconds=300.0, fenced=True),
+        waiting=1,
+        becomes=DeleteReason.SURPLUS,
+    ),
+    Case(
+        rule="a host that is not known now keeps its node",
+        times=IDLE,
+        host=host(1, heard_seconds_ago=None),
+        becomes=KeepReason.UNKNOWN,
+    ),
+    Case(
+        rule="a fenced host that is not known now keeps its node",
+        times=IDLE,
+        host=host(1, fenced=True, heard_seconds_ago=None),
+        becomes=KeepReason.UNKNOWN,
+    ),
+    Case(
+        rule="a host that has not told anything for a while keeps its node",
+        times=IDLE,
+        host=host(1, heard_seconds_ago=100.0),
+        becomes=KeepReason.UNKNOWN,
+    ),
+    Case(
+        rule="a host that fell silent for good is replaced",
+        host=host(1, heard_seconds_ago=601.0, running=1),
+        becomes=DeleteReason.SILENT,
+    ),
+    Case(
+        rule="a node that has just come up may take its time to join",
+        host=None,
+        times=times(ready=NOW - timedelta(seconds=100)),
+        becomes=KeepReason.JOINING,
+    ),
+    Case(rule="a node that never joined is replaced", host=None, becomes=DeleteReason.NEVER_JOINED),
+    Case(
+        rule="a node that is booting is waited for",
+        host=None,
+        node={"Status": "Preparing", "Hostname": None},
+        times=times(created=NOW, ready=None),
+        becomes=KeepReason.BOOTING,
+    ),
+    Case(
+        rule="a node that never became ready in time is replaced",
+        host=None,
+        node={"Status": "Preparing", "Hostname": None},
+        times=times(ready=None),
+        becomes=DeleteReason.BOOT_TIMEOUT,
+    ),
+    Case(
+        rule="a failed node is cleaned up",
+        host=None,
+        node={"Status": "Failed", "State": "Failed"},
+        becomes=DeleteReason.FAILED,
+    ),
+    Case(
+        rule="a failed node whose worker runs a task is not",
+        node={"Status": "Failed", "State": "Failed"},
+        host=host(1, running=1),
+        jobs=BUSY,
+        becomes=KeepReason.BOOTING,
+    ),
+    Case(
+        rule="a node that the cloud is ending is left to it",
+        node={"TargetState": "Terminated"},
+        times=IDLE,
+        host=host(1, fenced=True),
+        becomes=KeepReason.LEAVING,
+    ),
+    Case(
+        rule="a node with KeepAlive is never touched",
+        node={"KeepAlive": True},
+        times=IDLE,
+        host=host(1, fenced=True),
+        becomes=KeepReason.KEEP_ALIVE,
+    ),
+    Case(
+        rule="during a pause nothing is done",
+        times=IDLE,
+        host=host(1, fenced=True),
+        changes={"paused": True},
+        becomes=KeepReason.PAUSED,
+    ),
+    Case(
+        rule="while the circuit breaker is open nothing is deleted",
+        times=IDLE,
+        host=host(1, fenced=True),
+        changes={"hold": "half of the nodes failed"},
+        becomes=KeepReason.HELD_BACK,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_fate_of_a_node(snapshot: Make, case: Case) -> None:
+    seen = snapshot(
+        nodes=[node(1, **case.node)],
+        hosts=[case.host] if case.host else [],
+        history={"id-1": case.times},
+        jobs=case.jobs,
+        queues=[QueueSeen(queue="celery", waiting=case.waiting)],
+        **case.changes,
+    )
+    plan = decide(seen).plan
+    assert fate(plan, "id-1") == case.becomes
+    assert [entry.reason for entry in plan.fence] == ([case.fenced] if case.fenced else [])
+    assert bool(plan.unfence) == case.unfenced
+
+
+def fate(plan: Plan, node_id: str) -> KeepReason | DeleteReason:
+    """The one thing that the plan says of a node."""
+    (reason,) = [entry.reason for entry in (*plan.keep, *plan.delete) if entry.node_id == node_id]
+    return reason
+
+
+def test_a_fleet_that_nibbles_at_one_queue_shrinks(snapshot: Make) -> None:
+    """Three nodes, one small task now and then: two of them could be done without, and have been for long."""
+    numbers = (1, 2, 3)
+    seen = snapshot(
+        nodes=[node(n) for n in numbers],
+        hosts=[host(n, running=1 if n == 2 else 0) for n in numbers],
+        history={f"id-{n}": SURPLUS if n != 2 else times() for n in numbers},
+        jobs=[JobSeen(name="celery on ip-2", constraints={"ncpus": 1}, executing_hostnames=("ip-2",))],
+    )
+    plan = decide(seen).plan
+    assert {entry.node for entry in plan.fence} == {"worker-1", "worker-3"}
+    assert {entry.reason for entry in plan.fence} == {FenceReason.SURPLUS}
+
+
+def test_when_most_hosts_fall_silent_at_once_none_is_deleted(snapshot: Make) -> None:
+    numbers = range(1, 7)
+    seen = snapshot(
+        nodes=[node(n) for n in numbers],
+        hosts=[host(n, heard_seconds_ago=9000.0 if n < 6 else 1.0) for n in numbers],
+    )
+    plan = decide(seen).plan
+    assert plan.delete == ()
+    assert sum(entry.reason is KeepReason.HELD_BACK for entry in plan.keep) == 5
+
+
+def test_two_nodes_that_claim_one_host_name_are_both_unknown(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2, Hostname="ip-1")],
+        hosts=[host(1, fenced=True)],
+        history={"id-1": IDLE, "id-2": IDLE},
+    )
+    assert decide(seen).plan.delete == ()
+
+
+@pytest.mark.parametrize("heard", [1.0, None, 601.0])
+def test_a_node_whose_name_another_had_has_joined_for_all_we_know_while_that_is_heard(
+    snapshot: Make, heard: float | None
+) -> None:
+    seen = snapshot(
+        nodes=[node(1, Status="Terminating", TargetState="Terminated"), node(2, Hostname="ip-1")],
+        hosts=[host(1, running=1, heard_seconds_ago=heard)],
+    )
+    is_silent = heard == 601.0
+    assert [entry.reason.value for entry in decide(seen).plan.delete] == ["never-joined"] * is_silent
+
+
+def test_a_host_is_narrowed_to_the_work_that_the_plan_gave_it(snapshot: Make) -> None:
+    big = QueueSeen(queue="res:ncpus=8", constraints={"ncpus": 8}, waiting=1)
+    seen = snapshot(
+        nodes=[node(1), node(2, MachineType="S8")],
+        hosts=[host(1), host(2, total={"ncpus": 8, "memgb": 32})],
+        queues=[QueueSeen(queue="celery", waiting=2), big],
+    )
+    joins = {entry.hostname: entry.queues for entry in decide(seen).plan.join}
+    assert joins == {"ip-2": ("res:ncpus=8",)}
+
+
+def test_a_host_without_work_in_the_plan_consumes_what_fits_it(snapshot: Make) -> None:
+    big = QueueSeen(queue="res:ncpus=8", constraints={"ncpus": 8})
+    seen = snapshot(
+        nodes=[node(1), node(2, MachineType="S8")],
+        hosts=[host(1), host(2, total={"ncpus": 8, "memgb": 32})],
+        queues=[QueueSeen(queue="celery"), big],
+    )
+    joins = {entry.hostname: entry.queues for entry in decide(seen).plan.join}
+    assert joins == {"ip-2": ("celery", "res:ncpus=8")}
+
+
+def test_a_known_run_time_and_a_target_make_fewer_slots_than_tasks(snapshot: Make) -> None:
+    seen = snapshot(queues=[QueueSeen(queue="celery", waiting=120, runtime_seconds=10.0)])
+    assert sum(launch.jobs["celery"] for launch in decide(seen).plan.launch) == 4
+    off = snapshot(
+        queues=[QueueSeen(queue="celery", waiting=12, runtime_seconds=10.0)],
+        autoscaler={"estimate_run_times": False},
+    )
+    assert sum(launch.jobs["celery"] for launch in decide(off).plan.launch) == 12
+
+
+def test_a_node_that_is_about_to_be_evicted_is_no_capacity(snapshot: Make) -> None:
+    for evicted, launched in ((False, 0), (True, 1)):
+        seen = snapshot(
+            nodes=[node(1)],
+            hosts=[host(1, fenced=True, evicted=evicted)],
+            queues=[QueueSeen(queue="celery", waiting=1)],
+        )
+        plan = decide(seen).plan
+        assert sum(launch.count for launch in plan.launch) == launched
+        assert bool(plan.unfence) is not evicted
+
+
+def test_a_placement_group_that_is_set_aside_is_left_alone_and_a_file_tells_so(snapshot: Make) -> None:
+    """`replay` plans from the file alone: it has to hold what the provider knows of a group."""
+    gang = QueueSeen(queue="res:ncpus=2:x2:colocated", constraints={"ncpus": 2}, node_count=2, colocated=True)
+    seen = snapshot(queues=[msgspec.structs.replace(gang, waiting=1)])
+
+    def groups(aside: dict[str, str]) -> list[str | None]:
+        made = msgspec.structs.replace(seen, set_aside=aside)
+        return [launch.placement_group for launch in decide(decode(encode(made))).plan.launch]
+
+    assert groups({}) == ["S2_pg0"]
+    assert groups({"bucket-S2@S2_pg0": "no capacity"}) == ["S2_pg1"]
+    assert groups({"bucket-S2": "no capacity", "bucket-S8@S8_pg0": "no capacity"}) == ["S8_pg1"]
+
+
+hosts = st.builds(
+    host,
+    st.just(1),
+    running=st.integers(0, 2),
+    held=st.integers(0, 1),
+    fenced=st.booleans(),
+    heard_seconds_ago=st.none() | st.floats(0, 700),
+    stage=st.sampled_from([None, "serving", "fenced", "leaving"]),
+)
+clocks = st.builds(
+    times, last_active=st.sampled_from([NOW, LONG_AGO]), last_needed=st.sampled_from([NOW, LONG_AGO])
+)
+
+
+@given(
+    seen=hosts,
+    clock=clocks,
+    waiting=st.integers(0, 3),
+    status=st.sampled_from(["Ready", "Failed", "Unavailable"]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_seen_a_busy_or_unknown_node_is_not_deleted(
+    snapshot: Make, seen: HostSeen, clock: TimesSeen, waiting: int, status: str
+) -> None:
+    made = snapshot(
+        nodes=[node(1, Status=status)],
+        hosts=[seen],
+        history={"id-1": clock},
+        queues=[QueueSeen(queue="celery", waiting=waiting)],
+    )
+    plan = decide(made).plan
+    assert msgspec.structs.replace(decide(made).plan, planning_seconds=0) == msgspec.structs.replace(
+        plan, planning_seconds=0
+    ), "the same snapshot gives the same plan"
+    for entry in plan.delete:
+        proven = entry.reason in (DeleteReason.IDLE, DeleteReason.SURPLUS)
+        if proven:
+            assert seen.heard_seconds_ago is not None
+            assert not seen.running
+            assert not seen.held
+            assert seen.on_its_way == "fenced"
+        if entry.reason is DeleteReason.SILENT:
+            assert seen.heard_seconds_ago is not None
+            assert seen.heard_seconds_ago > 600
+        if entry.reason is DeleteReason.FAILED:
+            assert status != "Ready"

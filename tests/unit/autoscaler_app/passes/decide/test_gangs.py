@@ -1,0 +1,125 @@
+"""Gangs are formed whole or not at all, and set free when nothing is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.plan import GangOrder, Plan
+from autoscaler_app.passes.snapshot import GangSeen, HostSeen, QueueSeen, Snapshot
+from tests.unit.autoscaler_app.conftest import host, node
+
+Make = Callable[..., Snapshot]
+PAIR = QueueSeen(queue="res:ncpus=2:nodes=2", constraints={"ncpus": 2}, node_count=2, waiting=1)
+TOGETHER = QueueSeen(
+    queue="res:ncpus=2:nodes=2:colocated", constraints={"ncpus": 2}, node_count=2, colocated=True, waiting=1
+)
+
+
+def in_gang(
+    number: int, role: str, *, hosts: tuple[str, ...] = ("ip-1", "ip-2"), **changes: object
+) -> HostSeen:
+    gang = GangSeen(id=f"{PAIR.queue}/abc", hosts=hosts, role=role)
+    return host(number, gang=gang, **changes)
+
+
+def orders(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
+    return [(order.order, order.hosts) for order in plan.gangs]
+
+
+def test_a_gang_is_formed_when_all_of_its_nodes_are_up(snapshot: Make) -> None:
+    seen = snapshot(nodes=[node(1), node(2)], hosts=[host(1), host(2)], queues=[PAIR])
+    plan = decide(seen).plan
+    assert plan.gangs == (
+        GangOrder(
+            order="form",
+            gang="",
+            queue=PAIR.queue,
+            hosts=("ip-1", "ip-2"),
+            reason="all of its nodes are free",
+        ),
+    )
+    assert plan.launch == ()
+
+
+def test_a_gang_with_a_node_that_is_not_up_waits(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2, Status="Preparing", Hostname=None)], hosts=[host(1)], queues=[PAIR]
+    )
+    plan = decide(seen).plan
+    assert plan.gangs == ()
+    assert plan.launch == (), "the node that is booting is meant for it"
+
+
+def test_with_room_for_one_of_two_gangs_one_gets_all_and_the_other_waits(snapshot: Make) -> None:
+    numbers = (1, 2, 3)
+    two = QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2, waiting=2)
+    seen = snapshot(nodes=[node(n) for n in numbers], hosts=[host(n) for n in numbers], queues=[two])
+    assert orders(decide(seen).plan) == [("form", ("ip-1", "ip-2"))]
+
+
+def test_colocated_nodes_come_out_of_one_placement_group(snapshot: Make) -> None:
+    groups = {1: "pg0", 2: "pg1", 3: "pg1"}
+    seen = snapshot(
+        nodes=[node(n, PlacementGroupId=group) for n, group in groups.items()],
+        hosts=[host(n) for n in groups],
+        queues=[TOGETHER],
+    )
+    assert orders(decide(seen).plan) == [("form", ("ip-2", "ip-3"))]
+
+
+def test_nodes_of_a_gang_are_taken_for_everything_else(snapshot: Make) -> None:
+    small = QueueSeen(queue="celery", waiting=2)
+    done = QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)
+    seen = snapshot(
+        nodes=[node(1), node(2)],
+        hosts=[in_gang(1, "runs", running=1), in_gang(2, "follows")],
+        queues=[small, done],
+    )
+    plan = decide(seen).plan
+    assert sum(launch.count for launch in plan.launch) == 1
+    assert plan.gangs == ()
+    assert plan.join == ()
+    assert {entry.node for entry in plan.keep} == {"worker-1", "worker-2"}
+
+
+def test_a_message_that_a_gang_waits_for_needs_no_second_gang(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(n) for n in (1, 2)],
+        hosts=[in_gang(1, "waits"), in_gang(2, "follows")],
+        queues=[PAIR],
+    )
+    plan = decide(seen).plan
+    assert plan.gangs == ()
+    assert plan.launch == ()
+
+
+def test_a_gang_for_which_nothing_waits_any_more_is_set_free_head_first(snapshot: Make) -> None:
+    done = QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)
+    seen = snapshot(
+        nodes=[node(1), node(2)], hosts=[in_gang(1, "waits"), in_gang(2, "follows")], queues=[done]
+    )
+    assert orders(decide(seen).plan) == [("disband", ("ip-1", "ip-2"))]
+
+
+def test_members_of_a_gang_whose_head_is_gone_are_set_free(snapshot: Make) -> None:
+    seen = snapshot(nodes=[node(2)], hosts=[in_gang(2, "follows")], queues=[PAIR])
+    assert ("disband", ("ip-2",)) in orders(decide(seen).plan)
+
+
+def test_the_head_is_told_of_a_member_that_is_gone(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2)],
+        hosts=[in_gang(1, "runs", running=1), in_gang(2, "follows", heard_seconds_ago=5000.0)],
+        queues=[QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)],
+    )
+    assert orders(decide(seen).plan) == [("member-lost", ("ip-1", "ip-2"))]
+
+
+def test_a_member_of_which_nothing_is_known_now_is_not_gone(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2)],
+        hosts=[in_gang(1, "runs", running=1), in_gang(2, "follows", heard_seconds_ago=None)],
+        queues=[QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)],
+    )
+    assert orders(decide(seen).plan) == []
