@@ -13,10 +13,10 @@ from scalelib.config import provider_entry
 from scalelib.demand import Demand, NodeVerdict
 from scalelib.errors import InvalidConfig, InvalidJob
 from scalelib.history import MemoryNodeHistory, NodeHistory, SQLiteNodeHistory
+from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
 from scalelib.node import Node, NodeId, NodeState, SchedulerNode
 from scalelib.planner import Problem, calculate
-from scalelib.planning.running import by_host, short_name
 from scalelib.policy import Policy
 from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, Provider
 from scalelib.readonly import ReadOnly

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,11 +126,14 @@ class State:
 
     # -- hosts
 
-    def heard(self, hosts: list[KnownHost]) -> None:
-        """Remember what these hosts told last."""
+    def heard(self, hosts: Iterable[KnownHost]) -> None:
+        """Remember what these hosts told last; what another process heard of one later stands."""
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO host (node_id, hostname, nodenames, heard, tasks) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (node_id) DO UPDATE SET hostname = excluded.hostname, "
+                "nodenames = excluded.nodenames, heard = excluded.heard, tasks = excluded.tasks "
+                "WHERE excluded.heard >= host.heard",
                 [
                     (h.node_id, h.hostname, json.dumps(h.nodenames), _text(h.heard), json.dumps(h.tasks))
                     for h in hosts
@@ -222,10 +225,12 @@ class State:
                 "UPDATE drain SET chosen = ?, fenced = ?, shut_down = ? WHERE node_id = ?",
                 [(*map(moved, (r["chosen"], r["fenced"], r["shut_down"])), r["node_id"]) for r in drains],
             )
-        hungry = self.fact("hungry")
-        if hungry:
             latest, seconds = now.timestamp(), by.total_seconds()
-            self.set_fact("hungry", {host: min(since + seconds, latest) for host, since in hungry.items()})
+            _change(
+                db,
+                "hungry",
+                lambda hungry: {h: min(since + seconds, latest) for h, since in (hungry or {}).items()},
+            )
 
     # -- facts and journal
 
@@ -239,6 +244,13 @@ class State:
         """Remember a small value."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
+
+    def change(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Read a small value, compute the next one from it (None: there was none), remember that, in one
+        transaction: what another process writes meanwhile is not lost. Returns what is remembered now.
+        """
+        with self._transaction() as db:
+            return _change(db, name, change)
 
     def write_report(self, started: datetime, report: bytes, keep: int) -> int:
         """Add a report to the journal, drop the oldest beyond `keep`, return its number."""
@@ -257,6 +269,15 @@ class State:
                 "SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,)
             ).fetchall()
         return [(row["number"], row["report"].encode()) for row in rows]
+
+
+def _change(db: sqlite3.Connection, name: str, change: Callable[[Any], Any]) -> Any:
+    row = db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    before = json.loads(row["value"]) if row else None
+    after = change(before)
+    if after != before:
+        db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(after)))
+    return after
 
 
 def _drain(row: sqlite3.Row) -> Drain:

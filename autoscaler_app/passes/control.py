@@ -82,21 +82,8 @@ class Control:
 
     def boot_time(self) -> timedelta:
         """How long nodes take to boot here, remembered when the last is long gone; zero before the first."""
-        before, known = self.state.fact("boot_seconds") or 0.0, self.history.boot_time()
-        if known is None:
-            return timedelta(seconds=before)
-        if known.total_seconds() != before:
-            self.state.set_fact("boot_seconds", known.total_seconds())
-        return known
-
-    def learn_run_times(self) -> None:
-        """Count the runs that ended since the last pass; what is learnt survives a restart."""
-        runs = self.activity.take_runs()
-        for run in runs:
-            if run.queue:
-                self.runtimes.add(run.queue, run.seconds, run.at, run.count)
-        if runs:
-            self.state.set_fact("runtimes", self.runtimes.to_json())
+        known = self.history.boot_time()
+        return timedelta(seconds=self.state.fact("boot_seconds") or 0.0) if known is None else known
 
     def reports(self, last: int) -> list[Report]:
         """The newest reports of the journal, newest first."""

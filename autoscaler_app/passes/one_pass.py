@@ -16,7 +16,10 @@ from autoscaler_app.passes import lock, report
 from autoscaler_app.passes.act.actor import Actor
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import decide
-from autoscaler_app.passes.observe.look import Sight, observe
+from autoscaler_app.passes.observe.clocks import followed
+from autoscaler_app.passes.observe.look import observe
+from autoscaler_app.passes.observe.remembering import learn_run_times, remember
+from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import NodeSaw, QueueSaw, Report, Saw
 from scalelib.errors import ScalelibError
@@ -61,7 +64,9 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
 def _run(control: Control, actor: Actor, fields: dict[str, Any]) -> None:
     """The pass, in the order in which it happens."""
     actor.settle()
-    sight = observe(control)
+    learn_run_times(control)
+    sight = observe(control, followed(control))
+    remember(control, sight)
     fields["saw"] = saw(sight)
     actor.bury_the_dead(sight)
     actor.forget_strangers(sight)
@@ -76,7 +81,7 @@ def _run(control: Control, actor: Actor, fields: dict[str, Any]) -> None:
 
 
 def dry_run(control: Control) -> tuple[Sight, Plan]:
-    """Look and decide as a pass does, and touch nothing."""
+    """Look and decide as a pass does, and touch nothing; nothing is written anywhere."""
     sight = observe(control)
     return sight, decide(sight.snapshot).plan
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,28 @@ READ_AGAIN = timedelta(minutes=10)
 FACT, RHYTHMS = "timetable", "rhythms"
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as it is remembered."""
+
+    app: str
+    table: Timetable
+    trouble: str = ""
+    """Why it could not be read when it was read last; the table is the one before, then."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What it sends."""
+        return self.table.entries
+
+    def is_good_for(self, now: datetime, horizon: timedelta) -> bool:
+        """Read lately, and as far ahead as is asked."""
+        return self.table.made <= now < self.table.made + READ_AGAIN and self.table.until >= now + horizon
+
+    def to_json(self) -> Any:
+        """For the state file."""
+        return msgspec.to_builtins(self)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Foreseen:
     """What a pass needs to know."""
@@ -43,6 +66,10 @@ class Foreseen:
     watched: frozenset[str] = frozenset()
     """Names of tasks whose sending is to be told at the next call."""
     warnings: tuple[str, ...] = ()
+    read: Kept | None = None
+    """The schedule, where it was read anew: to be remembered, as are the rhythms."""
+    rhythms: Mapping[str, datetime] = field(default_factory=dict)
+    """When each rhythm was last kept."""
 
 
 class Unreadable(Exception):
@@ -65,17 +92,18 @@ class Periodic:
     ) -> Foreseen:
         """What beat sends from now until the horizon, given what was sent since the last call.
 
-        Raises nothing: what cannot be read is a warning.
+        Raises nothing: what cannot be read is a warning. Writes nothing: see `remember`.
         """
         if not self._name:
             return Foreseen()
-        table, trouble = self._remembered()
-        if table is None or not table.made <= now < table.made + READ_AGAIN or table.until < now + horizon:
-            table, trouble = self._read_again(now, horizon + 2 * READ_AGAIN, table)
-        rhythms = self._followed(table, sent)
+        kept = _kept(self._state.fact(FACT), self._name)
+        read = kept is None or not kept.is_good_for(now, horizon)
+        table = self._read_again(now, horizon + 2 * READ_AGAIN, kept) if read or kept is None else kept
+        rhythms = _followed(_rhythms(self._state.fact(RHYTHMS)), table.entries, sent)
         entries = tuple(
             _told(entry, rhythms.get(entry.rhythm), now, now + horizon) for entry in table.entries
         )
+        trouble = (f"beat_schedule_app {self._name!r} cannot be read: {table.trouble}",)
         return Foreseen(
             due=due(entries, now, horizon, runtime_of),
             kinds={
@@ -83,33 +111,20 @@ class Periodic:
                 for entry in table.entries
             },
             watched=frozenset(entry.task for entry in table.entries if entry.every),
-            warnings=(f"beat_schedule_app {self._name!r} cannot be read: {trouble}",) if trouble else (),
+            warnings=trouble if table.trouble else (),
+            read=table if read else None,
+            rhythms=rhythms,
         )
 
-    def _followed(self, table: Timetable, sent: Iterable[Sent]) -> dict[str, datetime]:
-        """By rhythm: when it was last kept. Survives a restart of ours."""
-        before = {key: datetime.fromisoformat(at) for key, at in (self._state.fact(RHYTHMS) or {}).items()}
-        told = tuple(sent)
-        found = {}
-        for entry in table.entries:
-            if entry.every:
-                moments = (each.at for each in told if (each.name, each.queue) == (entry.task, entry.queue))
-                last = follow(before.get(entry.rhythm), timedelta(seconds=entry.every), moments)
-                if last is not None:
-                    found[entry.rhythm] = last
-        if found != before:
-            self._state.set_fact(RHYTHMS, {key: at.isoformat() for key, at in found.items()})
-        return found
+    def remember(self, foreseen: Foreseen) -> None:
+        """Write down what was read and heard, so that it survives a restart of ours."""
+        read = foreseen.read
+        if read is not None:
+            self._state.change(FACT, lambda before: _with_what_was_known(before, read).to_json())
+        if foreseen.rhythms or self._state.fact(RHYTHMS):
+            self._state.change(RHYTHMS, lambda before: _later(before, foreseen.rhythms))
 
-    def _remembered(self) -> tuple[Timetable | None, str]:
-        kept = self._state.fact(FACT)
-        if not kept or kept["app"] != self._name:
-            return None, ""
-        return msgspec.convert(kept["table"], Timetable), kept["trouble"]
-
-    def _read_again(
-        self, now: datetime, horizon: timedelta, before: Timetable | None
-    ) -> tuple[Timetable, str]:
+    def _read_again(self, now: datetime, horizon: timedelta, before: Kept | None) -> Kept:
         """The schedule as it is now; where it cannot be read, as it was."""
         try:
             table, trouble = self._read(now, horizon), ""
@@ -118,9 +133,7 @@ class Periodic:
             log.warning("periodic.unreadable app=%s: %s", self._name, trouble)
             entries = before.entries if before is not None else ()
             table = Timetable(made=now, until=now + horizon, entries=entries)
-        kept = {"app": self._name, "table": msgspec.to_builtins(table), "trouble": trouble}
-        self._state.set_fact(FACT, kept)
-        return table, trouble
+        return Kept(app=self._name, table=table, trouble=trouble)
 
     def _read(self, now: datetime, horizon: timedelta) -> Timetable:
         words = (self._name, now.isoformat(), str(horizon.total_seconds()))
@@ -142,6 +155,46 @@ class Periodic:
             return msgspec.json.decode(child.stdout, type=Timetable)
         except msgspec.DecodeError as error:
             raise Unreadable(f"it does not read as a schedule: {error}") from error
+
+
+def _kept(remembered: Any, app: str) -> Kept | None:
+    """The schedule of this app that is remembered."""
+    if not remembered or remembered["app"] != app:
+        return None
+    return msgspec.convert(remembered, Kept)
+
+
+def _with_what_was_known(remembered: Any, read: Kept) -> Kept:
+    """What was read; of one that could not be read, what is known by now."""
+    before = _kept(remembered, read.app) if read.trouble else None
+    if before is None:
+        return read
+    return msgspec.structs.replace(read, table=msgspec.structs.replace(read.table, entries=before.entries))
+
+
+def _rhythms(remembered: Any) -> dict[str, datetime]:
+    return {key: datetime.fromisoformat(at) for key, at in (remembered or {}).items()}
+
+
+def _later(remembered: Any, rhythms: Mapping[str, datetime]) -> dict[str, str]:
+    """These rhythms, as whoever heard of them last has it."""
+    known = _rhythms(remembered)
+    return {key: max(at, known.get(key, at)).isoformat() for key, at in rhythms.items()}
+
+
+def _followed(
+    before: Mapping[str, datetime], entries: Iterable[Entry], sent: Iterable[Sent]
+) -> dict[str, datetime]:
+    """By rhythm: when it was last kept."""
+    told = tuple(sent)
+    found = {}
+    for entry in entries:
+        if entry.every:
+            moments = (each.at for each in told if (each.name, each.queue) == (entry.task, entry.queue))
+            last = follow(before.get(entry.rhythm), timedelta(seconds=entry.every), moments)
+            if last is not None:
+                found[entry.rhythm] = last
+    return found
 
 
 def _told(entry: Entry, last: datetime | None, now: datetime, until: datetime) -> Entry:

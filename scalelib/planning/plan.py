@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from scalelib.constraints.alternatives import Sharing, alternatives
+from scalelib.hostnames import by_host
 from scalelib.job import Job
 from scalelib.node import Node, NodeId
 from scalelib.planning.catalogue import Catalogue
@@ -16,7 +17,7 @@ from scalelib.planning.limits import Limits
 from scalelib.planning.needed import Peers, needed
 from scalelib.planning.plain import Packer, Purchases
 from scalelib.planning.problem import Problem
-from scalelib.planning.running import Load, by_host, loads_of
+from scalelib.planning.running import Load, loads_of
 from scalelib.planning.shared import Shared
 from scalelib.planning.together import Together
 from scalelib.prices import price_list

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scalelib.constraints.alternatives import Alternative, Sharing, alternatives
+from scalelib.hostnames import short_name
 from scalelib.job import Job
-from scalelib.node import Node, NodeId
+from scalelib.node import NodeId
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -22,22 +23,6 @@ class Load:
     """Not ANYBODY: an exclusive job has the node."""
     parts: list[tuple[Job, int]] = field(default_factory=list)
     """(job, slots of it here)."""
-
-
-def short_name(host: str) -> str:
-    """A host name as it is compared: lower case, without its domain; addresses stay whole."""
-    lowered = host.strip().lower()
-    return lowered if lowered.replace(".", "").isdigit() or ":" in lowered else lowered.partition(".")[0]
-
-
-def by_host(nodes: Iterable[Node]) -> dict[str, NodeId]:
-    """Node ids by short host name and by private address; a name that two nodes claim is nobody's."""
-    claims: dict[str, set[NodeId]] = {}
-    for node in nodes:
-        for name in (node.hostname, node.private_ip):
-            if name:
-                claims.setdefault(short_name(name), set()).add(node.id)
-    return {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
 
 
 def loads_of(

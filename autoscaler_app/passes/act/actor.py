@@ -23,8 +23,8 @@ from autoscaler_app.passes.act import gang_acts
 from autoscaler_app.passes.act.pace import out_of_step
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import decide
-from autoscaler_app.passes.decide.situation import short_name
-from autoscaler_app.passes.observe.look import Sight
+from autoscaler_app.passes.hosts import short_name
+from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Delete, DeleteReason, Launch, Plan
 from autoscaler_app.passes.report import Action, ActionKind
 from cyclecloud_api.deadlines import Remedy

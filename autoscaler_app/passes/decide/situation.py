@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -10,6 +10,7 @@ from functools import cached_property
 from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.slots import slots_wanted
+from autoscaler_app.passes.hosts import match_hosts, short_name
 from autoscaler_app.passes.snapshot import HostSeen, QueueSeen, Snapshot, TimesSeen
 from autoscaler_app.settings import Autoscaler
 from cyclecloud_api.inventory import cloud_from_status
@@ -244,29 +245,6 @@ def _with_failures(bucket: Bucket, aside: Mapping[str, str]) -> Bucket:
             key.removeprefix(prefix): why for key, why in aside.items() if key.startswith(prefix)
         },
     )
-
-
-def match_hosts(hosts: Collection[HostSeen], nodes: Collection[Node]) -> dict[NodeId, HostSeen]:
-    """Which host is which node: by short host name or by private address.
-
-    A name that two live nodes claim is nobody's: what is said under it cannot be put down to one of them.
-    """
-    claims: dict[str, list[NodeId]] = {}
-    for node in nodes:
-        for name in {n for n in (node.hostname, node.private_ip) if n}:
-            claims.setdefault(short_name(name), []).append(node.id)
-    matched = {}
-    for host in hosts:
-        claimed_by = claims.get(short_name(host.hostname), [])
-        if len(claimed_by) == 1:
-            matched[claimed_by[0]] = host
-    return matched
-
-
-def short_name(hostname: str) -> str:
-    """A host name as it is compared: lower case, without its domain; addresses stay whole."""
-    lowered = hostname.lower()
-    return lowered if lowered.replace(".", "").isdigit() else lowered.partition(".")[0]
 
 
 def boot_time(times: Iterable[TimesSeen]) -> timedelta:

@@ -10,16 +10,28 @@ observed to be.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.control import Control
 
 log = logging.getLogger(__name__)
 
 STEP = timedelta(seconds=2)
 """By less they may differ for another reason: the process may not run between reading one and the other."""
+
+Clock = Callable[[], tuple[datetime, tuple[str, ...]]]
+"""The time now, and what the report says if the clock was set since it was last read."""
+
+
+def only_read(control: Control) -> Clock:
+    """The clock of a look: it moves nothing."""
+    return lambda: (control.now(), ())
+
+
+def followed(control: Control) -> Clock:
+    """The clock of a pass: if it was set since the last pass of this process, what is remembered is moved."""
+    return lambda: read_clock(control)
 
 
 def read_clock(control: Control) -> tuple[datetime, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Hosts that are alive and deaf: work waits in their queues, they have room, and start nothing."""
+"""Hosts that are alive and hungry: work waits in their queues, they have room, and start nothing. Pure."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from datetime import datetime
 
 from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.state import Drain
-from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.decide.situation import short_name
+from autoscaler_app.passes.hosts import short_name
 from autoscaler_app.passes.plan import FenceReason
 from autoscaler_app.passes.snapshot import QueueSeen
 
 NOT_EATING = FenceReason.NOT_EATING.value
 
 
-def hunger(
-    control: Control,
+def hungry_since(
+    before: Mapping[str, float],
     views: Iterable[HostView],
     queues: Iterable[QueueSeen],
     drains: Mapping[str, Drain],
     now: datetime,
 ) -> dict[str, float]:
-    """Seconds since which a host that runs nothing has left alone what waits in its queues, by host name."""
+    """By host name: since when (seconds since the epoch) a host that runs nothing has left alone what waits
+    in its queues. `before`: the same, at the last pass.
+    """
+    views = tuple(views)
     waiting = {queue.queue for queue in queues if queue.waiting and queue.node_count <= 1}
     hungry = {
         view.hostname
         for view in views
         if not (view.running or view.held or view.fenced or view.gang) and waiting & set(view.queues)
     }
-    before = control.state.fact("hungry") or {}
     # One that goes for this reason stays hungry while it is fenced: else what it did not take opens it again.
     going = {short_name(drain.hostname) for drain in drains.values() if drain.reason == NOT_EATING}
     hungry |= {
@@ -37,7 +38,4 @@ def hunger(
         for view in views
         if view.fenced and view.hostname in before and short_name(view.hostname) in going
     }
-    since = {name: before.get(name, now.timestamp()) for name in sorted(hungry)}
-    if since != before:
-        control.state.set_fact("hungry", since)
-    return {name: max(0.0, now.timestamp() - began) for name, began in since.items()}
+    return {name: before.get(name, now.timestamp()) for name in sorted(hungry)}

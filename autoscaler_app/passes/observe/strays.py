@@ -18,15 +18,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autoscaler_app.brokers import Broker
 from autoscaler_app.listening.activity import HostView
-from autoscaler_app.listening.ask import ask
-from autoscaler_app.memory.state import KnownHost
-
-if TYPE_CHECKING:
-    from autoscaler_app.passes.control import Control
 
 MOST_READ = 5_000
 """Messages read in one look; the others in the next ones."""
@@ -121,28 +116,6 @@ class StrayWatch:
         ]
         for_later = sum(host.scheduled for host in hosts)
         return untold if len(untold) > for_later else []
-
-
-def find_strays(control: Control, hosts: Collection[HostView], known: Iterable[KnownHost]) -> Strays:
-    """Look for messages that nobody has; only while we listen, and so know who is there.
-
-    `known` are the hosts of nodes that are there and have not shut down, heard in this life of ours or not.
-    Raises BrokerError.
-    """
-    if control.listener is None or control.listener.connected_since is None:
-        return Strays()
-    own = frozenset(control.own_tasks())
-
-    def ask_everybody() -> Claims:
-        return claims_of(
-            ask(control.app, "claims", None, timeout=control.settings.autoscaler.ask_timeout),
-            expected=control.activity.nodenames().union(*(host.nodenames for host in known)),
-            me=control.nodename,
-            own=own,
-            consumers=control.broker.consumers(),
-        )
-
-    return control.strays.look(control.broker, hosts, own, ask_everybody)
 
 
 def claims_of(

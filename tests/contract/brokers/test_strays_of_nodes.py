@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import open_broker
-from autoscaler_app.passes.observe.strays import Strays, StrayWatch, find_strays
+from autoscaler_app.passes.observe.asking import find_strays
+from autoscaler_app.passes.observe.strays import Strays, StrayWatch
 from autoscaler_app.settings import Autoscaler
 from tests.contract.brokers.test_real_nodes import QUEUE, Site
 

@@ -12,12 +12,12 @@ import pytest
 from scalelib.bucket import Pool, PoolKind
 from scalelib.errors import InvalidInput
 from scalelib.history import NodeTimes
+from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
 from scalelib.node import NodeState
 from scalelib.planning.dealing import JobQueue, undealt
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.limits import Limits
-from scalelib.planning.running import by_host, short_name
 from scalelib.policy import Expander, Policy, Timeout
 from scalelib.warm import read_warm_pool
 
@@ -262,7 +262,14 @@ def test_alternatives_that_are_exclusive_in_different_ways_share_with_nobody(wor
 
 @pytest.mark.parametrize(
     ("name", "short"),
-    [("IP-0A.internal", "ip-0a"), ("10.0.0.4", "10.0.0.4"), ("FE80::1", "fe80::1"), ("host", "host")],
+    [
+        ("IP-0A.internal", "ip-0a"),
+        ("10.0.0.4", "10.0.0.4"),
+        ("::FFFF:10.0.0.4", "10.0.0.4"),
+        ("FE80:0::1", "fe80::1"),
+        ("7.rack.internal", "7"),
+        ("host", "host"),
+    ],
 )
 def test_short_names(name: str, short: str) -> None:
     assert short_name(name) == short

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,13 @@ def unknown(queue: str) -> None:
     """No run time is known."""
 
 
+def foresee(periodic: Periodic, *words: Any) -> Foreseen:
+    """As a pass does: what was read and heard is remembered."""
+    found = periodic.foreseen(*words)
+    periodic.remember(found)
+    return found
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write the app's module into the working directory."""
@@ -74,7 +83,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def test_each_entry_counts_in_the_queue_that_beat_would_send_it_to(write: Write, state: State) -> None:
     write(APP + SCHEDULE)
-    found = Periodic("proj", state).foreseen(NOON, timedelta(minutes=31), unknown)
+    found = foresee(Periodic("proj", state), NOON, timedelta(minutes=31), unknown)
     big, small = Requirement({"ncpus": 4, "memgb": 8}), Requirement({"ncpus": 3})
     assert found.warnings == ()
     assert {queue: [s / 60 for s in seconds] for queue, seconds in found.due.items()} == {
@@ -106,7 +115,7 @@ def add(sender, **_):
 @app.task
 def t(n): ...
 """)
-    found = Periodic("proj:app", state).foreseen(NOON, timedelta(hours=1), unknown)
+    found = foresee(Periodic("proj:app", state), NOON, timedelta(hours=1), unknown)
     assert found.due == {"of signature": (1800.0,), "of call": (1860.0,)}
 
 
@@ -117,7 +126,7 @@ def test_a_task_is_due_no_earlier_than_the_horizon_and_not_once_it_was_sent(
     periodic = Periodic("proj", state)
 
     def due_at(minutes: float) -> tuple[float, ...]:
-        return periodic.foreseen(NOON + minutes * MINUTE, 3 * MINUTE, unknown).due.get("named", ())
+        return foresee(periodic, NOON + minutes * MINUTE, 3 * MINUTE, unknown).due.get("named", ())
 
     assert [due_at(minutes) for minutes in (1.9, 2, 4.5, 5, 6)] == [(), (180.0,), (30.0,), (), ()]
 
@@ -149,7 +158,7 @@ def test_the_schedule_is_read_seldom_and_again_when_it_may_have_changed(write: W
     periodic = Periodic("proj", state)
 
     def named(at: datetime, horizon: timedelta = 30 * MINUTE) -> tuple[float, ...]:
-        return periodic.foreseen(at, horizon, unknown).due.get("named", ())
+        return foresee(periodic, at, horizon, unknown).due.get("named", ())
 
     assert named(NOON) == (300.0,)
     write(APP + SCHEDULE.replace("minute=5)", "minute=20)"))
@@ -160,7 +169,7 @@ def test_the_schedule_is_read_seldom_and_again_when_it_may_have_changed(write: W
     assert named(NOON - MINUTE) == (180.0,), "the clock was set back"
     write(APP + SCHEDULE.replace("minute=5)", "minute=59)"))
     assert named(NOON, timedelta(hours=1)) == (3540.0,), "further than was read"
-    assert Periodic("other", state).foreseen(NOON, MINUTE, unknown).warnings, "another app"
+    assert foresee(Periodic("other", state), NOON, MINUTE, unknown).warnings, "another app"
 
 
 @pytest.mark.parametrize(
@@ -178,11 +187,11 @@ def test_an_app_that_cannot_be_loaded_is_a_warning_and_what_was_known_stands(
 ) -> None:
     write(APP + SCHEDULE)
     horizon = 2 * READ_AGAIN
-    assert "own" in Periodic("proj", state).foreseen(NOON - 3 * MINUTE, horizon, unknown).due
+    assert "own" in foresee(Periodic("proj", state), NOON - 3 * MINUTE, horizon, unknown).due
     write(program)
     periodic = Periodic("proj", state, patience=1 if "sleep" in program else 60)
     for at in (NOON + 8 * MINUTE, NOON + 8.5 * MINUTE):
-        found = periodic.foreseen(at, horizon, unknown)
+        found = foresee(periodic, at, horizon, unknown)
         (warning,) = found.warnings
         assert "beat_schedule_app 'proj'" in warning
         assert said in warning
@@ -195,7 +204,7 @@ def test_an_interval_is_foreseen_from_what_was_heard_of_it(write: Write, state: 
     horizon = 5 * MINUTE
 
     def often(at: float, sent: tuple[Sent, ...] = (), periodic: Periodic | None = None) -> tuple[float, ...]:
-        found = (periodic or Periodic("proj", state)).foreseen(NOON + at * MINUTE, horizon, unknown, sent)
+        found = foresee(periodic or Periodic("proj", state), NOON + at * MINUTE, horizon, unknown, sent)
         assert found.watched == {"t"}
         return found.due.get("often", ())
 
@@ -214,3 +223,17 @@ def test_an_interval_is_foreseen_from_what_was_heard_of_it(write: Write, state: 
 def test_without_the_setting_nothing_is_foreseen(state: State) -> None:
     assert Periodic("", state).foreseen(NOON, timedelta(hours=1), unknown) == Foreseen()
     assert state.fact("timetable") is None
+
+
+def test_who_only_looks_remembers_nothing_and_takes_nothing_from_the_one_who_does(
+    write: Write, state: State
+) -> None:
+    write(APP + SCHEDULE.replace("5.0", "600.0"))
+    periodic, sent = Periodic("proj", state), Sent("t", "often", NOON + MINUTE)
+    periodic.foreseen(NOON + 2 * MINUTE, 20 * MINUTE, unknown, (sent,))
+    assert (state.fact("timetable"), state.fact("rhythms")) == (None, None)
+    old = periodic.foreseen(NOON + 2 * MINUTE, 20 * MINUTE, unknown)
+    foresee(periodic, NOON + 2 * MINUTE, 20 * MINUTE, unknown, (sent,))
+    periodic.remember(replace(old, rhythms=dict.fromkeys(state.fact("rhythms"), NOON)))
+    found = periodic.foreseen(NOON + 2 * MINUTE, 20 * MINUTE, unknown)
+    assert found.due["often"] == (540.0,), "the later word of the two stands"

@@ -7,10 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
 
-from autoscaler_app.passes.observe import look as observe
-from autoscaler_app.worker import steps as worker
+from autoscaler_app.passes.observe import asking, sight
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TOLD_WITHIN = 45.0
@@ -26,7 +24,8 @@ def control(**parts: Any) -> Any:
 
 
 def listening_since(moment: datetime | None) -> Any:
-    return control(listener=SimpleNamespace(connected_since=moment))
+    settings = SimpleNamespace(autoscaler=SimpleNamespace(told_within=TOLD_WITHIN))
+    return SimpleNamespace(settings=settings, now=NOW, listening_since=moment)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def listening_since(moment: datetime | None) -> Any:
 def test_a_host_is_silent_for_as_long_as_it_could_have_been_heard(
     listening: datetime | None, heard: datetime | None, seconds: float | None
 ) -> None:
-    assert observe._unheard_seconds(listening_since(listening), heard, NOW) == seconds
+    assert sight._unheard_seconds(listening_since(listening), heard) == seconds
 
 
 def node(number: int, **parts: Any) -> Any:
@@ -61,7 +60,7 @@ def never_heard(nodes: list[Any], *, ready: float, drains: dict[str, Any] | None
         ),
         history=SimpleNamespace(times=lambda: {f"n{i}": SimpleNamespace(ready=ago(ready)) for i in range(9)}),
     )
-    return list(observe._never_heard(made, drains or {}, SimpleNamespace(nodes=nodes)))
+    return list(asking._never_heard(made, drains or {}, SimpleNamespace(nodes=nodes)))
 
 
 def test_who_was_heard_is_not_asked_again() -> None:
@@ -84,16 +83,3 @@ def test_what_is_no_ready_node_of_ours_is_not_asked(facts: dict[str, Any]) -> No
 
 def test_a_worker_that_was_told_to_shut_down_is_left_alone() -> None:
     assert never_heard([node(3)], ready=500, drains={"n3": SimpleNamespace(shut_down=ago(5))}) == []
-
-
-@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
-def test_asking_for_a_pass_while_the_broker_is_away_says_so_and_goes_on(
-    broker: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The thread that asks would otherwise end, and no new work would ask for a pass any more."""
-    away = Celery(broker=broker, set_as_current=False)
-    away.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-    monkeypatch.setattr(worker, "app", away)
-    worker._ask_for_a_pass()
-    worker._ask_for_a_pass()
-    assert caplog.text.count("could not ask for a pass") == 2

@@ -1,0 +1,21 @@
+"""Which host is which node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from autoscaler_app.passes.snapshot import HostSeen
+from scalelib.hostnames import by_host, short_name
+from scalelib.node import Node, NodeId
+
+__all__ = ["match_hosts", "short_name"]
+
+
+def match_hosts(hosts: Collection[HostSeen], nodes: Collection[Node]) -> dict[NodeId, HostSeen]:
+    """The host of each node: by short host name or by private address, in any spelling.
+
+    A name that two live nodes claim is nobody's: what is said under it cannot be put down to one of them.
+    """
+    claims = by_host(nodes)
+    named = ((claims.get(short_name(host.hostname)), host) for host in hosts)
+    return {node_id: host for node_id, host in named if node_id is not None}

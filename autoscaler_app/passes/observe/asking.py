@@ -1,0 +1,209 @@
+"""Everything that one look asks: the cloud, the broker, the workers, and our own memory. Writes nothing.
+
+What was asked is put together in `sight`; what is to be remembered of it is written down by the pass
+(`remembering`), and by nobody else: a command that looks changes nothing anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autoscaler_app.brokers import Depth
+from autoscaler_app.listening.activity import ComingTask, HostView, Sent
+from autoscaler_app.listening.ask import ask
+from autoscaler_app.memory.state import Drain, KnownHost
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.hosts import short_name
+from autoscaler_app.passes.observe.clocks import Clock
+from autoscaler_app.passes.observe.hearing import hearing_of
+from autoscaler_app.passes.observe.reckoning import reckon
+from autoscaler_app.passes.observe.strays import Claims, Strays, claims_of
+from autoscaler_app.passes.report import Hearing
+from autoscaler_app.periodic import Foreseen
+from autoscaler_app.settings import Settings
+from celery_resources import Requirement
+from scalelib.history import NodeTimes
+from scalelib.node import NodeId
+from scalelib.provider import Cloud
+
+SHUT_DOWN_AGAIN = timedelta(seconds=60)
+"""A worker that still tells what it has so long after it was told to shut down has not heard it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What everybody answered, and what was remembered then."""
+
+    now: datetime
+    settings: Settings
+    cloud: Cloud
+    views: Mapping[str, HostView]
+    """What the workers of each host said, by short host name."""
+    listening: bool
+    """Somebody listens all the time; a command only asks."""
+    listening_since: datetime | None
+    """Since when everything is heard; None: not now, or nobody listens."""
+    kinds: Mapping[str, Requirement]
+    depths: Mapping[str, Depth]
+    coming: tuple[ComingTask, ...]
+    periodic: Foreseen
+    horizon: timedelta
+    """How far ahead what is for later is demand."""
+    runtimes: Mapping[str, float | None]
+    """Mean seconds, by queue."""
+    drains: Mapping[str, Drain]
+    """By node id, as are the others that are remembered."""
+    known: Mapping[str, KnownHost]
+    history: Mapping[NodeId, NodeTimes]
+    hungry: Mapping[str, float]
+    """Since when (seconds since the epoch) hosts were seen to take nothing, at the last pass."""
+    paused: bool
+    set_aside: Mapping[str, str]
+    hold: str
+    strays: Strays
+    unaccounted: int | None
+    hearing: Hearing | None
+    warnings: tuple[str, ...] = ()
+    """What went wrong in asking, a sentence each."""
+
+
+def ask_all(control: Control, clock: Clock) -> Asked:
+    """Ask everybody once. Raises ProviderError or BrokerError if the cloud or the broker does not answer."""
+    _, set_before = clock()
+    cloud = control.provider.cloud()
+    horizon = control.boot_time() + timedelta(seconds=control.settings.autoscaler.eta_margin)
+    # Before the others: now and then it takes a while, and what they say is to be fresh.
+    periodic = _periodic(control, horizon, control.activity.take_sends())
+    _ask_the_quiet(control, control.state.drains(), cloud)
+    now, set_meanwhile = clock()
+    # Not sooner: if the clock was set meanwhile, these instants have been moved with it.
+    drains, known, history = control.state.drains(), control.state.known_hosts(), control.history.times()
+    views = {short_name(view.hostname): view for view in control.activity.hosts()}
+    consumed = {queue for view in views.values() for queue in view.queues}
+    kinds = {**periodic.kinds, **control.kinds.all(also=consumed - periodic.kinds.keys())}
+    depths = control.broker.depths(list(kinds))
+    strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
+    unaccounted, count_unknown = reckon(control.broker, views.values())
+    breaker = control.provider.breaker
+    return Asked(
+        now=now,
+        settings=control.settings,
+        cloud=cloud,
+        views=views,
+        listening=control.listener is not None,
+        listening_since=None if control.listener is None else control.listener.connected_since,
+        kinds=kinds,
+        depths=depths,
+        coming=control.activity.coming(),
+        periodic=periodic,
+        horizon=horizon,
+        runtimes={queue: control.runtime_of(queue) for queue in kinds},
+        drains=drains,
+        known=known,
+        history=history,
+        hungry=control.state.fact("hungry") or {},
+        paused=bool(control.state.fact("paused")),
+        set_aside=dict(control.provider.set_aside()),
+        hold="" if breaker.may_delete else breaker.reason,
+        strays=strays,
+        unaccounted=unaccounted,
+        hearing=hearing_of(control.activity, control.listener),
+        warnings=(*set_before, *set_meanwhile, *count_unknown),
+    )
+
+
+def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Foreseen:
+    periodic = control.periodic.foreseen(control.now(), horizon, control.runtime_of, sends)
+    control.activity.watch(periodic.watched)
+    return periodic
+
+
+def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> None:
+    """Ask the hosts whose last word is too old to act on; in a command, where nobody listens, all."""
+    timeout = control.settings.autoscaler.ask_timeout
+    if control.listener is None:
+        answers = ask(control.app, "resources", None, timeout=timeout)
+    else:
+        names = sorted({*_to_ask(control, drains), *_never_heard(control, drains, cloud)})
+        if not names:
+            return
+        answers = ask(control.app, "resources", names, timeout=timeout)
+    for name, payload in answers.items():
+        if payload is None:
+            control.activity.cannot_say(name)
+        else:
+            control.activity.merge(payload, control.now())
+
+
+def _never_heard(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> Iterator[str]:
+    """Workers of nodes that are Ready and have said nothing: known from before we were started, or guessed.
+
+    A node whose app sends no events at all is known only if it is asked.
+    """
+    now, patience = control.now(), timedelta(seconds=control.settings.autoscaler.told_within)
+    heard = {short_name(view.hostname) for view in control.activity.hosts()}
+    known, times = control.state.known_hosts(), control.history.times()
+    for node in cloud.nodes:
+        drain = drains.get(node.id)
+        if (
+            not (node.managed and node.is_ready and node.hostname)
+            or short_name(node.hostname) in heard
+            or (drain is not None and drain.shut_down is not None)
+        ):
+            continue
+        if node.id in known:
+            yield from known[node.id].nodenames
+        elif (ready := times[node.id].ready if node.id in times else None) and now - ready > patience:
+            yield f"celery@{node.hostname}"
+
+
+def _to_ask(control: Control, drains: Mapping[str, Drain]) -> list[str]:
+    now, patience = control.now(), control.settings.autoscaler.told_within
+    going = {short_name(drain.hostname) for drain in drains.values() if drain.shut_down is None}
+    leaving = {
+        short_name(drain.hostname)
+        for drain in drains.values()
+        if drain.shut_down is not None and now - drain.shut_down < SHUT_DOWN_AGAIN
+    }
+    return sorted(
+        worker.nodename
+        for view in control.activity.hosts()
+        if short_name(view.hostname) not in leaving
+        for worker in view.workers
+        if short_name(view.hostname) in going
+        or view.told is None
+        or (now - view.told).total_seconds() > patience * 0.8
+    )
+
+
+def _still_there(
+    known: Mapping[str, KnownHost], drains: Mapping[str, Drain], cloud: Cloud
+) -> Iterator[KnownHost]:
+    """Hosts of nodes that are there and have not shut down."""
+    present = {node.id for node in cloud.nodes}
+    left = {node_id for node_id, drain in drains.items() if drain.has_left}
+    return (host for node_id, host in known.items() if node_id in present - left)
+
+
+def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[KnownHost]) -> Strays:
+    """Look for messages that nobody has; only while we listen, and so know who is there.
+
+    `known` are the hosts of nodes that are there and have not shut down, heard in this life of ours or not.
+    Raises BrokerError.
+    """
+    if control.listener is None or control.listener.connected_since is None:
+        return Strays()
+    own = frozenset(control.own_tasks())
+
+    def ask_everybody() -> Claims:
+        return claims_of(
+            ask(control.app, "claims", None, timeout=control.settings.autoscaler.ask_timeout),
+            expected=control.activity.nodenames().union(*(host.nodenames for host in known)),
+            me=control.nodename,
+            own=own,
+            consumers=control.broker.consumers(),
+        )
+
+    return control.strays.look(control.broker, list(hosts), own, ask_everybody)

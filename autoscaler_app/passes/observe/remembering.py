@@ -1,0 +1,41 @@
+"""What a pass writes down of what it saw, each document in one transaction. A look writes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoscaler_app.memory.runtimes import Runtimes
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.hunger import hungry_since
+from autoscaler_app.passes.observe.sight import Sight
+
+
+def learn_run_times(control: Control) -> None:
+    """Count the runs that ended since the last pass; what is learnt survives a restart."""
+    runs = [run for run in control.activity.take_runs() if run.queue]
+    if not runs:
+        return
+
+    def counted(before: Any) -> Any:
+        control.runtimes = Runtimes.from_json(before or {})
+        for run in runs:
+            control.runtimes.add(run.queue, run.seconds, run.at, run.count)
+        return control.runtimes.to_json()
+
+    control.state.change("runtimes", counted)
+
+
+def remember(control: Control, sight: Sight) -> None:
+    """Who was heard and what ran there, who takes nothing, how long nodes boot, when periodic tasks come."""
+    asked = sight.asked
+    control.state.heard(sight.heard)
+    control.state.change(
+        "hungry",
+        lambda before: hungry_since(
+            before or {}, asked.views.values(), sight.snapshot.queues, asked.drains, asked.now
+        ),
+    )
+    known = control.history.boot_time()
+    if known is not None:
+        control.state.change("boot_seconds", lambda _: known.total_seconds())
+    control.periodic.remember(asked.periodic)

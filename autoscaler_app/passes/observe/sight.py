@@ -1,0 +1,308 @@
+"""What was asked, put together: the snapshot that is decided from, and what acting needs besides. Pure.
+
+What could not be seen is left out or marked unknown, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autoscaler_app.listening.activity import HostView
+from autoscaler_app.memory.kinds import PLAIN
+from autoscaler_app.memory.state import Drain, KnownHost
+from autoscaler_app.passes.decide.gangs import queue_of
+from autoscaler_app.passes.hosts import match_hosts, short_name
+from autoscaler_app.passes.observe.asking import SHUT_DOWN_AGAIN, Asked
+from autoscaler_app.passes.observe.due import due_by_queue
+from autoscaler_app.passes.observe.hearing import without_events
+from autoscaler_app.passes.observe.hunger import hungry_since
+from autoscaler_app.passes.report import Hearing
+from autoscaler_app.passes.snapshot import (
+    VERSION,
+    GangSeen,
+    HostSeen,
+    JobSeen,
+    QueueSeen,
+    Snapshot,
+    Stage,
+    TimesSeen,
+)
+from celery_resources import EVICTION, Requirement
+from scalelib.node import NodeId
+from scalelib.provider import Cloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What was seen: the snapshot that is decided from, and what acting on the decision needs besides."""
+
+    asked: Asked
+    """What it was put together from."""
+    snapshot: Snapshot
+    known: Mapping[str, KnownHost]
+    """By node id: every node whose host was heard in its life."""
+    heard: tuple[KnownHost, ...]
+    """Those of them that were heard now: to be remembered."""
+    host_of: Mapping[NodeId, HostSeen]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud's answer."""
+        return self.asked.cloud
+
+    @property
+    def views(self) -> Mapping[str, HostView]:
+        """What the workers of each host said, by short host name."""
+        return self.asked.views
+
+    @property
+    def kinds(self) -> Mapping[str, Requirement]:
+        """What the tasks of each queue need."""
+        return self.asked.kinds
+
+    @property
+    def unaccounted(self) -> int | None:
+        """Unacknowledged messages that no worker tells of; None where the broker does not say."""
+        return self.asked.unaccounted
+
+    @property
+    def hearing(self) -> Hearing | None:
+        """How well we hear."""
+        return self.asked.hearing
+
+    @property
+    def strays(self) -> tuple[str, ...]:
+        """Tags of messages that were taken and that nobody has, proven: to be given back."""
+        return self.asked.strays.tags
+
+    def view_of(self, hostname: str) -> HostView | None:
+        """What the workers of this host said; None if they are not heard."""
+        return self.views.get(short_name(hostname))
+
+
+def put_together(asked: Asked) -> Sight:
+    """One picture of everything that was asked."""
+    cloud, now, views = asked.cloud, asked.now, asked.views.values()
+    present = {node.id for node in cloud.nodes}
+    heard = tuple(_heard(asked))
+    known = {**asked.known, **{host.node_id: host for host in heard}}
+    queues = _queues(asked)
+    hungry = hungry_since(asked.hungry, views, queues, asked.drains, now)
+    hosts = _hosts(
+        asked,
+        [host for node_id, host in known.items() if node_id in present],
+        {node_id: drain for node_id, drain in asked.drains.items() if node_id in present},
+        {name: max(0.0, now.timestamp() - since) for name, since in hungry.items()},
+    )
+    snapshot = Snapshot(
+        version=VERSION,
+        now=now,
+        config=asked.settings.public_config,
+        cluster=dict(cloud.raw),
+        queues=queues,
+        jobs=_running(views, asked.kinds),
+        hosts=hosts,
+        history=_history(asked),
+        listening_since=asked.listening_since or now,
+        set_aside=dict(asked.set_aside),
+        hold=asked.hold,
+        paused=asked.paused,
+    )
+    return Sight(
+        asked=asked,
+        snapshot=snapshot,
+        known=known,
+        heard=heard,
+        host_of=match_hosts(hosts, cloud.nodes),
+        warnings=(
+            *cloud.warnings,
+            *_stuck(asked),
+            *asked.strays.warnings,
+            *_eventless(asked),
+            *asked.warnings,
+            *asked.periodic.warnings,
+        ),
+    )
+
+
+def _eventless(asked: Asked) -> tuple[str, ...]:
+    patience = timedelta(seconds=asked.settings.autoscaler.told_within)
+    return without_events(asked.views.values(), asked.now, patience) if asked.listening else ()
+
+
+def _heard(asked: Asked) -> Iterator[KnownHost]:
+    """Nodes whose host told what it has: to be remembered, so that a restart of ours forgets nobody."""
+    told = {view.hostname: view for view in asked.views.values() if view.told is not None}
+    for node_id, host in match_hosts([HostSeen(hostname=n) for n in told], asked.cloud.nodes).items():
+        view = told[host.hostname]
+        assert view.told is not None
+        yield KnownHost(
+            hostname=view.hostname,
+            node_id=node_id,
+            nodenames=tuple(sorted(worker.nodename for worker in view.workers)),
+            heard=view.told,
+            tasks=tuple(sorted({task.id for task in view.running} | {task.id for task in view.held})),
+        )
+
+
+def _history(asked: Asked) -> dict[str, TimesSeen]:
+    present = {node.id for node in asked.cloud.nodes}
+    return {
+        str(node_id): TimesSeen(
+            created=times.created,
+            ready=times.ready,
+            last_active=times.last_active,
+            last_needed=times.last_needed,
+        )
+        for node_id, times in asked.history.items()
+        if node_id in present
+    }
+
+
+def _queues(asked: Asked) -> tuple[QueueSeen, ...]:
+    views, depths = asked.views.values(), asked.depths
+    running = Counter(queue for view in views for queue in _queues_at_work(view))
+    waiting = {queue: depth.waiting for queue, depth in depths.items()}
+    due = due_by_queue(waiting, asked.coming, views, asked.now, asked.horizon)
+    return tuple(
+        QueueSeen(
+            queue=queue,
+            constraints=dict(requirement.constraints) or {"ncpus": 1},
+            node_count=requirement.node_count,
+            colocated=requirement.colocated,
+            exclusive=requirement.exclusive,
+            waiting=due[queue].waiting,
+            due=tuple(sorted((*due[queue].soon, *asked.periodic.due.get(queue, ())))),
+            running=running[queue],
+            oldest_seconds=None if (oldest := depths[queue].oldest) is None else oldest.total_seconds(),
+            runtime_seconds=asked.runtimes.get(queue),
+        )
+        for queue, requirement in sorted(asked.kinds.items())
+    )
+
+
+def _queues_at_work(view: HostView) -> list[str]:
+    """The queue of each task that runs or is held on a host."""
+    return [task.queue for task in view.running] + [task.queue for task in view.held]
+
+
+def _running(views: Iterable[HostView], kinds: Mapping[str, Requirement]) -> tuple[JobSeen, ...]:
+    """Work that runs or is held on a host, as one job a queue and host. Gangs are told of by their hosts."""
+    counts = Counter(
+        (queue, view.hostname)
+        for view in views
+        for queue in _queues_at_work(view)
+        if view.gang is None or queue != queue_of(view.gang.id)
+    )
+    jobs = []
+    for (queue, hostname), count in sorted(counts.items()):
+        need = kinds.get(queue, PLAIN)
+        jobs.append(
+            JobSeen(
+                name=f"{queue} on {hostname}",
+                constraints=dict(need.constraints) or {"ncpus": 1},
+                iterations=count,
+                exclusive=need.exclusive,
+                executing_hostnames=(hostname,),
+            )
+        )
+    return tuple(jobs)
+
+
+def _stuck(asked: Asked) -> Iterator[str]:
+    """Drains that take longer than they should, each with the step that has not been shown."""
+    timeout = timedelta(seconds=asked.settings.autoscaler.drain_timeout)
+    names = {node.id: node.name for node in asked.cloud.nodes if node.wanted}
+    for node_id, name in sorted(names.items(), key=lambda item: item[1]):
+        drain = asked.drains.get(node_id)
+        if drain is not None and asked.now - drain.chosen > timeout:
+            minutes = (asked.now - drain.chosen).total_seconds() / 60
+            yield f"{name} has been draining for {minutes:.0f} min: {drain.waits_for}"
+
+
+def _hosts(
+    asked: Asked,
+    known: Iterable[KnownHost],
+    drains: Mapping[str, Drain],
+    hungry: Mapping[str, float],
+) -> tuple[HostSeen, ...]:
+    by_host = {short_name(drain.hostname): drain for drain in drains.values()}
+    hosts = {}
+    for view in asked.views.values():
+        name = short_name(view.hostname)
+        hosts[name] = HostSeen(
+            hostname=view.hostname,
+            total=dict(view.total),
+            running=len(view.running),
+            held=len(view.held),
+            fenced=view.fenced,
+            heard_seconds_ago=_untold_seconds(asked, view),
+            queues=tuple(sorted(view.queues)),
+            stage=_stage(by_host.get(name), view.fenced, view.told),
+            gang=_gang(view),
+            evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
+            hungry_seconds=hungry.get(view.hostname),
+        )
+    for host in known:
+        name = short_name(host.hostname)
+        drain = by_host.get(name)
+        if name not in hosts:
+            left = drain is not None and drain.has_left
+            hosts[name] = HostSeen(
+                hostname=host.hostname,
+                running=0 if left else len(host.tasks),
+                fenced=drain is not None and drain.fenced is not None,
+                heard_seconds_ago=_unheard_seconds(asked, host.heard),
+                stage=_stage(drain, drain is not None and drain.fenced is not None, None),
+            )
+    return tuple(host for _, host in sorted(hosts.items()))
+
+
+def _untold_seconds(asked: Asked, view: HostView) -> float | None:
+    """How long ago a host told all; None while that is too long ago, and yet one of its workers is alive: one
+    of two that died, say, leaves what runs with the other.
+    """
+    now, told, patience = asked.now, view.told, asked.settings.autoscaler.told_within
+    untold = _seconds(now, told) if told is not None else _unheard_seconds(asked, view.heard)
+    alive = any((now - worker.heard).total_seconds() <= patience for worker in view.workers)
+    return None if alive and untold is not None and untold > patience else untold
+
+
+def _unheard_seconds(asked: Asked, heard: datetime | None) -> float | None:
+    """How long a host that tells nothing could have been heard and was not; None while that proves nothing.
+
+    While we were not listening nobody could be heard: after an hour in which the broker or we were down, a
+    host has its time to speak up from now on. One that does not is silent, however healthy it was before. A
+    command asks once and never listens.
+    """
+    listening = asked.listening_since
+    if heard is None or listening is None:
+        return None
+    unheard = (asked.now - max(heard, listening)).total_seconds()
+    return unheard if unheard > asked.settings.autoscaler.told_within else None
+
+
+def _gang(view: HostView) -> GangSeen | None:
+    said = view.gang
+    if said is None:
+        return None
+    hosts = tuple(member.rpartition("@")[2] for member in said.members)
+    return GangSeen(id=said.id, hosts=hosts, role=said.role)
+
+
+def _stage(drain: Drain | None, fenced: bool, told: datetime | None) -> Stage:
+    """Where a host is. One that still talks long after it was told to shut down did not hear: told again."""
+    if drain is None or drain.shut_down is None:
+        return "fenced" if fenced else "serving"
+    if drain.has_left:
+        return "left"
+    deaf = told is not None and told - drain.shut_down > SHUT_DOWN_AGAIN
+    return "fenced" if deaf and fenced else "leaving"
+
+
+def _seconds(now: datetime, then: datetime | None) -> float | None:
+    return None if then is None else max(0.0, (now - then).total_seconds())
