@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -110,3 +111,52 @@ def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_pat
     state.announce("res:ncpus=1", {"constraints": {"ncpus": 1}}, NOW)
     assert set(state.queue_kinds()) == {"res:ncpus=1"}
     state.close()
+
+
+def test_what_two_processes_change_at_once_is_changed_by_both(tmp_path: Path) -> None:
+    """Read, compute and write are one transaction: between them the other one would be lost."""
+
+    def count(name: str) -> None:
+        def one_more(before: dict[str, int] | None) -> dict[str, int]:
+            return {**(before or {}), name: (before or {}).get(name, 0) + 1}
+
+        with closing(State(tmp_path / "state.db")) as mine:
+            for _ in range(40):
+                mine.change(
+                    "counts", lambda before: {**(before or {}), name: (before or {}).get(name, 0) + 1}
+                )
+
+    threads = [threading.Thread(target=count, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    with closing(State(tmp_path / "state.db")) as state:
+        assert state.fact("counts") == {"a": 40, "b": 40, "c": 40}
+
+
+def test_a_change_that_fails_changes_nothing(state: State) -> None:
+    state.set_fact("a", 1)
+    with pytest.raises(ZeroDivisionError):
+        state.change("a", lambda before: before / 0)
+    assert state.change("a", lambda before: before + 1) == 2
+
+
+def test_what_another_process_heard_of_a_host_later_stands(state: State) -> None:
+    def told(seconds: float, task: str) -> KnownHost:
+        heard = NOW + timedelta(seconds=seconds)
+        return KnownHost(
+            hostname="ip-1", node_id="n1", nodenames=("celery@ip-1",), heard=heard, tasks=(task,)
+        )
+
+    state.heard([told(5, "of the later account")])
+    state.heard([told(4, "of the earlier one")])
+    assert state.known_hosts()["n1"] == told(5, "of the later account")
+    state.heard([told(6, "of the next")])
+    assert state.known_hosts()["n1"] == told(6, "of the next")
+
+
+def test_hunger_is_as_long_ago_as_it_was_after_the_clock_was_set(state: State) -> None:
+    state.set_fact("hungry", {"ip-1": NOW.timestamp() - 60})
+    state.clock_was_set(timedelta(hours=1), NOW + timedelta(hours=1))
+    assert state.fact("hungry") == {"ip-1": NOW.timestamp() + 3600 - 60}
