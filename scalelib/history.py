@@ -8,17 +8,14 @@ active all over, and still shrinks.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from scalelib.errors import InvalidConfig
 from scalelib.node import Node, NodeId, NodeState
-from scalelib.sqlitefile import open_shared
+from scalelib.sqlitefile import SharedFile, Tables
 
 KEPT: Final = timedelta(days=7)
 """How long the times of a node that is gone are kept."""
@@ -26,20 +23,25 @@ KEPT: Final = timedelta(days=7)
 BOOTS: Final = 100
 """Of so many nodes, the last ones, the boot time is told."""
 
-_MIGRATIONS: Final = (
-    """
-    CREATE TABLE node_history (
-        node_id     TEXT PRIMARY KEY,
-        created     INTEGER NOT NULL,  -- microseconds since 1970, UTC
-        ready       INTEGER,
-        last_active INTEGER NOT NULL,
-        last_needed INTEGER NOT NULL,
-        gone        INTEGER
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX node_history_gone ON node_history (gone) WHERE gone IS NOT NULL",
+_TABLES: Final = Tables(
+    name="node_history",
+    called="node history",
+    steps=(
+        (
+            """
+            CREATE TABLE node_history (
+                node_id     TEXT PRIMARY KEY,
+                created     INTEGER NOT NULL,  -- microseconds since 1970, UTC
+                ready       INTEGER,
+                last_active INTEGER NOT NULL,
+                last_needed INTEGER NOT NULL,
+                gone        INTEGER
+            ) WITHOUT ROWID
+            """,
+        ),
+        ("CREATE INDEX node_history_gone ON node_history (gone) WHERE gone IS NOT NULL",),
+    ),
 )
-"""Statement n brings the tables from version n to n + 1. Never change one that was released; add another."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -144,17 +146,19 @@ class SQLiteNodeHistory:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(path or os.environ.get("SCALELIB_HISTORY") or "nodehistory.db")
-        try:
-            self._db = open_shared(self.path, seconds=30, synchronous="NORMAL")
-            self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise InvalidConfig(
-                f"node history {str(self.path)!r}: {error}: name a SQLite file that can be written"
-            ) from error
+        self._file = SharedFile(self.path, _TABLES, seconds=30, synchronous="NORMAL")
+
+    @classmethod
+    def look(cls, path: str | os.PathLike[str]) -> SQLiteNodeHistory:
+        """Only look: no file is made, and none is written to. Where there is none, nothing is remembered."""
+        looking = cls.__new__(cls)
+        looking.path = Path(path)
+        looking._file = SharedFile.look(path, _TABLES)
+        return looking
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        self._file.close()
 
     def __enter__(self) -> SQLiteNodeHistory:
         return self
@@ -164,30 +168,28 @@ class SQLiteNodeHistory:
 
     def times(self) -> Mapping[NodeId, NodeTimes]:
         """The clocks of the nodes seen at the last update."""
-        rows = self._db.execute(
+        rows = self._file.rows(
             "SELECT node_id, created, ready, last_active, last_needed FROM node_history WHERE gone IS NULL"
         )
-        with closing(rows):
-            return {
-                NodeId(node_id): NodeTimes(
-                    created=_instant(created),
-                    ready=None if ready is None else _instant(ready),
-                    last_active=_instant(active),
-                    last_needed=_instant(needed),
-                )
-                for node_id, created, ready, active, needed in rows
-            }
+        return {
+            NodeId(node_id): NodeTimes(
+                created=_instant(created),
+                ready=None if ready is None else _instant(ready),
+                last_active=_instant(active),
+                last_needed=_instant(needed),
+            )
+            for node_id, created, ready, active, needed in rows
+        }
 
     def boot_time(self) -> timedelta | None:
         """How long the last nodes took from the first look to being ready, in the middle; those that are gone
         count. None: none is known that was not ready at the first look.
         """
-        took = self._db.execute(
+        took = self._file.rows(
             "SELECT ready - created FROM node_history WHERE ready > created ORDER BY created DESC LIMIT ?",
             (BOOTS,),
         )
-        with closing(took):
-            found = sorted(duration for (duration,) in took)
+        found = sorted(duration for (duration,) in took)
         return found[len(found) // 2] * _MICROSECOND if found else None
 
     def update(
@@ -197,7 +199,7 @@ class SQLiteNodeHistory:
         if now.tzinfo is None:
             raise ValueError(f"now: {now!r} has no time zone: pass datetime.now(UTC)")
         now = now.astimezone(UTC)
-        with _Transaction(self._db):
+        with self._file.transaction() as db:
             before = self.times()
             after = {
                 node.id: advance(
@@ -205,62 +207,29 @@ class SQLiteNodeHistory:
                 )
                 for node in _remembered(nodes)
             }
-            self._db.executemany(
+            db.executemany(
                 "INSERT INTO node_history (node_id, created, ready, last_active, last_needed, gone) "
                 "VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (node_id) DO UPDATE SET "
                 "created = excluded.created, ready = excluded.ready, last_active = excluded.last_active, "
                 "last_needed = excluded.last_needed, gone = NULL",
                 [_row(node_id, times) for node_id, times in after.items() if times != before.get(node_id)],
             )
-            self._db.executemany(
+            db.executemany(
                 "UPDATE node_history SET gone = ? WHERE node_id = ?",
                 [(_number(now), node_id) for node_id in before.keys() - after.keys()],
             )
-            self._db.execute("DELETE FROM node_history WHERE gone < ?", (_number(now - KEPT),))
+            db.execute("DELETE FROM node_history WHERE gone < ?", (_number(now - KEPT),))
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Every remembered time is as long ago as it was."""
         step, latest = by // _MICROSECOND, _number(now)
-        self._db.execute(
-            "UPDATE node_history SET created = min(created + :step, :latest), "
-            "ready = min(ready + :step, :latest), last_active = min(last_active + :step, :latest), "
-            "last_needed = min(last_needed + :step, :latest) WHERE gone IS NULL",
-            {"step": step, "latest": latest},
-        )
-
-    def _migrate(self) -> None:
-        # The file is shared, so PRAGMA user_version belongs to nobody: the version is a row of our own.
-        with _Transaction(self._db):
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS node_history_schema (only INTEGER PRIMARY KEY CHECK (only = 1), "
-                "version INTEGER NOT NULL)"
+        with self._file.transaction() as db:
+            db.execute(
+                "UPDATE node_history SET created = min(created + :step, :latest), "
+                "ready = min(ready + :step, :latest), last_active = min(last_active + :step, :latest), "
+                "last_needed = min(last_needed + :step, :latest) WHERE gone IS NULL",
+                {"step": step, "latest": latest},
             )
-            self._db.execute("INSERT OR IGNORE INTO node_history_schema VALUES (1, 0)")
-            (version,) = self._db.execute("SELECT version FROM node_history_schema").fetchone()
-            if version > len(_MIGRATIONS):
-                raise InvalidConfig(
-                    f"node history {str(self.path)!r}: written by a newer version (tables {version}, known "
-                    f"{len(_MIGRATIONS)}): use that version, or another file"
-                )
-            for statement in _MIGRATIONS[version:]:
-                self._db.execute(statement)
-            self._db.execute("UPDATE node_history_schema SET version = ?", (len(_MIGRATIONS),))
-
-
-class _Transaction:
-    """All or nothing, and only one writer at a time from its beginning."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:  # on a full disk SQLite has rolled back by itself
-            self._db.execute("ROLLBACK")
 
 
 def _number(instant: datetime) -> int:

@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from scalelib.sqlitefile import open_shared
+from scalelib.errors import InvalidConfig
+from scalelib.sqlitefile import SharedFile, Tables
 
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS queue_kind (
-        queue TEXT PRIMARY KEY, requirement TEXT NOT NULL, announced TEXT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS host (
-        node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, nodenames TEXT NOT NULL, heard TEXT NOT NULL,
-        tasks TEXT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS drain (
-        node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, reason TEXT NOT NULL, chosen TEXT NOT NULL,
-        fenced TEXT, shut_down TEXT, nodenames TEXT NOT NULL DEFAULT '[]',
-        departed TEXT NOT NULL DEFAULT '[]')""",
-    "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS journal (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, report TEXT NOT NULL)""",
+TABLES = Tables(
+    name="control",
+    steps=(
+        # Files of before there was a version have some of them already.
+        (
+            """CREATE TABLE IF NOT EXISTS queue_kind (
+                queue TEXT PRIMARY KEY, requirement TEXT NOT NULL, announced TEXT NOT NULL)""",
+            """CREATE TABLE IF NOT EXISTS host (
+                node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, nodenames TEXT NOT NULL,
+                heard TEXT NOT NULL, tasks TEXT NOT NULL)""",
+            """CREATE TABLE IF NOT EXISTS drain (
+                node_id TEXT PRIMARY KEY, hostname TEXT NOT NULL, reason TEXT NOT NULL, chosen TEXT NOT NULL,
+                fenced TEXT, shut_down TEXT, nodenames TEXT NOT NULL DEFAULT '[]',
+                departed TEXT NOT NULL DEFAULT '[]')""",
+            "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+            """CREATE TABLE IF NOT EXISTS journal (
+                number INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, report TEXT NOT NULL)""",
+        ),
+    ),
 )
 
 
@@ -80,39 +85,34 @@ class KnownHost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State:
-    """The state file. Safe to use from several threads and processes; every method is one transaction."""
+    """The state file. Safe to use from several threads and processes; every method is one transaction.
+
+    Raises InvalidConfig, a sentence that names the file, where it cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._db = open_shared(path, seconds=10, synchronous="FULL")
-        self._db.row_factory = sqlite3.Row
-        with self._transaction() as db:
-            for statement in SCHEMA:
-                db.execute(statement)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidConfig(f"state file {str(path)!r}: no folder for it: {error.strerror}") from error
+        self.path, self._file = path, SharedFile(path, TABLES)
+
+    @classmethod
+    def look(cls, path: Path) -> State:
+        """Only look: no file is made, and none is written to. Where there is none, nothing is remembered."""
+        looking = cls.__new__(cls)
+        looking.path, looking._file = path, SharedFile.look(path, TABLES)
+        return looking
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                if self._db.in_transaction:  # on a full disk SQLite has rolled back by itself
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        self._file.close()
 
     # -- queue kinds
 
     def announce(self, queue: str, requirement: Mapping[str, Any], now: datetime) -> None:
         """Remember what the tasks of a queue need."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO queue_kind VALUES (?, ?, ?)",
                 (queue, json.dumps(requirement), _text(now)),
@@ -120,15 +120,14 @@ class State:
 
     def queue_kinds(self) -> dict[str, dict[str, Any]]:
         """Requirement by announced queue."""
-        with self._lock:
-            rows = self._db.execute("SELECT queue, requirement FROM queue_kind").fetchall()
+        rows = self._file.rows("SELECT queue, requirement FROM queue_kind")
         return {row["queue"]: json.loads(row["requirement"]) for row in rows}
 
     # -- hosts
 
     def heard(self, hosts: Iterable[KnownHost]) -> None:
         """Remember what these hosts told last; what another process heard of one later stands."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.executemany(
                 "INSERT INTO host (node_id, hostname, nodenames, heard, tasks) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (node_id) DO UPDATE SET hostname = excluded.hostname, "
@@ -142,8 +141,7 @@ class State:
 
     def known_hosts(self) -> dict[str, KnownHost]:
         """Every host that has been heard, by node id."""
-        with self._lock:
-            rows = self._db.execute("SELECT * FROM host").fetchall()
+        rows = self._file.rows("SELECT * FROM host")
         return {
             row["node_id"]: KnownHost(
                 hostname=row["hostname"],
@@ -157,7 +155,7 @@ class State:
 
     def forget_nodes(self, node_ids: set[str]) -> None:
         """These nodes are gone."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             for table in ("host", "drain"):
                 db.executemany(f"DELETE FROM {table} WHERE node_id = ?", [(i,) for i in sorted(node_ids)])
 
@@ -165,13 +163,12 @@ class State:
 
     def drains(self) -> dict[str, Drain]:
         """Every node on its way out, by node id."""
-        with self._lock:
-            rows = self._db.execute("SELECT * FROM drain").fetchall()
+        rows = self._file.rows("SELECT * FROM drain")
         return {row["node_id"]: _drain(row) for row in rows}
 
     def begin_drain(self, node_id: str, hostname: str, reason: str, now: datetime) -> None:
         """A node was chosen to go. A drain that has begun goes on as it is."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO drain (node_id, hostname, reason, chosen) VALUES (?, ?, ?, ?)",
                 (node_id, hostname, reason, _text(now)),
@@ -179,12 +176,12 @@ class State:
 
     def mark_fenced(self, node_id: str, now: datetime) -> None:
         """Every worker process of the node has said that it takes no more."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (_text(now), node_id))
 
     def mark_shut_down(self, node_id: str, nodenames: Iterable[str], now: datetime) -> None:
         """These worker processes are about to be told to shut down; earlier departures prove nothing."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "UPDATE drain SET shut_down = ?, nodenames = ?, departed = '[]' WHERE node_id = ?",
                 (_text(now), json.dumps(sorted(nodenames)), node_id),
@@ -192,12 +189,12 @@ class State:
 
     def end_drain(self, node_id: str) -> None:
         """This node is to stay after all."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("DELETE FROM drain WHERE node_id = ?", (node_id,))
 
     def departed(self, hostname: str, nodename: str) -> bool:
         """A worker process has shut down cleanly. True if a drain was waiting for that."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             rows = db.execute("SELECT * FROM drain WHERE lower(hostname) = lower(?)", (hostname,)).fetchall()
             for row in rows:
                 departed = sorted({*json.loads(row["departed"]), nodename})
@@ -214,7 +211,7 @@ class State:
         def moved(text: str | None) -> str | None:
             return None if text is None else _text(min(_time(text) + by, now))
 
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             hosts = db.execute("SELECT node_id, heard FROM host").fetchall()
             db.executemany(
                 "UPDATE host SET heard = ? WHERE node_id = ?",
@@ -236,25 +233,24 @@ class State:
 
     def fact(self, name: str) -> Any:
         """A small remembered value; None if there is none."""
-        with self._lock:
-            row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-        return json.loads(row["value"]) if row else None
+        rows = self._file.rows("SELECT value FROM fact WHERE name = ?", (name,))
+        return json.loads(rows[0]["value"]) if rows else None
 
     def set_fact(self, name: str, value: Any) -> None:
         """Remember a small value."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
 
     def change(self, name: str, change: Callable[[Any], Any]) -> Any:
         """Read a small value, compute the next one from it (None: there was none), remember that, in one
         transaction: what another process writes meanwhile is not lost. Returns what is remembered now.
         """
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             return _change(db, name, change)
 
     def write_report(self, started: datetime, report: bytes, keep: int) -> int:
         """Add a report to the journal, drop the oldest beyond `keep`, return its number."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             number = db.execute(
                 "INSERT INTO journal (started, report) VALUES (?, ?)", (_text(started), report.decode())
             ).lastrowid
@@ -264,10 +260,7 @@ class State:
 
     def reports(self, last: int) -> list[tuple[int, bytes]]:
         """The newest reports, newest first, each with its number."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,)
-            ).fetchall()
+        rows = self._file.rows("SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,))
         return [(row["number"], row["report"].encode()) for row in rows]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -21,6 +20,7 @@ from autoscaler_app.web.metrics import exposition
 from autoscaler_app.web.page import policy, render
 from autoscaler_app.web.recent import SHOWN, Recent
 from autoscaler_app.web.standing import Standing, status
+from scalelib.errors import InvalidConfig
 
 MOST_REPORTS = 1000
 """Of one answer. A report of a large fleet is hundreds of kilobytes."""
@@ -63,7 +63,7 @@ def create_app(
             Route("/healthz", shown.health),
         ],
         middleware=[Middleware(Guard, password=password, local_only=local_only)],
-        exception_handlers={sqlite3.Error: _unreadable, msgspec.MsgspecError: _unreadable},
+        exception_handlers={InvalidConfig: _unreadable, msgspec.MsgspecError: _unreadable},
     )
 
 

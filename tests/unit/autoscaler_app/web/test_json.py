@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 
 from autoscaler_app.passes.plan import Price, Unserved
 from autoscaler_app.passes.report import Report
+from scalelib.errors import InvalidConfig
 
 
 def test_status_without_a_pass_has_no_numbers_at_all(web: httpx.Client) -> None:
@@ -83,7 +83,8 @@ def test_nothing_can_be_changed(web: httpx.Client, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/api/status", "/api/journal", "/metrics", "/healthz"])
 @pytest.mark.parametrize(
-    "trouble", [sqlite3.OperationalError("database is locked"), msgspec.ValidationError("no field `queue`")]
+    "trouble",
+    [InvalidConfig("state file 'a.db': database is locked"), msgspec.ValidationError("no field `queue`")],
 )
 def test_a_journal_that_cannot_be_read_is_said_in_a_sentence(
     web: httpx.Client, world: Any, path: str, trouble: Exception
