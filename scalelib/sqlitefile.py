@@ -65,6 +65,7 @@ class SharedFile:
         self._db: sqlite3.Connection | None = None
         with self._translated():
             self._db = open_shared(path, seconds=seconds, synchronous=synchronous)
+        self._db.row_factory = sqlite3.Row
         try:
             with self.transaction() as db:
                 self._bring_up_to_date(db)
@@ -215,7 +216,6 @@ def open_shared(
     """
     connection = sqlite3.connect(path, timeout=seconds, isolation_level=None, check_same_thread=False)
     try:
-        connection.row_factory = sqlite3.Row
         _write_ahead(connection, seconds)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
     except BaseException:
