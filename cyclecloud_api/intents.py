@@ -25,9 +25,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
-from cyclecloud_api.store import StateFile
 from scalelib.node import NodeId
 from scalelib.provider import LaunchRequest, LaunchResult
+from scalelib.sqlitefile import SharedFile
 
 _NAMESPACE = uuid.UUID("6f5f9a0e-4f43-5c56-9c0f-0d8f6a0b7c11")
 
@@ -169,7 +169,7 @@ class MemoryIntents:
 class SQLiteIntents:
     """Intents in the state file."""
 
-    def __init__(self, file: StateFile) -> None:
+    def __init__(self, file: SharedFile) -> None:
         self._file = file
 
     def write(self, intent: Intent) -> None:

@@ -19,7 +19,8 @@ from cyclecloud_api.launching import KEPT, Launcher
 from cyclecloud_api.orphans import Orphan, OrphanKind, orphans
 from cyclecloud_api.settings import KEYS, connection_settings, rules
 from cyclecloud_api.store import StateFile
-from cyclecloud_api.watch import Rules, SQLiteMemory, Watch
+from cyclecloud_api.store import look as open_to_look
+from cyclecloud_api.watch import OnlyLooked, Rules, SQLiteMemory, Watch
 from scalelib.node import NodeId
 from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome
 
@@ -186,14 +187,18 @@ class CycleCloudProvider:
         return rests and self.breaker.may_delete
 
 
-def from_config(config: Mapping[str, Any], *, state_file: str | Path | None = None) -> CycleCloudProvider:
+def from_config(
+    config: Mapping[str, Any], *, state_file: str | Path | None = None, look: bool = False
+) -> CycleCloudProvider:
     """A provider from the keys of autoscale.json; InvalidConfig names what is wrong with them.
 
-    With a `state_file`, launches and failures are remembered across restarts.
+    With a `state_file`, launches and failures are remembered across restarts. To `look` only: what is
+    remembered is read, and nothing is written there.
     """
     settings = connection_settings(config)
     limits: Rules = rules(config)
-    file = None if state_file is None else StateFile(state_file)
+    file = None if state_file is None else open_to_look(state_file) if look else StateFile(state_file)
+    memory = None if file is None else SQLiteMemory(file)
     client = CycleCloudClient(
         settings.url,
         settings.username,
@@ -207,5 +212,5 @@ def from_config(config: Mapping[str, Any], *, state_file: str | Path | None = No
         prices=settings.prices,
         config={**config, "terminate_verb": settings.terminate_verb},
         intents=None if file is None else SQLiteIntents(file),
-        watch=Watch(limits, None if file is None else SQLiteMemory(file)),
+        watch=Watch(limits, OnlyLooked(memory) if look and memory is not None else memory),
     )

@@ -21,10 +21,10 @@ from cyclecloud_api.deadlines import Deadlines, NodeClock, Signs, Stage
 from cyclecloud_api.failures import Backoff, Memory
 from cyclecloud_api.inventory import Inventory
 from cyclecloud_api.nodes import WITHOUT_ID
-from cyclecloud_api.store import StateFile
 from scalelib.bucket import Bucket
 from scalelib.node import Node, NodeId
 from scalelib.provider import Cloud, LaunchRequest
+from scalelib.sqlitefile import SharedFile
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class MemoryStore(Protocol):
 class SQLiteMemory:
     """The document in the state file."""
 
-    def __init__(self, file: StateFile) -> None:
+    def __init__(self, file: SharedFile) -> None:
         self._file = file
 
     def load(self) -> bytes | None:
@@ -81,6 +81,20 @@ class SQLiteMemory:
         """Keep it."""
         with self._file.transaction() as run:
             run.execute("INSERT OR REPLACE INTO cyclecloud_memory VALUES ('watch', ?)", (document.decode(),))
+
+
+class OnlyLooked:
+    """The document for whoever only looks: what it makes of its look is its own."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def load(self) -> bytes | None:
+        """The document as somebody saved it last."""
+        return self._store.load()
+
+    def save(self, document: bytes) -> None:
+        """Keep nothing."""
 
 
 class Watch:

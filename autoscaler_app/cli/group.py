@@ -55,7 +55,7 @@ def status(ctx: click.Context, json_: bool) -> None:
 @click.pass_context
 @speaks
 def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
-    """What a pass would do now, and why. Touches nothing."""
+    """What a pass would do now, and why. Touches nothing, and writes nothing anywhere."""
     with opened(ctx) as control:
         sight, made = dry_run(control)
     if save is not None:
@@ -76,7 +76,7 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
 @speaks
 def run(ctx: click.Context, json_: bool, patience: float) -> None:
     """Make one pass here and now. Exit code 1 if anything in it failed."""
-    with opened(ctx) as control:
+    with opened(ctx, look=False) as control:
         made = make_pass(control, patience=patience)
     click.echo(as_json(made) if json_ else show.report(made))
     ctx.exit(0 if made.ok else 1)
@@ -152,7 +152,7 @@ def journal(ctx: click.Context, json_: bool, last: int) -> None:
 @speaks
 def pause(ctx: click.Context) -> None:
     """From the next pass on: look and tell, but launch, fence and delete nothing."""
-    with opened(ctx) as control, lock.held(control.settings.lock_file, patience=30):
+    with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
         control.state.set_fact("paused", True)
     click.echo("paused; `resume` ends it")
 
@@ -162,7 +162,7 @@ def pause(ctx: click.Context) -> None:
 @speaks
 def resume(ctx: click.Context) -> None:
     """End a pause."""
-    with opened(ctx) as control:
+    with opened(ctx, look=False) as control:
         control.state.set_fact("paused", False)
     click.echo("resumed")
 

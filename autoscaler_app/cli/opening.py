@@ -33,9 +33,9 @@ def speaks(command: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextmanager
-def opened(ctx: click.Context) -> Iterator[Control]:
-    """The control side of this command, closed at the end."""
-    control = Control.open(ctx.obj.app)
+def opened(ctx: click.Context, *, look: bool = True) -> Iterator[Control]:
+    """The control side of this command, closed at the end. Most commands look, and write nothing anywhere."""
+    control = Control.open(ctx.obj.app, look=look)
     try:
         yield control
     finally:

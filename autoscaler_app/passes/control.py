@@ -57,16 +57,20 @@ class Control:
     """Seconds between the two at the last pass; None before the first."""
 
     @classmethod
-    def open(cls, app: Any, settings: Settings | None = None) -> Control:
-        """Read the settings and open everything they name; nothing is sent anywhere yet."""
+    def open(cls, app: Any, settings: Settings | None = None, *, look: bool = False) -> Control:
+        """Read the settings and open everything they name; nothing is sent anywhere yet.
+
+        To `look` only: what is remembered is read, and nothing is written anywhere. Raises InvalidConfig.
+        """
         settings = settings or settings_module.load()
-        state = State(settings.state_file)
-        provider = cyclecloud.from_config(settings.config, state_file=settings.state_file)
+        path = settings.state_file
+        state = State.look(path) if look else State(path)
+        provider = cyclecloud.from_config(settings.config, state_file=path, look=look)
         return cls(
             app=app,
             settings=settings,
             state=state,
-            history=SQLiteNodeHistory(settings.state_file),
+            history=SQLiteNodeHistory.look(path) if look else SQLiteNodeHistory(path),
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             activity=Activity(),

@@ -10,7 +10,7 @@ import pytest
 
 from cyclecloud_api.breaker import BreakerState
 from cyclecloud_api.inventory import Inventory, inventory
-from cyclecloud_api.watch import Document, Rules, Watch
+from cyclecloud_api.watch import Document, OnlyLooked, Rules, Watch
 from scalelib.node import NodeId
 from scalelib.provider import LaunchRequest
 
@@ -378,3 +378,15 @@ def test_a_document_that_cannot_be_read_starts_anew(caplog: pytest.LogCaptureFix
     store.document = b'{"clocks": 5}'
     assert Watch(store=store).document == Document()
     assert "cannot be read" in caplog.text
+
+
+def test_who_only_looks_sees_what_is_remembered_and_what_is_new_and_saves_nothing(
+    see: Callable[..., Inventory],
+) -> None:
+    kept = Kept()
+    Watch(Rules(), kept).create_failed(wish(), "no capacity", NOON)
+    saves = kept.saves
+    looking = Watch(Rules(), OnlyLooked(kept))
+    cloud = looking.look(see(spot={"availableCount": 0, "lastCapacityFailure": 10.0}), later(5))
+    assert [bool(bucket.set_aside) for bucket in cloud.buckets] == [True, True]
+    assert kept.saves == saves

@@ -1,0 +1,77 @@
+"""A look is a look: no command that only shows something writes anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler_app.memory.state import State
+from demo.site import Site, Wishes
+from tests.acceptance.test_bad_input import autoscaler
+
+WaitUntil = Callable[..., Any]
+
+LOOKS = ("status", "plan", "nodes", "demand", "buckets", "journal", "config")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The state file and whatever stands beside it, byte by byte.
+
+    But for the shared memory of the processes that have it open: there each marks how far it has read.
+    """
+    return {f.name: f.read_bytes() for f in folder.glob("autoscaler.*") if not f.name.endswith("-shm")}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "wishes", [Wishes(interval=1.0, idle_timeout=60.0, boot_seconds=1.0, beat=False)], ids=[""]
+)
+def test_looks_beside_a_running_control_worker_change_no_byte(
+    site: Site, send: Callable[..., list[str]], wait_until: WaitUntil
+) -> None:
+    """A node is there, its worker runs a task, and much is remembered of both."""
+    site.start_control()
+    (task,) = send(1, "work", "600")
+    wait_until(lambda: any(run.id == task for run in site.runs()), seconds=60)
+    state = State.look(site.folder / "autoscaler.db")
+
+    def rests() -> bool:
+        before = state.reports(1)
+        time.sleep(3)  # longer than what has happened takes to ask for a pass
+        return bool(before) and state.reports(1) == before
+
+    wait_until(rests, seconds=60)
+    assert state.known_hosts()
+    before, beside = files(site.folder), names(site.folder)
+    assert {"autoscaler.db", "autoscaler.db-wal"} <= before.keys()
+    for command in LOOKS:
+        done = autoscaler(command, env=site.env)
+        assert done.returncode == 0, done.stderr
+        assert files(site.folder) == before, command
+    assert names(site.folder) == beside
+
+
+def test_looks_where_there_is_no_state_file_make_none(site: Site) -> None:
+    before = names(site.folder)
+    for command in LOOKS:
+        done = autoscaler(command, env=site.env)
+        assert done.returncode == 0, done.stderr
+        assert names(site.folder) == before, command
+
+
+def test_looks_while_nobody_has_the_state_file_open_leave_nothing_beside_it(site: Site) -> None:
+    assert autoscaler("run", env=site.env).returncode == 0
+    before, beside = files(site.folder), names(site.folder)
+    assert before.keys() == {"autoscaler.db", "autoscaler.lock"}
+    for command in LOOKS:
+        done = autoscaler(command, env=site.env)
+        assert done.returncode == 0, done.stderr
+        assert files(site.folder) == before, command
+    assert names(site.folder) == beside
