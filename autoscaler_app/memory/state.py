@@ -56,21 +56,6 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
     departed: tuple[str, ...] = ()
     """Those of them that have shut down cleanly: the proof."""
 
-    @property
-    def has_left(self) -> bool:
-        """Every worker process that was told to shut down has said its last word."""
-        return self.shut_down is not None and set(self.nodenames) <= set(self.departed)
-
-    @property
-    def waits_for(self) -> str:
-        """The step that has not been shown yet, for people."""
-        if self.fenced is None:
-            return "not every worker process of the host has said that it takes no more"
-        if self.shut_down is None:
-            return "its last tasks are still running, or held"
-        missing = ", ".join(sorted(set(self.nodenames) - set(self.departed)))
-        return f"told to shut down, no clean exit shown of {missing}" if missing else "it is to be deleted"
-
 
 class KnownHost(msgspec.Struct, frozen=True, kw_only=True):
     """A host that has been heard at least once."""

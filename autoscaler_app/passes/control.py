@@ -12,6 +12,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.brokers import Broker, open_broker
 from autoscaler_app.listening.activity import Activity
 from autoscaler_app.listening.listener import Listener
+from autoscaler_app.listening.workers import BrokersWorkers, Workers
 from autoscaler_app.memory.kinds import Kinds
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
@@ -40,6 +41,7 @@ class Control:
     history: SQLiteNodeHistory
     provider: CycleCloudProvider
     broker: Broker
+    workers: Workers
     activity: Activity
     kinds: Kinds
     runtimes: Runtimes
@@ -73,6 +75,7 @@ class Control:
             history=SQLiteNodeHistory.look(path) if look else SQLiteNodeHistory(path),
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
+            workers=BrokersWorkers(app, settings.autoscaler.ask_timeout),
             activity=Activity(),
             kinds=Kinds(app, settings, state),
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),

@@ -11,9 +11,12 @@ import time
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.passes import lock, report
-from autoscaler_app.passes.act.actor import Actor
+from autoscaler_app.passes.act import ending, growing, housekeeping, serving
+from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.observe.clocks import followed
@@ -37,9 +40,9 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
     with lock.held(control.settings.lock_file, patience=patience):
         started, clock = control.now(), time.monotonic()
         fields: dict[str, Any] = {}
-        actor = Actor(control)
+        deeds = Deeds()
         try:
-            _run(control, actor, fields)
+            _run(control, deeds, fields)
         except (ScalelibError, BrokerError) as error:
             fields["error"] = f"{type(error).__name__}: {error}"
         except BaseException as error:
@@ -49,9 +52,9 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
             made = Report(
                 started=started,
                 seconds=time.monotonic() - clock,
-                ok="error" not in fields and all(action.ok for action in actor.actions),
-                actions=tuple(actor.actions),
-                again=actor.again,
+                ok="error" not in fields and deeds.all_done,
+                actions=tuple(deeds.actions),
+                again=deeds.again,
                 **fields,
             )
             number = control.state.write_report(
@@ -61,23 +64,51 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
         return report.decode(report.encode(made), number)
 
 
-def _run(control: Control, actor: Actor, fields: dict[str, Any]) -> None:
-    """The pass, in the order in which it happens."""
-    actor.settle()
+def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
+    """The pass, in the order in which it happens. Growth comes before shrinking. A failure of the cloud or
+    the broker ends it; a host that does not answer is tried again in the next one.
+    """
+    housekeeping.settle(control, deeds)
     learn_run_times(control)
     sight = observe(control, followed(control))
     remember(control, sight)
     fields["saw"] = saw(sight)
-    actor.bury_the_dead(sight)
-    actor.forget_strangers(sight)
-    actor.give_back(sight)
-    actor.sweep()
+
+    housekeeping.bury_the_dead(control, deeds, sight)
+    housekeeping.forget_strangers(control, sight)
+    housekeeping.give_back(control, deeds, sight)
+    housekeeping.sweep(control, deeds)
+
     decision = decide(sight.snapshot)
-    fields["plan"] = decision.plan
+    plan = fields["plan"] = decision.plan
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
-    actor.carry_out(sight, decision.plan)
-    actor.set_the_pace(sight)
-    actor.remind()
+
+    serving.unfence(control, deeds, sight, plan)
+    serving.join(control, deeds, sight, plan)
+    serving.reserve(control, deeds, sight, plan)
+    _grow(control, deeds, sight, plan)
+    ending.fence(control, deeds, sight, plan)
+    ending.end(control, deeds, sight, plan)
+    ending.call_off(control, sight, plan)
+    serving.set_the_pace(control, sight)
+    ending.remind(control, deeds)
+
+
+MOST_OFFERINGS = 4
+"""How often one pass plans anew when the cloud has nothing where the plan wanted it."""
+
+
+def _grow(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
+    """Launch; where an offering turns out to have nothing, plan anew without it in the same pass."""
+    snapshot, launches = sight.snapshot, plan.launch
+    for _ in range(MOST_OFFERINGS):
+        all_came = growing.launch_all(control, deeds, launches)
+        aside = dict(control.provider.set_aside())
+        if all_came or aside.keys() <= snapshot.set_aside.keys():
+            return
+        cluster = dict(control.provider.cloud().raw)
+        snapshot = msgspec.structs.replace(snapshot, cluster=cluster, set_aside=aside)
+        launches = decide(snapshot).plan.launch
 
 
 def dry_run(control: Control) -> tuple[Sight, Plan]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs
 from autoscaler_app.passes.decide.situation import Situation, new_work, read
 from autoscaler_app.passes.plan import (
@@ -28,6 +29,7 @@ from autoscaler_app.passes.plan import (
     Unserved,
 )
 from autoscaler_app.passes.snapshot import HostSeen, Snapshot
+from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planner import Demand, NodeVerdict
@@ -118,23 +120,22 @@ class _Fates:
             return self._keep(verdict, KeepReason.KEEP_ALIVE)
         if _is_ended_by_the_cloud(node):
             return self._keep(verdict, KeepReason.LEAVING)
-        if (reason := self._clean_up(verdict, node, host)) is not None:
+        if (reason := way_out.clean_up(situation, verdict, node, host)) is not None:
             return self._end(verdict, reason)
         if not node.is_ready:
             return self._keep(verdict, KeepReason.BOOTING)
         if host is None:
             return self._keep(verdict, KeepReason.JOINING, "no worker has been heard on it yet")
-        if host.on_its_way == "left":
+        step = way_out.step_at(host.on_its_way)
+        if step.state is State.LEFT:  # nobody is left there to be heard
             return self._end(verdict, self._why_it_goes(verdict))
         if not situation.is_heard(host):
             return self._keep(verdict, KeepReason.UNKNOWN, "its worker has not told anything lately")
         if host.evicted:
             return self._keep(verdict, KeepReason.LEAVING, "the cloud is taking the machine back")
-        if host.on_its_way == "leaving":
-            return self._keep(verdict, KeepReason.DRAINING, "its worker is shutting down")
-        if host.on_its_way == "fenced":
-            return self._fenced(verdict, host)
-        return self._serving(verdict, host)
+        if step.state is State.CHOSEN:
+            return self._serving(verdict, host)
+        return self._on_its_way(verdict, host, step)
 
     def gang_orders(self) -> Iterator[GangOrder]:
         """What becomes of gangs, once every node has been decided about."""
@@ -158,41 +159,26 @@ class _Fates:
                 self._candidates.setdefault(name, []).append(candidate)
                 return
 
-    def _clean_up(self, verdict: NodeVerdict, node: Node, host: HostSeen | None) -> DeleteReason | None:
-        """The named paths by which a node goes that has no certificate, in order."""
-        situation = self.situation
-        works = host is not None and situation.is_heard(host) and host.running + host.held > 0
-        if node.state.is_failed and not works:
-            return DeleteReason.FAILED
-        if verdict.boot_timed_out and host is None:
-            return DeleteReason.BOOT_TIMEOUT
-        if situation.joins_late(node):
-            return DeleteReason.NEVER_JOINED
-        if host is not None and situation.is_silent(host):
-            return DeleteReason.SILENT
-        return None
-
     def _end(self, verdict: NodeVerdict, reason: DeleteReason) -> None:
         if self.situation.snapshot.hold:
             detail = f"would go as {reason.value}, but {self.situation.snapshot.hold}"
             return self._keep(verdict, KeepReason.HELD_BACK, detail)
-        unproven = reason in (DeleteReason.NEVER_JOINED, DeleteReason.SILENT)
-        if unproven and self.situation.too_many_silent:
+        if reason in way_out.TOLD_BY_SILENCE and self.situation.too_many_silent:
             detail = f"would go as {reason.value}, but so many are silent that it may be our own ears"
             return self._keep(verdict, KeepReason.HELD_BACK, detail)
         node = verdict.node
         self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason))
         return None
 
-    def _fenced(self, verdict: NodeVerdict, host: HostSeen) -> None:
-        """A node that takes no work: back into service, still busy, or proven empty."""
-        if new_work(verdict) or verdict.warm:
+    def _on_its_way(self, verdict: NodeVerdict, host: HostSeen, step: Step) -> None:
+        """A node that takes no work: back into service, kept until more is shown, or got a step further."""
+        if step.is_called_off and (new_work(verdict) or verdict.warm):
             node = verdict.node
             self.unfence.append(Unfence(node=node.name, hostname=host.hostname, reason="demand came back"))
             self._serve(verdict, host)
             return self._keep(verdict, KeepReason.MATCHED)
-        if host.running or host.held:
-            return self._keep(verdict, KeepReason.DRAINING, "fenced; its last tasks are running")
+        if not way_out.goes_on(step, host):
+            return self._keep(verdict, KeepReason.DRAINING, step.kept)
         return self._end(verdict, self._why_it_goes(verdict))
 
     def _serving(self, verdict: NodeVerdict, host: HostSeen) -> None:
@@ -200,7 +186,7 @@ class _Fates:
         node = verdict.node
         if (reason := self._surplus(verdict, host)) is not None:
             self.fence.append(Fence(node=node.name, hostname=host.hostname, reason=reason))
-            return self._keep(verdict, KeepReason.DRAINING, "to be fenced")
+            return self._keep(verdict, KeepReason.DRAINING, way_out.step_at("serving").kept)
         self._serve(verdict, host)
         self._free_for_a_gang(verdict, host)
         if new_work(verdict):

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
-from autoscaler_app.listening.ask import ask
 from autoscaler_app.memory.state import Drain, KnownHost
+from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.hosts import short_name
 from autoscaler_app.passes.observe.clocks import Clock
@@ -21,15 +21,13 @@ from autoscaler_app.passes.observe.hearing import hearing_of
 from autoscaler_app.passes.observe.reckoning import reckon
 from autoscaler_app.passes.observe.strays import Claims, Strays, claims_of
 from autoscaler_app.passes.report import Hearing
+from autoscaler_app.passes.way_out import State
 from autoscaler_app.periodic import Foreseen
 from autoscaler_app.settings import Settings
 from celery_resources import Requirement
 from scalelib.history import NodeTimes
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
-
-SHUT_DOWN_AGAIN = timedelta(seconds=60)
-"""A worker that still tells what it has so long after it was told to shut down has not heard it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +120,13 @@ def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Fo
 
 def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> None:
     """Ask the hosts whose last word is too old to act on; in a command, where nobody listens, all."""
-    timeout = control.settings.autoscaler.ask_timeout
     if control.listener is None:
-        answers = ask(control.app, "resources", None, timeout=timeout)
+        answers = control.workers.ask("resources", None)
     else:
         names = sorted({*_to_ask(control, drains), *_never_heard(control, drains, cloud)})
         if not names:
             return
-        answers = ask(control.app, "resources", names, timeout=timeout)
+        answers = control.workers.ask("resources", names)
     for name, payload in answers.items():
         if payload is None:
             control.activity.cannot_say(name)
@@ -150,7 +147,7 @@ def _never_heard(control: Control, drains: Mapping[str, Drain], cloud: Cloud) ->
         if (
             not (node.managed and node.is_ready and node.hostname)
             or short_name(node.hostname) in heard
-            or (drain is not None and drain.shut_down is not None)
+            or (drain is not None and way_out.state_of(drain) in (State.EMPTY, State.LEFT))
         ):
             continue
         if node.id in known:
@@ -161,18 +158,13 @@ def _never_heard(control: Control, drains: Mapping[str, Drain], cloud: Cloud) ->
 
 def _to_ask(control: Control, drains: Mapping[str, Drain]) -> list[str]:
     now, patience = control.now(), control.settings.autoscaler.told_within
-    going = {short_name(drain.hostname) for drain in drains.values() if drain.shut_down is None}
-    leaving = {
-        short_name(drain.hostname)
-        for drain in drains.values()
-        if drain.shut_down is not None and now - drain.shut_down < SHUT_DOWN_AGAIN
-    }
+    asked = {short_name(drain.hostname): way_out.is_asked(drain, now) for drain in drains.values()}
     return sorted(
         worker.nodename
         for view in control.activity.hosts()
-        if short_name(view.hostname) not in leaving
+        if asked.get(short_name(view.hostname)) is not False
         for worker in view.workers
-        if short_name(view.hostname) in going
+        if asked.get(short_name(view.hostname))
         or view.told is None
         or (now - view.told).total_seconds() > patience * 0.8
     )
@@ -183,7 +175,7 @@ def _still_there(
 ) -> Iterator[KnownHost]:
     """Hosts of nodes that are there and have not shut down."""
     present = {node.id for node in cloud.nodes}
-    left = {node_id for node_id, drain in drains.items() if drain.has_left}
+    left = {node_id for node_id, drain in drains.items() if way_out.state_of(drain) is State.LEFT}
     return (host for node_id, host in known.items() if node_id in present - left)
 
 
@@ -199,7 +191,7 @@ def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[Kno
 
     def ask_everybody() -> Claims:
         return claims_of(
-            ask(control.app, "claims", None, timeout=control.settings.autoscaler.ask_timeout),
+            control.workers.ask("claims", None),
             expected=control.activity.nodenames().union(*(host.nodenames for host in known)),
             me=control.nodename,
             own=own,

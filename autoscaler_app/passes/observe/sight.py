@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.state import Drain, KnownHost
+from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide.gangs import queue_of
 from autoscaler_app.passes.hosts import match_hosts, short_name
-from autoscaler_app.passes.observe.asking import SHUT_DOWN_AGAIN, Asked
+from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
 from autoscaler_app.passes.observe.hunger import hungry_since
@@ -27,7 +28,6 @@ from autoscaler_app.passes.snapshot import (
     JobSeen,
     QueueSeen,
     Snapshot,
-    Stage,
     TimesSeen,
 )
 from celery_resources import EVICTION, Requirement
@@ -221,7 +221,7 @@ def _stuck(asked: Asked) -> Iterator[str]:
         drain = asked.drains.get(node_id)
         if drain is not None and asked.now - drain.chosen > timeout:
             minutes = (asked.now - drain.chosen).total_seconds() / 60
-            yield f"{name} has been draining for {minutes:.0f} min: {drain.waits_for}"
+            yield f"{name} has been draining for {minutes:.0f} min: {way_out.waits_for(drain)}"
 
 
 def _hosts(
@@ -242,7 +242,7 @@ def _hosts(
             fenced=view.fenced,
             heard_seconds_ago=_untold_seconds(asked, view),
             queues=tuple(sorted(view.queues)),
-            stage=_stage(by_host.get(name), view.fenced, view.told),
+            stage=way_out.stage_of(by_host.get(name), fenced=view.fenced, told=view.told),
             gang=_gang(view),
             evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
             hungry_seconds=hungry.get(view.hostname),
@@ -251,13 +251,14 @@ def _hosts(
         name = short_name(host.hostname)
         drain = by_host.get(name)
         if name not in hosts:
-            left = drain is not None and drain.has_left
+            fenced = drain is not None and drain.fenced is not None
+            stage = way_out.stage_of(drain, fenced=fenced, told=None)
             hosts[name] = HostSeen(
                 hostname=host.hostname,
-                running=0 if left else len(host.tasks),
-                fenced=drain is not None and drain.fenced is not None,
+                running=0 if stage == "left" else len(host.tasks),
+                fenced=fenced,
                 heard_seconds_ago=_unheard_seconds(asked, host.heard),
-                stage=_stage(drain, drain is not None and drain.fenced is not None, None),
+                stage=stage,
             )
     return tuple(host for _, host in sorted(hosts.items()))
 
@@ -292,16 +293,6 @@ def _gang(view: HostView) -> GangSeen | None:
         return None
     hosts = tuple(member.rpartition("@")[2] for member in said.members)
     return GangSeen(id=said.id, hosts=hosts, role=said.role)
-
-
-def _stage(drain: Drain | None, fenced: bool, told: datetime | None) -> Stage:
-    """Where a host is. One that still talks long after it was told to shut down did not hear: told again."""
-    if drain is None or drain.shut_down is None:
-        return "fenced" if fenced else "serving"
-    if drain.has_left:
-        return "left"
-    deaf = told is not None and told - drain.shut_down > SHUT_DOWN_AGAIN
-    return "fenced" if deaf and fenced else "leaving"
 
 
 def _seconds(now: datetime, then: datetime | None) -> float | None:

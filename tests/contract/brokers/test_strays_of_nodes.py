@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import open_broker
+from autoscaler_app.listening.workers import BrokersWorkers
 from autoscaler_app.passes.observe.asking import find_strays
 from autoscaler_app.passes.observe.strays import Strays, StrayWatch
-from autoscaler_app.settings import Autoscaler
 from tests.contract.brokers.test_real_nodes import QUEUE, Site
 
 WaitUntil = Callable[..., Any]
@@ -42,8 +42,7 @@ def lost(site: Site) -> Iterator[str]:
 
 def look(site: Site, watch: StrayWatch) -> Strays:
     control: Any = SimpleNamespace(
-        app=site.app,
-        settings=SimpleNamespace(autoscaler=Autoscaler(ask_timeout=1.0)),
+        workers=BrokersWorkers(site.app, 1.0),
         activity=site.activity,
         listener=site.listener,
         broker=open_broker(site.app),

@@ -9,7 +9,10 @@ import pytest
 from celery import Celery
 
 from autoscaler_app.brokers import BrokerUnreachable
-from autoscaler_app.passes.act.actor import Actor
+from autoscaler_app.listening.workers import BrokersWorkers
+from autoscaler_app.passes import way_out
+from autoscaler_app.passes.act import ending
+from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.plan import Delete, DeleteReason
 from autoscaler_app.passes.snapshot import HostSeen
@@ -23,12 +26,12 @@ def test_a_broker_that_went_away_is_an_error_of_the_broker(control: Control, han
     control.activity.merge(account, hands.wall)
     host = HostSeen(hostname="n1", fenced=True)
     sight: Any = SimpleNamespace(host_of={NodeId("i-1"): host}, view_of=control.activity.host)
-    entry = Delete(node="worker-1", node_id="i-1", reason=DeleteReason.IDLE)
+    plan: Any = SimpleNamespace(delete=[Delete(node="worker-1", node_id="i-1", reason=DeleteReason.IDLE)])
 
     with Celery(broker="redis://127.0.0.1:1/0") as away:
-        control.app = away
+        control.workers = BrokersWorkers(away, 2.0)
         with pytest.raises(BrokerUnreachable):
-            Actor(control)._shut_down(sight, entry)
+            ending.end(control, Deeds(), sight, plan)
 
     drain = control.state.drains()["i-1"]
-    assert (drain.shut_down, drain.has_left) == (hands.wall, False)
+    assert (drain.shut_down, way_out.state_of(drain)) == (hands.wall, way_out.State.EMPTY)

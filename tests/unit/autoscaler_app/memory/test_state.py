@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler_app.memory.state import KnownHost, State
+from autoscaler_app.passes import way_out
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -37,20 +38,9 @@ def test_a_drain_has_left_when_every_worker_process_has_departed(state: State) -
     state.mark_fenced("n1", NOW)
     state.mark_shut_down("n1", ["a@ip-1", "b@ip-1"], NOW)
     assert state.departed("IP-1", "a@ip-1")
-    assert not state.drains()["n1"].has_left
+    assert way_out.state_of(state.drains()["n1"]) is not way_out.State.LEFT
     state.departed("ip-1", "b@ip-1")
-    assert state.drains()["n1"].has_left
-
-
-def test_a_drain_says_which_step_has_not_been_shown(state: State) -> None:
-    state.begin_drain("n1", "ip-1", "idle", NOW)
-    assert "takes no more" in state.drains()["n1"].waits_for
-    state.mark_fenced("n1", NOW)
-    assert "still running" in state.drains()["n1"].waits_for
-    state.mark_shut_down("n1", ["a@ip-1"], NOW)
-    assert "a@ip-1" in state.drains()["n1"].waits_for
-    state.departed("ip-1", "a@ip-1")
-    assert "deleted" in state.drains()["n1"].waits_for
+    assert way_out.state_of(state.drains()["n1"]) is way_out.State.LEFT
 
 
 def test_a_departure_before_the_shut_down_proves_nothing(state: State) -> None:
@@ -58,7 +48,7 @@ def test_a_departure_before_the_shut_down_proves_nothing(state: State) -> None:
     state.mark_fenced("n1", NOW)
     assert not state.departed("ip-1", "a@ip-1")
     state.mark_shut_down("n1", ["a@ip-1"], NOW)
-    assert not state.drains()["n1"].has_left
+    assert way_out.state_of(state.drains()["n1"]) is not way_out.State.LEFT
 
 
 def test_a_drain_that_has_begun_goes_on_as_it_is(state: State) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from autoscaler_app.memory.state import Drain
 from autoscaler_app.passes.observe import asking, sight
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -82,4 +83,7 @@ def test_what_is_no_ready_node_of_ours_is_not_asked(facts: dict[str, Any]) -> No
 
 
 def test_a_worker_that_was_told_to_shut_down_is_left_alone() -> None:
-    assert never_heard([node(3)], ready=500, drains={"n3": SimpleNamespace(shut_down=ago(5))}) == []
+    going = Drain(
+        node_id="n3", hostname="host-3", reason="idle", chosen=ago(9), fenced=ago(8), shut_down=ago(5)
+    )
+    assert never_heard([node(3)], ready=500, drains={"n3": going}) == []

@@ -1,0 +1,23 @@
+"""What a pass has done, noted deed by deed, for its report."""
+
+from __future__ import annotations
+
+from autoscaler_app.passes.report import Action, ActionKind
+
+
+class Deeds:
+    """Filled while the pass acts; what is in it when the pass fails has been done."""
+
+    def __init__(self) -> None:
+        self.actions: list[Action] = []
+        self.again = False
+        """There is something that a further pass can go on with at once."""
+
+    def note(self, kind: ActionKind, target: str, *, ok: bool = True, detail: str = "") -> None:
+        """One thing that was done to the world, or was tried."""
+        self.actions.append(Action(kind=kind, target=target, ok=ok, detail=detail))
+
+    @property
+    def all_done(self) -> bool:
+        """Nothing that was tried has failed."""
+        return all(action.ok for action in self.actions)

@@ -1,0 +1,88 @@
+"""Getting nodes a step further on their way out, as the table in `passes/way_out.py` has it."""
+
+from __future__ import annotations
+
+from autoscaler_app.passes import way_out
+from autoscaler_app.passes.act.deeds import Deeds
+from autoscaler_app.passes.act.hands import NO_ANSWER, node_ids, nodenames_of, tell_hosts
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.sight import Sight
+from autoscaler_app.passes.plan import Delete, Plan
+from cyclecloud_api.deadlines import Remedy
+from scalelib.node import NodeId
+
+
+def fence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
+    """Hosts that are chosen take nothing more, from when every worker process of them has said so."""
+    state, now = control.state, control.now()
+    hosts = {entry.hostname: entry for entry in plan.fence}
+    ids = dict(zip(hosts, node_ids(sight, hosts), strict=True))
+    for hostname, entry in hosts.items():
+        state.begin_drain(ids[hostname], hostname, entry.reason.value, now)
+    for hostname, told in tell_hosts(control, sight, hosts, "fence", {"reason": "autoscaler"}).items():
+        deeds.note("fence", hostname, ok=told, detail=hosts[hostname].reason.value if told else NO_ANSWER)
+        if told:
+            state.mark_fenced(ids[hostname], control.now())
+            deeds.again = deeds.again or way_out.is_empty(control.activity.host(hostname))
+
+
+def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
+    """Nodes that the plan lets go: shut down if they need a certificate and it is not whole, else deleted."""
+    drains = control.state.drains()
+    ready: list[Delete] = []
+    for entry in plan.delete:
+        if entry.reason in way_out.WITHOUT_CERTIFICATE:
+            ready.append(entry)
+            continue
+        host = sight.host_of[NodeId(entry.node_id)]
+        deed = way_out.deed_for(drains.get(entry.node_id), sight.view_of(host.hostname))
+        if deed == "delete":
+            ready.append(entry)
+        elif deed == "shut-down":
+            _shut_down(control, deeds, sight, entry)
+        else:
+            deeds.note("shut-down", entry.node, ok=False, detail="not proven empty; looked at again")
+    _delete(control, deeds, ready)
+
+
+def _shut_down(control: Control, deeds: Deeds, sight: Sight, entry: Delete) -> None:
+    """The certificate is complete but for the clean exit: ask for it. The proof comes back as a note."""
+    host = sight.host_of[NodeId(entry.node_id)]
+    nodenames, now = nodenames_of(sight.view_of(host.hostname)), control.now()
+    control.state.begin_drain(entry.node_id, host.hostname, entry.reason.value, now)
+    control.state.mark_fenced(entry.node_id, now)
+    # Written down before it is sent: a departure that comes back at once must find it.
+    control.state.mark_shut_down(entry.node_id, nodenames, now)
+    control.workers.tell("shutdown", nodenames)
+    deeds.note("shut-down", entry.node, detail=entry.reason.value)
+
+
+def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
+    if not ready:
+        return
+    outcomes = {o.id: o for o in control.provider.terminate([NodeId(e.node_id) for e in ready])}
+    for entry in ready:
+        outcome = outcomes.get(NodeId(entry.node_id))
+        ok = outcome is None or outcome.ok
+        detail = entry.reason.value if outcome is None or outcome.ok else outcome.error
+        deeds.note("delete", entry.node, ok=ok, detail=detail)
+
+
+def call_off(control: Control, sight: Sight, plan: Plan) -> None:
+    """A drain whose host serves and is to serve on was called off, or its worker was started anew."""
+    going = set(node_ids(sight, [entry.hostname for entry in plan.fence]))
+    serving = {i for i, host in sight.host_of.items() if host.on_its_way == "serving"}
+    for node_id in control.state.drains():
+        if node_id in serving - going:
+            control.state.end_drain(node_id)
+
+
+def remind(control: Control, deeds: Deeds) -> None:
+    """Nodes that were told to end and are still there long after are told again."""
+    provider = control.provider
+    late = {late.id: late for late in provider.overdue() if late.remedy is Remedy.END_AGAIN}
+    if not late or not provider.breaker.may_delete:
+        return
+    for outcome in provider.terminate(sorted(late)):
+        told = late[outcome.id]
+        deeds.note("delete", told.name, ok=outcome.ok, detail=outcome.error or f"again: {told.detail}")

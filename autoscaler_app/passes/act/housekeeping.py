@@ -1,0 +1,93 @@
+"""What a pass puts in order before it decides: open launches, the dead, strangers, messages nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from autoscaler_app.listening.activity import HostView
+from autoscaler_app.passes.act.deeds import Deeds
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.hosts import short_name
+from autoscaler_app.passes.observe.sight import Sight
+
+DEAD_AFTER = 10.0
+"""Seconds without a sign of life after which the worker of a node that the cloud has ended is dead."""
+
+
+def settle(control: Control, deeds: Deeds) -> None:
+    """Find out what became of launches that a killed pass or a lost answer left open."""
+    for settled in control.provider.settle():
+        detail = f"{settled.added} nodes: {settled.message or 'as asked'}"
+        deeds.note("settle", settled.request_id, detail=detail)
+
+
+def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
+    """Nodes that the cloud no longer has: give their tasks back to the queues, forget them."""
+    present = {node.id for node in sight.cloud.nodes}
+    gone = {i: host for i, host in sight.known.items() if i not in present}
+    dead = {i: host for i, host in gone.items() if not _is_alive(control, sight.view_of(host.hostname))}
+    taken = _tasks_of_others(sight, {host.hostname for host in dead.values()})
+    buried = set()
+    for node_id, host in sorted(dead.items()):
+        if lost := sorted(set(host.tasks) - taken):
+            count = control.broker.restore(lost)
+            taken.update(lost)
+            deeds.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
+            deeds.again = deeds.again or count > 0
+            # At once: should a later one fail, these are not to be taken from whoever has them by then.
+            control.state.forget_nodes({node_id})
+        control.activity.forget(host.hostname)
+        buried.add(node_id)
+    if buried:
+        control.state.forget_nodes(buried)
+
+
+def _is_alive(control: Control, view: HostView | None) -> bool:
+    heard = None if view is None else view.heard
+    return heard is not None and (control.now() - heard).total_seconds() < DEAD_AFTER
+
+
+def _tasks_of_others(sight: Sight, dead: Collection[str]) -> set[str]:
+    """What hosts that are not dead say they have: one that is evicted gives its tasks back before it goes."""
+    gone = set(map(short_name, dead))
+    views = [view for name, view in sight.views.items() if name not in gone]
+    return {task.id for view in views for task in view.running} | {
+        task.id for view in views for task in view.held
+    }
+
+
+def forget_strangers(control: Control, sight: Sight) -> None:
+    """Workers that have been silent for too long, but for those of a node that is silent as a whole.
+
+    One on no node of the cloud that died before it had told anything would otherwise be waited for by
+    `give_back` for ever. One that died on a host where another lives would leave that host unknown for ever:
+    never told what to consume, and never ended.
+    """
+    listener, now = control.listener, control.now()
+    if listener is None or (listening := listener.connected_since) is None:
+        return
+    nodes = {
+        short_name(name) for node in sight.cloud.nodes for name in (node.hostname, node.private_ip) if name
+    }
+    settings = control.settings.autoscaler
+    for name, view in sight.views.items():
+        unheard = now - max(worker.heard for worker in view.workers)
+        if name in nodes and unheard.total_seconds() > settings.told_within:
+            continue
+        for worker in view.workers:
+            if (now - max(listening, worker.heard)).total_seconds() > settings.silent_timeout:
+                control.activity.forget_worker(worker.nodename, worker.pid)
+
+
+def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:
+    """Messages that were taken and that nobody has go back to their queues."""
+    if sight.strays:
+        count = control.broker.give_back(sight.strays)
+        deeds.note("restore", "messages that no worker has", detail=f"{count} given back")
+        deeds.again = deeds.again or count > 0
+
+
+def sweep(control: Control, deeds: Deeds) -> None:
+    """Nodes of ours that no launch accounts for: into the books, or out of the cluster."""
+    for orphan in control.provider.sweep():
+        deeds.note("sweep", orphan.name, detail=f"{orphan.kind.value}: launch {orphan.request_id}")
