@@ -12,9 +12,9 @@ from typing import Any
 from cyclecloud_api import ending, intents
 from cyclecloud_api.breaker import Breaker
 from cyclecloud_api.client import CycleCloudClient
-from cyclecloud_api.deadlines import Late, Signs, Stage
+from cyclecloud_api.deadlines import Late, Remedy, Signs, Stage
 from cyclecloud_api.intents import Fate, IntentStore, MemoryIntents, SQLiteIntents
-from cyclecloud_api.inventory import Inventory, check_whole, inventory
+from cyclecloud_api.inventory import Inventory, check_whole, cloud_from_status, inventory
 from cyclecloud_api.launching import KEPT, Launcher
 from cyclecloud_api.orphans import Orphan, OrphanKind, orphans
 from cyclecloud_api.settings import KEYS, connection_settings, rules
@@ -22,9 +22,9 @@ from cyclecloud_api.store import StateFile
 from cyclecloud_api.store import look as open_to_look
 from cyclecloud_api.watch import OnlyLooked, Rules, SQLiteMemory, Watch
 from scalelib.node import NodeId
-from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome
+from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, StillThere, Swept
 
-__all__ = ["KEYS", "CycleCloudProvider", "from_config"]
+__all__ = ["KEYS", "CycleCloudProvider", "from_config", "read_cloud"]
 log = logging.getLogger(__name__)
 
 
@@ -147,6 +147,19 @@ class CycleCloudProvider:
         """Whether things may be changed, as of the last look. Where it says no, delete nothing."""
         return self._watch.document.breaker
 
+    @property
+    def no_ending(self) -> str:
+        """Why no node is to be ended now, as of the last look: the breaker's reason."""
+        return "" if self.breaker.may_delete else self.breaker.reason
+
+    def still_there(self) -> tuple[StillThere, ...]:
+        """Nodes that were told to end and are there so long after that they are to be told again."""
+        return tuple(
+            StillThere(id=late.id, name=late.name, detail=late.detail)
+            for late in self.overdue()
+            if late.remedy is Remedy.END_AGAIN
+        )
+
     def overdue(self, signs: Mapping[NodeId, Signs] | None = None) -> tuple[Late, ...]:
         """Nodes past a deadline as of the last look, with the remedy. `signs`: what their workers tell."""
         nodes = () if self._seen is None else self._seen.cloud.nodes
@@ -164,7 +177,7 @@ class CycleCloudProvider:
         known = {i.request.request_id: i for i in self._intents.since(since)}
         return orphans(self._seen, known)
 
-    def sweep(self) -> tuple[Orphan, ...]:
+    def sweep(self) -> tuple[Swept, ...]:
         """Put the books right about orphans, and remove records of ours that were left without a machine."""
         found = tuple(o for o in self.orphans() if o.kind is OrphanKind.ADOPT or self._may_remove(o.id))
         for request_id in {o.request_id for o in found if o.kind is OrphanKind.ADOPT}:
@@ -176,7 +189,7 @@ class CycleCloudProvider:
                 )
                 self._intents.write(replace(intent.done(late, self._now()), fate=Fate.DONE))
         self.terminate([o.id for o in found if o.kind is OrphanKind.REMOVE])
-        return found
+        return tuple(Swept(id=o.id, name=o.name, request_id=o.request_id, done=o.kind.value) for o in found)
 
     def _may_remove(self, node: NodeId) -> bool:
         """Not on the word of one look, which may be wrong and end a machine at work, and not while nothing is
@@ -214,3 +227,9 @@ def from_config(
         intents=None if file is None else SQLiteIntents(file),
         watch=Watch(limits, OnlyLooked(memory) if look and memory is not None else memory),
     )
+
+
+def read_cloud(raw: Mapping[str, Any], config: Mapping[str, Any]) -> Cloud:
+    """The cloud in an answer that the server gave once. Pure; CloudGarbled if it cannot be read."""
+    cluster, prices = str(config.get("cluster_name", "")), config.get("prices", {})
+    return cloud_from_status(raw, cluster=cluster, prices=prices, config=config)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scalelib.amounts import shown
-from scalelib.config import provider_entry
+from scalelib.clouds import open_provider
 from scalelib.demand import Demand, NodeVerdict
 from scalelib.errors import InvalidConfig, InvalidJob
 from scalelib.history import MemoryNodeHistory, NodeHistory, SQLiteNodeHistory
@@ -38,7 +38,7 @@ def new_demand_calculator(
     process. Without `now`, the clock is read, once.
     """
     policy = Policy.from_config(config)
-    provider = provider if provider is not None else _provider(config)
+    provider = provider if provider is not None else open_provider(config)
     now = now or datetime.now(UTC)
     if now.tzinfo is None:
         raise InvalidConfig(f"now: {now!r} has no time zone: pass datetime.now(UTC)")
@@ -52,11 +52,6 @@ def new_demand_calculator(
 def _history(config: Mapping[str, Any]) -> NodeHistory:
     path = config.get("nodehistorydb")
     return MemoryNodeHistory() if path is None else SQLiteNodeHistory(path)
-
-
-def _provider(config: Mapping[str, Any]) -> Provider:
-    made: Provider = provider_entry(config).load()(config)
-    return made
 
 
 def _host(value: SchedulerNode | str) -> SchedulerNode:

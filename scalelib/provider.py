@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from scalelib.bucket import Bucket, Pool
@@ -63,8 +64,34 @@ class NodeOutcome:
     error: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """A node of ours that no launch accounted for, and what was done about it."""
+
+    id: NodeId
+    name: str
+    request_id: str
+    """The launch that it is of."""
+    done: str
+    """`adopt`: it is in the books from now on; `remove`: it was ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StillThere:
+    """A node that was told to end long ago."""
+
+    id: NodeId
+    name: str
+    detail: str
+    """For how long, for people."""
+
+
 class Provider(Protocol):
-    """A cloud that can be looked at, grown and shrunk."""
+    """A cloud that can be looked at, grown and shrunk.
+
+    The engine needs `cloud`, `launch`, `find_launch` and `terminate`. The other methods are for a control
+    side that makes one pass after the other: what is remembered between them, and what stands in the way.
+    """
 
     def cloud(self) -> Cloud:
         """Look once."""
@@ -81,3 +108,34 @@ class Provider(Protocol):
 
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         """End these nodes. Ids that the cloud does not know any more count as ended."""
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+    # -- from pass to pass
+
+    def request_id(
+        self, *, nodearray: str, vm_size: str, count: int, spot: bool, placement_group: str | None
+    ) -> str:
+        """An id for a launch that is decided from the last look; the same decision gets the same id."""
+
+    def settle(self) -> Sequence[LaunchResult]:
+        """Find out what became of launches that a crash or a lost answer left open. First thing in a pass."""
+
+    def sweep(self) -> Sequence[Swept]:
+        """Put the books right about nodes of ours that no launch accounts for."""
+
+    def still_there(self) -> Sequence[StillThere]:
+        """Nodes that were told to end and are there so long after that they are to be told again."""
+
+    def set_aside(self) -> Mapping[str, str]:
+        """What nothing is to be launched in now, each with why; no call is made. The keys are bucket ids, and
+        `<bucket id>@<placement group>` where it is but a group that fails.
+        """
+
+    @property
+    def no_ending(self) -> str:
+        """Why no node is to be ended now, as of the last look; empty if nothing stands against it."""
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """The clock that gives `now` was set, and not so much time has passed."""

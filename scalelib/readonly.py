@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from scalelib.node import NodeId
-from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, Provider
+from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, Provider, StillThere, Swept
 
 WHY: Final = "nothing was done: read_only is set"
 
@@ -32,3 +33,40 @@ class ReadOnly:
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         """End nothing."""
         return tuple(NodeOutcome(id=node, ok=False, error=WHY) for node in nodes)
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        self._provider.close()
+
+    def request_id(
+        self, *, nodearray: str, vm_size: str, count: int, spot: bool, placement_group: str | None
+    ) -> str:
+        """An id for a launch."""
+        return self._provider.request_id(
+            nodearray=nodearray, vm_size=vm_size, count=count, spot=spot, placement_group=placement_group
+        )
+
+    def settle(self) -> Sequence[LaunchResult]:
+        """What became of launches that are open is not found out: that would write it down."""
+        return ()
+
+    def sweep(self) -> Sequence[Swept]:
+        """Put nothing right."""
+        return ()
+
+    def still_there(self) -> Sequence[StillThere]:
+        """Nodes that were told to end and are still there."""
+        return self._provider.still_there()
+
+    def set_aside(self) -> Mapping[str, str]:
+        """What nothing is to be launched in now."""
+        return self._provider.set_aside()
+
+    @property
+    def no_ending(self) -> str:
+        """Why no node is to be ended."""
+        return self._provider.no_ending or WHY
+
+    def clock_was_set(self, by: timedelta, now: datetime) -> None:
+        """The clock was set."""
+        self._provider.clock_was_set(by, now)

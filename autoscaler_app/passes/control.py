@@ -21,9 +21,9 @@ from autoscaler_app.passes.observe.strays import StrayWatch
 from autoscaler_app.passes.report import Report
 from autoscaler_app.periodic import Periodic
 from autoscaler_app.settings import Settings
-from cyclecloud_api import provider as cyclecloud
-from cyclecloud_api.provider import CycleCloudProvider
+from scalelib.clouds import open_provider
 from scalelib.history import SQLiteNodeHistory
+from scalelib.provider import Provider
 
 
 def utc_now() -> datetime:
@@ -39,7 +39,7 @@ class Control:
     settings: Settings
     state: State
     history: SQLiteNodeHistory
-    provider: CycleCloudProvider
+    provider: Provider
     broker: Broker
     workers: Workers
     activity: Activity
@@ -67,7 +67,7 @@ class Control:
         settings = settings or settings_module.load()
         path = settings.state_file
         state = State.look(path) if look else State(path)
-        provider = cyclecloud.from_config(settings.config, state_file=path, look=look)
+        provider = open_provider(settings.config, state_file=path, look=look)
         return cls(
             app=app,
             settings=settings,

@@ -8,7 +8,6 @@ from autoscaler_app.passes.act.hands import NO_ANSWER, node_ids, nodenames_of, t
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Delete, Plan
-from cyclecloud_api.deadlines import Remedy
 from scalelib.node import NodeId
 
 
@@ -80,8 +79,8 @@ def call_off(control: Control, sight: Sight, plan: Plan) -> None:
 def remind(control: Control, deeds: Deeds) -> None:
     """Nodes that were told to end and are still there long after are told again."""
     provider = control.provider
-    late = {late.id: late for late in provider.overdue() if late.remedy is Remedy.END_AGAIN}
-    if not late or not provider.breaker.may_delete:
+    late = {node.id: node for node in provider.still_there()}
+    if not late or provider.no_ending:
         return
     for outcome in provider.terminate(sorted(late)):
         told = late[outcome.id]

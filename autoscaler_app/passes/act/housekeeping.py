@@ -89,5 +89,5 @@ def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:
 
 def sweep(control: Control, deeds: Deeds) -> None:
     """Nodes of ours that no launch accounts for: into the books, or out of the cluster."""
-    for orphan in control.provider.sweep():
-        deeds.note("sweep", orphan.name, detail=f"{orphan.kind.value}: launch {orphan.request_id}")
+    for swept in control.provider.sweep():
+        deeds.note("sweep", swept.name, detail=f"{swept.done}: launch {swept.request_id}")

@@ -13,8 +13,8 @@ from autoscaler_app.passes.decide.slots import slots_wanted
 from autoscaler_app.passes.hosts import match_hosts, short_name
 from autoscaler_app.passes.snapshot import HostSeen, QueueSeen, Snapshot, TimesSeen
 from autoscaler_app.settings import Autoscaler
-from cyclecloud_api.inventory import cloud_from_status
 from scalelib.bucket import Bucket
+from scalelib.clouds import read_cloud
 from scalelib.history import NodeTimes
 from scalelib.job import Job
 from scalelib.node import Node, NodeId
@@ -220,12 +220,7 @@ class Situation:
 def read(snapshot: Snapshot) -> Situation:
     """Parse the cloud's answer and the configuration; match hosts with nodes."""
     policy = Policy.from_config(snapshot.config)
-    cloud = cloud_from_status(
-        snapshot.cluster,
-        cluster=str(snapshot.config.get("cluster_name", "")),
-        prices=snapshot.config.get("prices", {}),
-        config=snapshot.config,
-    )
+    cloud = read_cloud(snapshot.cluster, snapshot.config)
     return Situation(
         snapshot=snapshot,
         policy=policy,

@@ -84,7 +84,6 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     depths = control.broker.depths(list(kinds))
     strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
     unaccounted, count_unknown = reckon(control.broker, views.values())
-    breaker = control.provider.breaker
     return Asked(
         now=now,
         settings=control.settings,
@@ -104,7 +103,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         hungry=control.state.fact("hungry") or {},
         paused=bool(control.state.fact("paused")),
         set_aside=dict(control.provider.set_aside()),
-        hold="" if breaker.may_delete else breaker.reason,
+        hold=control.provider.no_ending,
         strays=strays,
         unaccounted=unaccounted,
         hearing=hearing_of(control.activity, control.listener),

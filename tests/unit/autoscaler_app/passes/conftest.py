@@ -1,0 +1,200 @@
+"""A whole control side without a process: a cloud, a broker, hosts in memory; clocks that a test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoscaler_app.brokers import Depth
+from autoscaler_app.listening.activity import Activity
+from autoscaler_app.memory.kinds import Kinds
+from autoscaler_app.memory.runtimes import Runtimes
+from autoscaler_app.memory.state import State
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.strays import StrayWatch
+from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.passes.report import Report
+from autoscaler_app.periodic import Periodic
+from autoscaler_app.settings import Autoscaler, Settings
+from scalelib.clouds import open_provider
+from scalelib.history import SQLiteNodeHistory
+from tests import machines
+from tests.machines import Machines
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Host:
+    """What one worker of a host would tell."""
+
+    name: str
+    running: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)
+    fenced: bool = False
+    gang: dict[str, Any] | None = None
+    is_mute: bool = False
+    """It does not answer."""
+    is_deaf_to: set[str] = field(default_factory=set)
+    """Commands that it does not hear."""
+    told: list[str] = field(default_factory=list)
+    """Every command that it has got."""
+    pid: int = 1
+
+    @property
+    def nodename(self) -> str:
+        return f"celery@{self.name}"
+
+    def account(self, seq: int) -> dict[str, Any]:
+        tasks = {
+            kind: [{"id": task, "name": "t", "queue": "celery"} for task in ids]
+            for kind, ids in (("running", self.running), ("held", self.held))
+        }
+        return {
+            "nodename": self.nodename,
+            "pid": self.pid,
+            "started": float(self.pid),
+            "seq": seq,
+            "queues": self.queues,
+            "fenced": self.fenced,
+            "gang": self.gang,
+            **tasks,
+        }
+
+
+@dataclass
+class Hosts:
+    """All hosts, as the workers that can be asked."""
+
+    of: dict[str, Host] = field(default_factory=dict)
+    seq: int = 0
+
+    def ask(
+        self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        there = [host for host in self.of.values() if nodenames is None or host.nodename in nodenames]
+        return {
+            host.nodename: self._answer(host, command, arguments or {})
+            for host in there
+            if not host.is_mute and command not in host.is_deaf_to
+        }
+
+    def tell(self, command: str, nodenames: Collection[str]) -> None:
+        for host in self.of.values():
+            if host.nodename in nodenames and command not in host.is_deaf_to:
+                host.told.append(command)
+
+    def _answer(self, host: Host, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self.seq += 1
+        if command != "resources":
+            host.told.append(command)
+        if command in ("fence", "unfence"):
+            host.fenced = command == "fence"
+        if command == "join":
+            host.queues = list(arguments["queues"])
+        return host.account(self.seq)
+
+
+@dataclass
+class Queues:
+    """A broker in memory."""
+
+    waiting: dict[str, int] = field(default_factory=dict)
+    given_back: list[str] = field(default_factory=list)
+
+    def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
+        return {queue: Depth(waiting=self.waiting.get(queue, 0)) for queue in queues}
+
+    def unacked(self) -> int | None:
+        return None
+
+    def unacked_tags(self) -> frozenset[str]:
+        return frozenset()
+
+    def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
+        return {}
+
+    def give_back(self, tags: Collection[str]) -> int:
+        return 0
+
+    def consumers(self) -> int | None:
+        return None
+
+    def restore(self, task_ids: Collection[str]) -> int:
+        self.given_back += task_ids
+        return len(task_ids)
+
+
+@dataclass
+class World:
+    """Everything that a pass meets, in a test's hand."""
+
+    control: Control
+    cloud: Machines
+    hosts: Hosts
+    queues: Queues
+    now: datetime = NOON
+
+    def go_on(self, seconds: float) -> None:
+        """Time passes, and nobody says a word."""
+        self.now += timedelta(seconds=seconds)
+
+    def make_pass(self) -> Report:
+        made = make_pass(self.control)
+        assert made.error == "", made.error
+        return made
+
+    def boot(self) -> list[Host]:
+        """Every machine that was asked for is up, and a worker runs on it."""
+        for name in self.cloud.boot():
+            self.hosts.of.setdefault(name, Host(name))
+        return list(self.hosts.of.values())
+
+    def last_word(self, host: Host) -> bool:
+        """The worker of a host has shut down cleanly, as its note says; whether a drain waited for it."""
+        self.hosts.of.pop(host.name, None)
+        gone = self.control.activity.forget_worker(host.nodename, host.pid)
+        return gone and self.control.state.departed(host.name, host.nodename)
+
+    def listen(self, since: datetime = NOON) -> None:
+        """As in a control worker, which hears everybody and asks whom it has not heard."""
+        self.control.listener = SimpleNamespace(  # type: ignore[assignment]
+            connected_since=since, connections=1, lag=None, clock_was_set=lambda by, now: None
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Nothing is there yet; `celery` is the one queue. Prices: small 1, large 3."""
+    machines.install(monkeypatch)
+    config = {"provider": "machines", "prices": {"small": 1.0, "large": 3.0}, "idle_timeout": 300}
+    settings = Settings(config=config, autoscaler=Autoscaler(), folder=tmp_path)
+    app: Any = SimpleNamespace(conf={})
+    state, hosts, queues = State(tmp_path / "state.db"), Hosts(), Queues()
+    provider = open_provider(config, state_file=tmp_path / "state.db")
+    control = Control(
+        app=app,
+        settings=settings,
+        state=state,
+        history=SQLiteNodeHistory(tmp_path / "state.db"),
+        provider=provider,
+        broker=queues,
+        workers=hosts,
+        activity=Activity(),
+        kinds=Kinds(app, settings, state),
+        runtimes=Runtimes(),
+        periodic=Periodic("", state),
+        strays=StrayWatch(0),
+    )
+    assert isinstance(provider, Machines)
+    made = World(control, provider, hosts, queues)
+    control.now, control.monotonic = lambda: made.now, lambda: made.now.timestamp()
+    yield made
+    control.close()
