@@ -40,13 +40,13 @@ def autoscale(self: Any) -> dict[str, Any]:
     """
     control = worker.control()
     asked, every = self.request.get(ASKED_AT), self.request.get(schedule.ASKED_EVERY)
-    covered = worker.covered_by(asked, every or 0.0) if asked is not None else None
+    covered = worker.requests.covered_by(asked, every or 0.0) if asked is not None else None
     if covered is not None:
         return {"covered_by": covered}
     try:
-        with worker.pass_begins(gap=control.settings.autoscaler.least_gap):
+        with worker.requests.pass_begins(gap=control.settings.autoscaler.least_gap):
             made = make_pass(control, patience=control.settings.autoscaler.lock_patience)
-            worker.pass_made(made)
+            worker.requests.pass_made(made.number, failed=bool(made.error))
     except PassIsRunning as busy:
         return {"covered_by": None, "error": str(busy)}
     if made.again:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from celery import bootsteps, signals
@@ -20,9 +18,9 @@ from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
 from autoscaler_app.listening.listener import Listener
 from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.report import Report
 from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
+from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.wake import Wake
 from scalelib.errors import ScalelibError
 
@@ -30,8 +28,8 @@ log = logging.getLogger(__name__)
 
 _lock = threading.RLock()
 _control: Control | None = None
-_last_look: tuple[float, int, float] | None = None
-"""When the last pass began to look, its number, and how the clocks stood to each other then."""
+requests = Requests()
+"""What the passes of this process cover."""
 
 
 def control() -> Control:
@@ -41,62 +39,6 @@ def control() -> Control:
         if _control is None:
             _control = Control.open(app)
         return _control
-
-
-# -- requests for passes
-
-
-@contextmanager
-def pass_begins(gap: float) -> Iterator[None]:
-    """Around a pass: what was asked for before it begins is covered by it, once it is made.
-
-    It begins no sooner than `gap` seconds after the last one began, so that a burst of requests which takes
-    longer to arrive than a pass takes to make is covered by the second pass, not by a tenth.
-    """
-    global _began, _clocks
-    too_soon = _began + gap - time.time()
-    if 0 < too_soon <= gap:
-        _stopping.wait(too_soon)
-    _began, _clocks = time.time(), _wall_over_monotonic()
-    yield
-
-
-_began = _clocks = 0.0
-_stopping = threading.Event()
-"""Set when the worker stops: then nothing waits any more."""
-
-
-def pass_made(made: Report) -> None:
-    """The pass that began last has been made. One that failed covers nothing."""
-    global _last_look
-    if made.error == "":
-        _last_look = (_began, made.number, _clocks)
-
-
-TWO_BEATS = 0.6
-"""Of two beats, the one that asks within this part of the interval after the other is not needed."""
-
-STEP = 1.0
-"""Seconds by which the wall clock may move against the monotonic one before it counts as set anew."""
-
-
-def covered_by(asked_at: float, every: float = 0.0) -> int | None:
-    """The pass that began to look after this was asked for; None if there is none yet.
-
-    What is asked `every` so many seconds is covered also by a pass that began just before: the message of a
-    second beat adds nothing. After the clock was set nothing is covered: times before and after do not
-    compare, and a clock set back by an hour would otherwise stop passes for an hour.
-    """
-    if _last_look is None:
-        return None
-    began, number, clocks = _last_look
-    if abs(_wall_over_monotonic() - clocks) > STEP:
-        return None
-    return number if asked_at < began + TWO_BEATS * every else None
-
-
-def _wall_over_monotonic() -> float:
-    return time.time() - time.monotonic()
 
 
 @signals.after_setup_logger.connect
@@ -144,7 +86,7 @@ class Listens(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         """Stop listening."""
-        _stopping.set()
+        requests.stop()
         if self._listener is not None:
             self._listener.stop()
         if self._wake is not None:

@@ -1,0 +1,133 @@
+"""Which requests for a pass are covered by one that was made: nothing is done twice, nothing is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler_app.schedule import ASKED_EVERY, every
+from autoscaler_app.worker.requests import Requests
+
+EVERY = 15.0
+
+
+class Clocks:
+    """A wall clock and a monotonic one."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1_000_000.0, 500.0
+
+    def go_on(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def requests(clocks: Clocks) -> Requests:
+    return Requests(lambda: clocks.wall, lambda: clocks.steady)
+
+
+def make_pass(
+    requests: Requests, clocks: Clocks, number: int, takes: float = 1.0, failed: bool = False
+) -> None:
+    with requests.pass_begins(gap=0.0):
+        clocks.go_on(takes)
+    requests.pass_made(number, failed=failed)
+
+
+def test_nothing_is_covered_before_the_first_pass(requests: Requests, clocks: Clocks) -> None:
+    assert requests.covered_by(clocks.wall - 10) is None
+
+
+def test_what_was_asked_before_a_pass_began_is_covered_and_what_was_asked_after_is_not(
+    requests: Requests, clocks: Clocks
+) -> None:
+    began = clocks.wall
+    make_pass(requests, clocks, 7)
+    assert requests.covered_by(began - 0.001) == 7
+    assert requests.covered_by(began + 0.001) is None
+
+
+def test_a_pass_that_failed_covers_nothing(requests: Requests, clocks: Clocks) -> None:
+    began = clocks.wall
+    make_pass(requests, clocks, 7, failed=True)
+    assert requests.covered_by(began - 1) is None
+
+
+@pytest.mark.parametrize("late", [0.1, 2.0, 7.5, 8.9, 13.0, 14.9])
+def test_a_second_beat_adds_no_pass_wherever_in_the_interval_it_asks(
+    requests: Requests, clocks: Clocks, late: float
+) -> None:
+    """A pass at every interval, as with one beat; never two."""
+    start, passes = clocks.wall, 0
+    asked = sorted(start + n * EVERY + shift for n in range(20) for shift in (0.0, late))
+    for at in asked:
+        clocks.go_on(at - clocks.wall)
+        if requests.covered_by(at, EVERY) is None:
+            passes += 1
+            make_pass(requests, clocks, passes, takes=0.0)
+    assert 20 <= passes <= 21
+
+
+def test_one_beat_that_is_a_little_early_or_late_gets_every_pass_it_asks_for(
+    requests: Requests, clocks: Clocks
+) -> None:
+    start, passes = clocks.wall, 0
+    for n, shift in enumerate([0.0, 0.3, -0.3, 2.0, -2.0, 0.0, 1.0]):
+        clocks.go_on(start + n * EVERY + shift - clocks.wall)
+        if requests.covered_by(clocks.wall, EVERY) is None:
+            passes += 1
+            make_pass(requests, clocks, passes, takes=0.0)
+    assert passes == 7
+
+
+def test_a_call_is_not_covered_by_a_pass_just_before_it_as_a_beat_is(
+    requests: Requests, clocks: Clocks
+) -> None:
+    make_pass(requests, clocks, 1, takes=0.0)
+    clocks.go_on(0.5)
+    assert requests.covered_by(clocks.wall, EVERY) == 1
+    assert requests.covered_by(clocks.wall) is None
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -3600.0, -2.0, 3600.0])
+def test_after_the_clock_was_set_nothing_is_covered(requests: Requests, clocks: Clocks, step: float) -> None:
+    """A clock set back would otherwise have every request covered until it has caught up."""
+    make_pass(requests, clocks, 1)
+    clocks.wall += step
+    clocks.go_on(20.0)
+    assert requests.covered_by(clocks.wall) is None
+    assert requests.covered_by(clocks.wall, EVERY) is None
+    make_pass(requests, clocks, 2)
+    assert requests.covered_by(clocks.wall - 5) == 2
+
+
+def test_beats_say_how_often_they_ask(requests: Requests, clocks: Clocks) -> None:
+    (entry,) = every(EVERY).values()
+    assert entry["options"]["headers"] == {ASKED_EVERY: EVERY}
+    assert entry["options"]["expires"] < EVERY
+
+
+def test_passes_that_are_asked_for_begin_the_gap_apart(requests: Requests, clocks: Clocks) -> None:
+    waited = []
+
+    class Stopping:
+        def wait(self, seconds: float) -> None:
+            waited.append(seconds)
+            clocks.go_on(seconds)
+
+    requests._stopping = Stopping()  # type: ignore[assignment]
+    for pause in (0.25, 5.0):
+        with requests.pass_begins(gap=1.0):
+            clocks.go_on(pause)
+    with requests.pass_begins(gap=1.0):
+        pass
+    assert waited == [0.75], "after a slow pass nothing waits"
+    clocks.wall -= 3600
+    with requests.pass_begins(gap=1.0):
+        pass
+    assert waited == [0.75], "nor for an hour after the clock was set back"
