@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs
-from autoscaler_app.passes.decide.situation import Situation, new_work, read
+from autoscaler_app.passes.decide.situation import Situation, read
 from autoscaler_app.passes.plan import (
     Delete,
     DeleteReason,
@@ -151,7 +151,7 @@ class _Fates:
 
     def _free_for_a_gang(self, verdict: NodeVerdict, host: HostSeen) -> None:
         """Note a serving host that the plan gave work of a gang."""
-        for name in new_work(verdict):
+        for name in self.situation.new_work(verdict):
             if host.gang is None and name in self.situation.gang_queues:
                 candidate = gangs.Candidate(
                     hostname=host.hostname, placement_group=verdict.node.placement_group
@@ -172,11 +172,12 @@ class _Fates:
 
     def _on_its_way(self, verdict: NodeVerdict, host: HostSeen, step: Step) -> None:
         """A node that takes no work: back into service, kept until more is shown, or got a step further."""
-        if step.is_called_off and (new_work(verdict) or verdict.warm):
-            node = verdict.node
-            self.unfence.append(Unfence(node=node.name, hostname=host.hostname, reason="demand came back"))
+        work = self.situation.new_work(verdict)
+        if step.is_called_off and (work or verdict.warm):
+            why = "demand came back" if work else "it is to be kept warm"
+            self.unfence.append(Unfence(node=verdict.node.name, hostname=host.hostname, reason=why))
             self._serve(verdict, host)
-            return self._keep(verdict, KeepReason.MATCHED)
+            return self._keep(verdict, KeepReason.MATCHED if work else KeepReason.WARM)
         if not way_out.goes_on(step, host):
             return self._keep(verdict, KeepReason.DRAINING, step.kept)
         return self._end(verdict, self._why_it_goes(verdict))
@@ -189,7 +190,7 @@ class _Fates:
             return self._keep(verdict, KeepReason.DRAINING, way_out.step_at("serving").kept)
         self._serve(verdict, host)
         self._free_for_a_gang(verdict, host)
-        if new_work(verdict):
+        if self.situation.new_work(verdict):
             return self._keep(verdict, KeepReason.MATCHED)
         if verdict.warm:
             return self._keep(verdict, KeepReason.WARM)

@@ -141,13 +141,27 @@ class Situation:
     def _nodes(self) -> dict[NodeId, Node]:
         return {node.id: node for node in self.cloud.nodes}
 
+    def new_work(self, verdict: NodeVerdict) -> dict[str, int]:
+        """The work that the plan gave a node and that does not run there already. Slots of the warm pool are
+        no work: a node that is kept for them is open to whatever fits it.
+        """
+        return {
+            name: slots - verdict.running.get(name, 0)
+            for name, slots in verdict.jobs.items()
+            if slots > verdict.running.get(name, 0) and name in self._job_names
+        }
+
+    @cached_property
+    def _job_names(self) -> frozenset[str]:
+        return frozenset(job.name for job in self.problem.jobs)
+
     def queues_for(self, verdict: NodeVerdict) -> tuple[str, ...]:
         """What a host is to consume: the queues whose work the plan gave it, else all that fit it.
 
         A node that was bought for big tasks is thus not eaten up by small ones while the big ones wait. Gangs
         are not consumed: their head is told when all of its nodes are reserved.
         """
-        given = new_work(verdict)
+        given = self.new_work(verdict)
         if given:
             return tuple(sorted(name for name in given if name in self._plain_queues))
         return self._fitting.on(verdict.node)
@@ -246,12 +260,3 @@ def boot_time(times: Iterable[TimesSeen]) -> timedelta:
     """How long these nodes took from being asked for to being ready, in the middle; zero if none is known."""
     took = sorted(t.ready - t.created for t in times if t.ready is not None and t.ready >= t.created)
     return took[len(took) // 2] if took else timedelta()
-
-
-def new_work(verdict: NodeVerdict) -> dict[str, int]:
-    """The work that the plan gave a node and that does not run there already."""
-    return {
-        name: slots - verdict.running.get(name, 0)
-        for name, slots in verdict.jobs.items()
-        if slots > verdict.running.get(name, 0)
-    }

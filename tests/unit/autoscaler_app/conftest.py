@@ -89,6 +89,7 @@ def snapshot() -> Callable[..., Snapshot]:
         queues: list[QueueSeen] | None = None,
         jobs: list[JobSeen] | None = None,
         autoscaler: dict[str, Any] | None = None,
+        config: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Snapshot:
         nodes = nodes or []
@@ -114,7 +115,7 @@ def snapshot() -> Callable[..., Snapshot]:
             ],
             "nodes": nodes,
         }
-        config = {
+        settings = {
             "cluster_name": "celery",
             "idle_timeout": 300,
             "boot_timeout": 1800,
@@ -122,11 +123,12 @@ def snapshot() -> Callable[..., Snapshot]:
             # So that a busy machine decides nothing.
             "solver_seconds": 60,
             "autoscaler": autoscaler or {},
+            **(config or {}),
         }
         return Snapshot(
             version=1,
             now=NOW,
-            config=config,
+            config=settings,
             cluster=cluster,
             hosts=tuple(hosts or ()),
             history=history if history is not None else {n["NodeId"]: times() for n in nodes},

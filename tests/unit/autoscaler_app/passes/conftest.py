@@ -17,8 +17,12 @@ from autoscaler_app.memory.kinds import Kinds
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.observe.look import observe
+from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.observe.strays import StrayWatch
 from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Report
 from autoscaler_app.periodic import Periodic
 from autoscaler_app.settings import Autoscaler, Settings
@@ -47,10 +51,11 @@ class Host:
     told: list[str] = field(default_factory=list)
     """Every command that it has got."""
     pid: int = 1
+    worker: str = "celery"
 
     @property
     def nodename(self) -> str:
-        return f"celery@{self.name}"
+        return f"{self.worker}@{self.name}"
 
     def account(self, seq: int) -> dict[str, Any]:
         tasks = {
@@ -151,6 +156,12 @@ class World:
         assert made.error == "", made.error
         return made
 
+    def sight(self) -> Sight:
+        return observe(self.control)
+
+    def plan(self) -> Plan:
+        return decide(self.sight().snapshot).plan
+
     def boot(self) -> list[Host]:
         """Every machine that was asked for is up, and a worker runs on it."""
         for name in self.cloud.boot():
@@ -159,14 +170,18 @@ class World:
 
     def last_word(self, host: Host) -> bool:
         """The worker of a host has shut down cleanly, as its note says; whether a drain waited for it."""
-        self.hosts.of.pop(host.name, None)
+        self.hosts.of = {name: each for name, each in self.hosts.of.items() if each is not host}
         gone = self.control.activity.forget_worker(host.nodename, host.pid)
         return gone and self.control.state.departed(host.name, host.nodename)
 
     def listen(self, since: datetime = NOON) -> None:
         """As in a control worker, which hears everybody and asks whom it has not heard."""
         self.control.listener = SimpleNamespace(  # type: ignore[assignment]
-            connected_since=since, connections=1, lag=None, clock_was_set=lambda by, now: None
+            connected_since=since,
+            connections=1,
+            lag=None,
+            clock_was_set=lambda by, now: None,
+            stop=lambda: None,
         )
 
 

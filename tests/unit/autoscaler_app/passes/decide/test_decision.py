@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason, Plan
-from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen, decode, encode
+from autoscaler_app.passes.snapshot import (
+    GangSeen,
+    HostSeen,
+    JobSeen,
+    QueueSeen,
+    Snapshot,
+    TimesSeen,
+    decode,
+    encode,
+)
 from tests.unit.autoscaler_app.conftest import LONG_AGO, NOW, host, node, times
 
 Make = Callable[..., Snapshot]
@@ -34,6 +43,8 @@ class Case:
     times: TimesSeen = field(default_factory=times)
     jobs: list[JobSeen] = field(default_factory=list)
     waiting: int = 0
+    warm: int = 0
+    """Slots to keep ready."""
     changes: dict[str, Any] = field(default_factory=dict)
     fenced: FenceReason | None = None
     unfenced: bool = False
@@ -158,6 +169,77 @@ CASES = [
         becomes=DeleteReason.BOOT_TIMEOUT,
     ),
     Case(
+        rule="a node that never became ready in time and whose worker is heard is not",
+        node={"Status": "Preparing"},
+        times=times(ready=None),
+        becomes=KeepReason.BOOTING,
+    ),
+    Case(
+        rule="a node with KeepAlive that never became ready in time is not touched either",
+        host=None,
+        node={"Status": "Preparing", "Hostname": None, "KeepAlive": True},
+        times=times(ready=None),
+        becomes=KeepReason.KEEP_ALIVE,
+    ),
+    Case(
+        rule="a node that is kept warm is not surplus, however long it was not needed",
+        times=IDLE,
+        warm=2,
+        becomes=KeepReason.WARM,
+    ),
+    Case(
+        rule="a fenced node that is to be kept warm is opened",
+        times=IDLE,
+        host=host(1, fenced=True),
+        warm=2,
+        becomes=KeepReason.WARM,
+        unfenced=True,
+    ),
+    Case(
+        rule="a node whose workers are shutting down is not opened, whatever waits",
+        times=IDLE,
+        host=host(1, fenced=True, stage="leaving"),
+        waiting=1,
+        becomes=KeepReason.DRAINING,
+    ),
+    Case(
+        rule="a node whose workers are shutting down and that fell silent goes as silent",
+        times=IDLE,
+        host=host(1, fenced=True, stage="leaving", heard_seconds_ago=601.0),
+        becomes=DeleteReason.SILENT,
+    ),
+    Case(
+        rule="a node whose workers left cleanly is not silent, however long ago that was",
+        times=IDLE,
+        host=host(1, fenced=True, stage="left", heard_seconds_ago=9000.0),
+        becomes=DeleteReason.IDLE,
+    ),
+    Case(
+        rule="a host that is deaf for a while is given its time",
+        host=host(1, hungry_seconds=179.0),
+        waiting=1,
+        becomes=KeepReason.MATCHED,
+    ),
+    Case(
+        rule="a failed node whose worker holds a message is not cleaned up",
+        node={"Status": "Failed", "State": "Failed"},
+        host=host(1, held=1),
+        becomes=KeepReason.BOOTING,
+    ),
+    Case(
+        rule="a failed node whose worker was at work, and is not heard now, is cleaned up",
+        node={"Status": "Failed", "State": "Failed"},
+        host=host(1, running=1, heard_seconds_ago=None),
+        becomes=DeleteReason.FAILED,
+    ),
+    Case(
+        rule="while the circuit breaker is open what needs no certificate stays as well",
+        host=None,
+        node={"Status": "Failed", "State": "Failed"},
+        changes={"hold": "half of the nodes failed"},
+        becomes=KeepReason.HELD_BACK,
+    ),
+    Case(
         rule="a failed node is cleaned up",
         host=None,
         node={"Status": "Failed", "State": "Failed"},
@@ -209,6 +291,7 @@ def test_fate_of_a_node(snapshot: Make, case: Case) -> None:
         history={"id-1": case.times},
         jobs=case.jobs,
         queues=[QueueSeen(queue="celery", waiting=case.waiting)],
+        config={"warm_pool": {"minimum": case.warm}} if case.warm else {},
         **case.changes,
     )
     plan = decide(seen).plan
@@ -246,6 +329,86 @@ def test_when_most_hosts_fall_silent_at_once_none_is_deleted(snapshot: Make) -> 
     plan = decide(seen).plan
     assert plan.delete == ()
     assert sum(entry.reason is KeepReason.HELD_BACK for entry in plan.keep) == 5
+
+
+def test_when_most_nodes_never_joined_none_is_deleted_either(snapshot: Make) -> None:
+    """Hosts that went silent and nodes of which nothing was ever heard have one cause: our own ears."""
+    numbers = range(1, 9)
+    seen = snapshot(
+        nodes=[node(n) for n in numbers], hosts=[host(n, heard_seconds_ago=9000.0) for n in range(1, 5)]
+    )
+    plan = decide(seen).plan
+    assert plan.delete == ()
+    held = [entry.detail for entry in plan.keep if entry.reason is KeepReason.HELD_BACK]
+    assert len(held) == 8
+    assert sum("never-joined" in detail for detail in held) == 4
+
+
+@pytest.mark.parametrize(
+    ("silent", "heard", "goes"), [(3, 0, True), (4, 0, False), (4, 4, False), (4, 5, True)]
+)
+def test_how_many_silent_hosts_are_too_many(snapshot: Make, silent: int, heard: int, goes: bool) -> None:
+    """More than `unhealthy_least` (3), and more than the share `unhealthy_share` (0.45) of them."""
+    hosts = [host(n, heard_seconds_ago=9000.0 if n <= silent else 1.0) for n in range(1, silent + heard + 1)]
+    plan = decide(snapshot(nodes=[node(n) for n in range(1, silent + heard + 1)], hosts=hosts)).plan
+    assert len(plan.delete) == (silent if goes else 0)
+
+
+def test_a_node_never_joined_only_in_the_time_in_which_somebody_listened(snapshot: Make) -> None:
+    for listening, goes in ((NOW - timedelta(seconds=180), False), (NOW - timedelta(seconds=181), True)):
+        seen = snapshot(nodes=[node(1)], listening_since=listening)
+        assert bool(decide(seen).plan.delete) is goes
+
+
+def test_a_host_in_a_gang_is_told_nothing(snapshot: Make) -> None:
+    """It keeps itself free for the gang's task, or runs it: nothing else is to come there."""
+    gang = GangSeen(id="pairs/1", hosts=("ip-1", "ip-2"), role="waits")
+    follows = msgspec.structs.replace(gang, role="follows")
+    pairs = QueueSeen(queue="pairs", constraints={"ncpus": 1}, node_count=2, waiting=1)
+    seen = snapshot(
+        nodes=[node(1), node(2), node(3)],
+        hosts=[host(1, gang=gang, queues=()), host(2, gang=follows, queues=()), host(3, queues=())],
+        queues=[QueueSeen(queue="celery", waiting=6), pairs],
+    )
+    assert [entry.hostname for entry in decide(seen).plan.join] == ["ip-3"]
+
+
+def test_a_host_that_is_not_known_now_is_told_nothing(snapshot: Make) -> None:
+    for heard, told in ((45.0, ["ip-1"]), (46.0, []), (None, [])):
+        seen = snapshot(
+            nodes=[node(1, KeepAlive=True)],
+            hosts=[host(1, queues=(), heard_seconds_ago=heard)],
+            queues=[QueueSeen(queue="celery", waiting=1)],
+        )
+        assert [entry.hostname for entry in decide(seen).plan.join] == told
+
+
+def test_a_host_that_consumes_what_it_is_to_consume_is_told_nothing(snapshot: Make) -> None:
+    queues = [QueueSeen(queue="a", waiting=1), QueueSeen(queue="b", waiting=1)]
+    for consumed, told in ((("b", "a"), 0), (("a",), 1), (("a", "b", "c"), 1), (None, 1)):
+        seen = snapshot(nodes=[node(1)], hosts=[host(1, queues=consumed)], queues=queues)
+        assert len(decide(seen).plan.join) == told
+
+
+def test_a_host_that_is_kept_warm_consumes_what_fits_it(snapshot: Make) -> None:
+    """Else nothing would start there before the next pass, and it was to be ready for just that."""
+    seen = snapshot(nodes=[node(1)], hosts=[host(1, queues=())], config={"warm_pool": {"minimum": 2}})
+    assert [entry.queues for entry in decide(seen).plan.join] == [("celery",)]
+
+
+def test_during_a_pause_nothing_is_launched_joined_or_reserved(snapshot: Make) -> None:
+    pairs = QueueSeen(queue="pairs", constraints={"ncpus": 2}, node_count=2, waiting=1)
+    facts = {
+        "nodes": [node(1), node(2), node(3)],
+        "hosts": [host(n, queues=()) for n in (1, 2, 3)],
+        "queues": [pairs, QueueSeen(queue="celery", waiting=9)],
+    }
+    plan = decide(snapshot(**facts)).plan
+    assert plan.launch
+    assert plan.gangs
+    assert plan.join
+    plan = decide(snapshot(**facts, paused=True)).plan
+    assert plan.is_quiet
 
 
 def test_two_nodes_that_claim_one_host_name_are_both_unknown(snapshot: Make) -> None:

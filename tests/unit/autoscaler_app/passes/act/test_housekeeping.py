@@ -1,0 +1,154 @@
+"""The dead are buried once, and nobody is taken for dead who may be alive."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from autoscaler_app.memory.state import KnownHost
+from autoscaler_app.passes.act import housekeeping
+from autoscaler_app.passes.act.deeds import Deeds
+from scalelib.node import NodeId
+from scalelib.provider import LaunchResult, Swept
+from tests.unit.autoscaler_app.passes.conftest import NOON, Host, World
+
+
+def know(world: World, node_id: str, *tasks: str, ago: float = 3600.0) -> KnownHost:
+    """A host that was heard once, on a node that the cloud does not have."""
+    host = KnownHost(
+        hostname=f"host-{node_id}",
+        node_id=node_id,
+        nodenames=(f"celery@host-{node_id}",),
+        heard=world.now - timedelta(seconds=ago),
+        tasks=tasks,
+    )
+    world.control.state.heard([host])
+    return host
+
+
+def bury(world: World) -> Deeds:
+    deeds = Deeds()
+    housekeeping.bury_the_dead(world.control, deeds, world.sight())
+    return deeds
+
+
+def test_the_tasks_of_a_node_that_is_gone_go_back_and_it_is_forgotten(world: World) -> None:
+    know(world, "m7", "t2", "t1")
+    world.control.state.begin_drain("m7", "host-m7", "idle", world.now)
+    deeds = bury(world)
+    assert world.queues.given_back == ["t1", "t2"]
+    assert [(a.kind, a.target, a.detail) for a in deeds.actions] == [
+        ("restore", "host-m7", "2 of 2 tasks given back")
+    ]
+    assert deeds.again, "there is work that waits now"
+    assert world.control.state.known_hosts() == {}
+    assert world.control.state.drains() == {}
+    assert bury(world).actions == []
+
+
+def test_a_node_that_had_nothing_is_forgotten_without_a_word(world: World) -> None:
+    know(world, "m7")
+    deeds = bury(world)
+    assert (deeds.actions, deeds.again) == ([], False)
+    assert world.control.state.known_hosts() == {}
+
+
+@pytest.mark.parametrize(("ago", "buried"), [(9.0, False), (11.0, True)])
+def test_a_worker_that_gave_a_sign_of_life_just_now_is_not_dead(
+    world: World, ago: float, buried: bool
+) -> None:
+    """The cloud has forgotten the node, and its worker talks: whatever it runs is with it."""
+    know(world, "m7", "t1")
+    world.listen()
+    account = Host("host-m7", running=["t1"]).account(1)
+    world.control.activity.merge(account, world.now - timedelta(seconds=ago))
+    bury(world)
+    assert (world.queues.given_back == ["t1"]) is buried
+    assert (world.control.activity.host("host-m7") is None) is buried
+    assert (world.control.state.known_hosts() == {}) is buried
+
+
+@pytest.mark.parametrize("what", ["running", "held"])
+def test_what_another_host_has_by_now_stays_with_it(world: World, what: str) -> None:
+    know(world, "m7", "t1", "t2")
+    world.hosts.of["other"] = Host("other", **{what: ["t1"]})
+    bury(world)
+    assert world.queues.given_back == ["t2"]
+
+
+def test_one_task_that_two_dead_hosts_had_is_given_back_once(world: World) -> None:
+    know(world, "m7", "t1")
+    know(world, "m8", "t1", "t2")
+    bury(world)
+    assert world.queues.given_back == ["t1", "t2"]
+
+
+def test_what_a_dead_host_had_itself_does_not_keep_its_tasks(world: World) -> None:
+    """Its last account is still believed: it is the dead one, under another spelling of its name."""
+    know(world, "m7", "t1")
+    world.listen()
+    account = Host("HOST-M7.internal", running=["t1"]).account(1)
+    world.control.activity.merge(account, world.now - timedelta(minutes=5))
+    bury(world)
+    assert world.queues.given_back == ["t1"]
+
+
+# -- strangers
+
+
+def test_a_stranger_that_fell_silent_is_forgotten_after_its_time_and_not_for_our_own_deafness(
+    world: World,
+) -> None:
+    """It is on no node of the cloud, and would be asked for what it has for ever."""
+    world.control.activity.merge(Host("stranger").account(1), NOON)
+    for listening, seconds, forgotten in ((None, 9000.0, False), (0.0, 600.0, False), (0.0, 601.0, True)):
+        world.now = NOON + timedelta(seconds=seconds)
+        world.listen(world.now if listening is None else NOON)
+        housekeeping.forget_strangers(world.control, world.sight())
+        assert (world.control.activity.host("stranger") is None) is forgotten
+
+
+def test_a_worker_of_a_node_that_is_silent_as_a_whole_is_not_forgotten(world: World) -> None:
+    """Forgotten, the node would look as if it had never joined, or had nothing."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    world.make_pass()
+    host.is_mute = True
+    world.listen()
+    world.go_on(601)
+    housekeeping.forget_strangers(world.control, world.sight())
+    assert world.control.activity.host(host.name) is not None
+
+
+def test_of_two_workers_on_a_node_the_silent_one_is_forgotten_alone(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    second = {**host.account(1), "nodename": f"second@{host.name}", "pid": 2}
+    world.control.activity.merge(second, world.now)
+    world.listen()
+    world.go_on(601)
+    world.control.activity.merge(host.account(2), world.now)
+    housekeeping.forget_strangers(world.control, world.sight())
+    view = world.control.activity.host(host.name)
+    assert view is not None
+    assert [worker.nodename for worker in view.workers] == [host.nodename]
+
+
+# -- the cloud's own books
+
+
+def test_what_became_of_open_launches_and_orphans_is_in_the_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = (LaunchResult(request_id="r1", added=2), LaunchResult(request_id="r2", added=0, message="gone"))
+    swept = (Swept(id=NodeId("m9"), name="worker-9", request_id="r3", done="adopt"),)
+    monkeypatch.setattr(world.cloud, "settle", lambda: settled)
+    monkeypatch.setattr(world.cloud, "sweep", lambda: swept)
+    assert [(a.kind, a.target, a.detail) for a in world.make_pass().actions] == [
+        ("settle", "r1", "2 nodes: as asked"),
+        ("settle", "r2", "0 nodes: gone"),
+        ("sweep", "worker-9", "adopt: launch r3"),
+    ]
