@@ -346,3 +346,22 @@ def test_windows_of_the_timetable(now: str, minimum: int) -> None:
 def test_days_may_go_round_the_week(make_world: Callable[..., Any]) -> None:
     pool = read_warm_pool({"timetable": [{"minimum": 1, "days": "sat-mon"}]}, "warm_pool")
     assert pool.timetable[0].days == {5, 6, 0}
+
+
+@pytest.mark.parametrize("managed", [True, False], ids=["ours", "a host that is not ours"])
+def test_machines_that_are_closed_are_filled_after_all_that_are_open_and_before_new_ones_are_bought(
+    world: Any, managed: bool
+) -> None:
+    """Closed means that it takes nothing now: whoever fills it first waits for somebody to open it."""
+    closed = replace(world.node(1), managed=managed, price_per_hour=0.0)
+    nodes = [closed, world.node(2), world.node(3, state=NodeState.PREPARING)]
+    filled = []
+    for slots in (2, 4, 6, 8):
+        demand = world.plan([Job("a", {"ncpus": 1}, slots)], nodes, closed=frozenset({closed.id}))
+        filled.append(([v.node.name for v in demand.nodes if v.jobs], bool(demand.launches)))
+    assert filled == [
+        (["worker-2"], False),
+        (["worker-2", "worker-3"], False),
+        (["worker-1", "worker-2", "worker-3"], False),
+        (["worker-1", "worker-2", "worker-3"], True),
+    ]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from autoscaler_app.brokers import BrokerUnreachable
 from autoscaler_app.memory.state import KnownHost
 from autoscaler_app.passes.act import housekeeping
 from autoscaler_app.passes.act.deeds import Deeds
@@ -92,6 +93,26 @@ def test_what_a_dead_host_had_itself_does_not_keep_its_tasks(world: World) -> No
     world.control.activity.merge(account, world.now - timedelta(minutes=5))
     bury(world)
     assert world.queues.given_back == ["t1"]
+
+
+def test_what_was_given_back_is_not_given_back_again_because_another_could_not_be(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(world, "m7", "t1")
+    know(world, "m8", "t2")
+
+    def restore(tasks: list[str]) -> int:
+        if "t2" in tasks:
+            raise BrokerUnreachable("away")
+        world.queues.given_back += tasks
+        return len(tasks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.queues, "restore", restore)
+        with pytest.raises(BrokerUnreachable):
+            bury(world)
+    bury(world)
+    assert world.queues.given_back == ["t1", "t2"]
 
 
 # -- strangers

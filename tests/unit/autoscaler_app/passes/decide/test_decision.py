@@ -396,6 +396,19 @@ def test_a_host_that_is_kept_warm_consumes_what_fits_it(snapshot: Make) -> None:
     assert [entry.queues for entry in decide(seen).plan.join] == [("celery",)]
 
 
+def test_a_host_that_is_kept_warm_is_not_fenced_though_the_plan_could_do_without_it(snapshot: Make) -> None:
+    """The pool was put on the small one, and would fit on the large one, which is empty, too."""
+    seen = snapshot(
+        nodes=[node(1, MachineType="S8"), node(2)],
+        hosts=[host(1, total={"ncpus": 8, "memgb": 32}), host(2)],
+        history={"id-1": IDLE, "id-2": IDLE},
+        config={"warm_pool": {"buffer": 2}},
+    )
+    plan = decide(seen).plan
+    assert fate(plan, "id-2") is KeepReason.WARM
+    assert plan.fence == ()
+
+
 def test_during_a_pause_nothing_is_launched_joined_or_reserved(snapshot: Make) -> None:
     pairs = QueueSeen(queue="pairs", constraints={"ncpus": 2}, node_count=2, waiting=1)
     facts = {
