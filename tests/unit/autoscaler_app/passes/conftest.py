@@ -146,10 +146,16 @@ class World:
     hosts: Hosts
     queues: Queues
     now: datetime = NOON
+    monotonic: float = 500.0
+
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the clock of the machine, and no time passes."""
+        self.now += timedelta(seconds=seconds)
 
     def go_on(self, seconds: float) -> None:
         """Time passes, and nobody says a word."""
         self.now += timedelta(seconds=seconds)
+        self.monotonic += seconds
 
     def make_pass(self) -> Report:
         made = make_pass(self.control)
@@ -210,6 +216,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     )
     assert isinstance(provider, Machines)
     made = World(control, provider, hosts, queues)
-    control.now, control.monotonic = lambda: made.now, lambda: made.now.timestamp()
+    control.now, control.monotonic = lambda: made.now, lambda: made.monotonic
     yield made
     control.close()

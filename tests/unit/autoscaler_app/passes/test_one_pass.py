@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoscaler_app.brokers import BrokerUnreachable
+from autoscaler_app.memory.runtimes import Runtimes
+from autoscaler_app.passes.act import serving
+from autoscaler_app.passes.observe.strays import Strays
+from autoscaler_app.passes.one_pass import dry_run, make_pass
 from autoscaler_app.passes.plan import DeleteReason
-from tests.unit.autoscaler_app.passes.conftest import World
+from scalelib.errors import CloudUnreachable
+from tests.unit.autoscaler_app.passes.conftest import Host, World
 
 
 def kinds(world: World) -> list[str]:
@@ -82,3 +94,171 @@ def test_demand_that_comes_back_opens_a_host_that_was_fenced(world: World) -> No
     assert kinds(world) == ["unfence"]
     assert not host.fenced
     assert world.control.state.drains() == {}
+
+
+def test_where_nothing_is_set_aside_for_it_a_shortage_is_not_planned_around(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same plan would come out, and the same launch be tried, again and again."""
+    world.queues.waiting["celery"] = 4
+    world.cloud.nothing_of["small"] = "sold out"
+    monkeypatch.setattr(world.cloud, "set_aside", dict)
+    assert kinds(world) == ["launch"]
+
+
+def test_a_fleet_that_nibbles_shrinks(world: World) -> None:
+    """Each node runs one small task all the time, and one node has room for all of them."""
+    world.queues.waiting["celery"] = 4
+    world.make_pass()
+    hosts = world.boot()
+    world.queues.waiting["celery"] = 0
+    fenced = {}
+    for seconds in range(0, 330, 11):
+        for number, host in enumerate(hosts):
+            host.running = [f"t{number}"]
+        plan = world.make_pass().plan
+        assert plan is not None
+        fenced |= {entry.node: (seconds, entry.reason.value) for entry in plan.fence}
+        world.go_on(11)
+    assert fenced == {"m2": (308, "surplus")}
+
+
+def test_an_hour_on_the_clock_in_which_no_time_passed_makes_nobody_idle(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.boot()
+    world.queues.waiting["celery"] = 0
+    world.make_pass()
+    world.set_clock(3600)
+    made = world.make_pass()
+    assert made.actions == ()
+    assert made.saw is not None
+    assert any("the clock was set by +3600 s" in warning for warning in made.saw.warnings)
+    assert world.cloud.moved == timedelta(hours=1)
+    world.go_on(301)
+    assert kinds(world) == ["fence"]
+
+
+def test_a_look_moves_no_clock(world: World) -> None:
+    world.make_pass()
+    world.set_clock(3600)
+    dry_run(world.control)
+    assert world.cloud.moved == timedelta()
+
+
+def test_what_was_heard_of_runs_is_remembered(world: World) -> None:
+    event = {"hostname": "celery@n1", "pid": 1, "uuid": "t", "timestamp": world.now.timestamp()}
+    for kind, facts in (
+        ("task-sent", {"queue": "celery", "name": "t"}),
+        ("task-started", {}),
+        ("task-succeeded", {"runtime": 7.0}),
+    ):
+        world.control.activity.apply({**event, "type": kind, **facts}, world.now)
+    dry_run(world.control)
+    assert world.control.state.fact("runtimes") is None, "a look remembers nothing"
+    world.make_pass()
+    assert Runtimes.from_json(world.control.state.fact("runtimes")).mean("celery") == 7.0
+
+
+def test_who_was_heard_is_remembered_and_a_look_remembers_nobody(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    host.running = ["t1"]
+    dry_run(world.control)
+    assert world.control.state.known_hosts() == {}
+    world.make_pass()
+    assert world.control.state.known_hosts()["m1"].tasks == ("t1",)
+
+
+def test_strangers_are_forgotten_by_a_pass_and_not_by_a_look(world: World) -> None:
+    world.control.activity.merge(Host("stranger").account(1), world.now)
+    world.listen()
+    world.go_on(601)
+    dry_run(world.control)
+    assert world.control.activity.host("stranger") is not None
+    world.make_pass()
+    assert world.control.activity.host("stranger") is None
+
+
+def test_messages_that_nobody_has_are_given_back(world: World) -> None:
+    found = Strays(tags=("tag",), warnings=("one is not proven",))
+    world.control.strays = SimpleNamespace(look=lambda *words: found)  # type: ignore[assignment]
+    world.listen()
+    given: list[Any] = []
+    world.queues.give_back = lambda tags: given.extend(tags) or 1  # type: ignore[method-assign,func-returns-value]
+    made = world.make_pass()
+    assert given == ["tag"]
+    assert [(a.kind, a.detail) for a in made.actions] == [("restore", "1 given back")]
+    assert made.again
+    assert made.saw is not None
+    assert made.saw.warnings == ("one is not proven",)
+
+
+def test_a_gang_is_formed_when_all_of_its_nodes_are_free(world: World) -> None:
+    queue = "res:ncpus=2:x2"
+    world.control.state.announce(queue, {"constraints": {"ncpus": 2}, "node_count": 2}, world.now)
+    world.queues.waiting[queue] = 1
+    world.make_pass()
+    hosts = world.boot()
+    (formed,) = [action for action in world.make_pass().actions if action.kind == "gang"]
+    assert formed.ok
+    assert formed.target == f"form {queue}: host-m1, host-m2"
+    assert [host.told for host in hosts] == [["follow", "lead"], ["follow"]]
+
+
+def test_very_many_workers_are_told_to_speak_less_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    real = serving.out_of_step
+
+    def noted(*words: Any, **facts: Any) -> Any:
+        asked.append(facts)
+        return real(*words, **facts)
+
+    monkeypatch.setattr(serving, "out_of_step", noted)
+    world.hosts.of = {name: Host(name) for name in (f"n{i}" for i in range(60))}
+    world.make_pass()
+    assert {tuple(host.told) for host in world.hosts.of.values()} == {("pace",)}
+    patience = world.control.settings.autoscaler.told_within
+    assert asked == [{"heard_since": world.now - timedelta(seconds=patience), "slowest": patience / 2}]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (CloudUnreachable("no answer from the cloud"), "CloudUnreachable: no answer from the cloud"),
+        (BrokerUnreachable("no answer from the broker"), "BrokerUnreachable: no answer from the broker"),
+    ],
+)
+def test_half_a_picture_is_no_picture(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: Exception, said: str
+) -> None:
+    """Without the cloud or the broker nodes would look idle, or gone: the pass ends there and says so."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.boot()
+    world.make_pass()
+    world.go_on(9000)
+
+    def away(*words: Any) -> Any:
+        raise trouble
+
+    is_cloud = isinstance(trouble, CloudUnreachable)
+    monkeypatch.setattr(world.cloud if is_cloud else world.queues, "cloud" if is_cloud else "depths", away)
+    clocks = world.control.history.times()
+    made = make_pass(world.control)
+    assert (made.ok, made.error, made.plan, made.actions) == (False, said, None, ())
+    assert world.control.history.times() == clocks
+
+
+def test_a_defect_is_raised_and_still_in_the_journal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*words: Any) -> Any:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(world.cloud, "settle", broken)
+    with pytest.raises(ZeroDivisionError):
+        make_pass(world.control)
+    (report,) = world.control.reports(1)
+    assert report.error == "a defect of this program, please report it: ZeroDivisionError: oops"

@@ -51,6 +51,15 @@ def test_a_fence_that_was_not_heard_is_tried_again_and_nothing_goes_on_until_it_
     assert state(world) is State.FENCED
 
 
+def test_a_fence_whose_answer_was_lost_is_seen_in_the_next_account(world: World, idle: Host) -> None:
+    idle.is_deaf_to.add("fence")
+    assert deeds(world) == [("fence", False)]
+    idle.fenced = True
+    assert deeds(world) == [("shut-down", True)]
+    drain = world.control.state.drains()["m1"]
+    assert drain.fenced == world.now, "so that it counts as fenced while nobody hears it"
+
+
 def test_a_fence_is_written_down_before_it_is_sent(world: World, idle: Host) -> None:
     """A pass that is killed in between is followed by one that knows of it."""
 
