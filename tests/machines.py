@@ -32,6 +32,7 @@ class Machine:
     size: str
     state: str = "Preparing"
     hostname: str = ""
+    managed: bool = True
 
 
 @dataclass
@@ -132,6 +133,7 @@ def read_cloud(raw: Mapping[str, Any], config: Mapping[str, Any]) -> Cloud:
             state=NodeState(each["state"]),
             status=each["state"],
             hostname=each["hostname"] or None,
+            managed=each["managed"],
             vcpu_count=CORES[each["size"]],
             pcpu_count=CORES[each["size"]],
             memory_gib=16.0,

@@ -15,6 +15,7 @@ from autoscaler_app.passes.observe.strays import Strays
 from autoscaler_app.passes.one_pass import dry_run, make_pass
 from autoscaler_app.passes.plan import DeleteReason
 from scalelib.errors import CloudUnreachable
+from tests.machines import Machine
 from tests.unit.autoscaler_app.passes.conftest import Host, World
 
 
@@ -262,3 +263,16 @@ def test_a_defect_is_raised_and_still_in_the_journal(world: World, monkeypatch: 
         make_pass(world.control)
     (report,) = world.control.reports(1)
     assert report.error == "a defect of this program, please report it: ZeroDivisionError: oops"
+
+
+def test_a_machine_that_is_not_ours_is_filled_and_never_ended(world: World) -> None:
+    world.cloud.machines["desk"] = Machine("desk", "large", state="Ready", hostname="desk", managed=False)
+    world.queues.waiting["celery"] = 8
+    assert kinds(world) == [], "nothing is bought: it has room"
+    world.queues.waiting["celery"] = 0
+    world.hosts.of["desk"] = Host("desk", queues=["celery"], fenced=True)
+    world.go_on(9000)
+    plan = world.make_pass().plan
+    assert plan is not None
+    assert plan.is_quiet
+    assert [(entry.node, entry.reason.value) for entry in plan.keep] == [("desk", "unmanaged")]

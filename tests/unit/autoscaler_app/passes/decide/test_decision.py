@@ -260,6 +260,13 @@ CASES = [
         becomes=KeepReason.LEAVING,
     ),
     Case(
+        rule="a node that is switched off is left to the cloud",
+        host=None,
+        node={"Status": "Off", "State": "Off", "Hostname": None},
+        times=IDLE,
+        becomes=KeepReason.LEAVING,
+    ),
+    Case(
         rule="a node with KeepAlive is never touched",
         node={"KeepAlive": True},
         times=IDLE,
@@ -407,6 +414,118 @@ def test_a_host_that_is_kept_warm_is_not_fenced_though_the_plan_could_do_without
     plan = decide(seen).plan
     assert fate(plan, "id-2") is KeepReason.WARM
     assert plan.fence == ()
+
+
+def test_a_host_that_is_opened_again_is_told_what_to_consume(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1)],
+        hosts=[host(1, fenced=True, queues=())],
+        queues=[QueueSeen(queue="celery", waiting=1)],
+    )
+    plan = decide(seen).plan
+    assert [entry.hostname for entry in plan.unfence] == ["ip-1"]
+    assert [entry.queues for entry in plan.join] == [("celery",)]
+
+
+def test_a_task_that_began_since_the_last_pass_keeps_its_node_though_its_clock_says_idle(
+    snapshot: Make,
+) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2)],
+        hosts=[host(1, running=1), host(2, running=1)],
+        history={"id-1": times(), "id-2": times(last_active=LONG_AGO, last_needed=NOW)},
+        jobs=[
+            JobSeen(name=f"celery on ip-{n}", constraints={"ncpus": 1}, executing_hostnames=(f"ip-{n}",))
+            for n in (1, 2)
+        ],
+    )
+    plan = decide(seen).plan
+    assert fate(plan, "id-2") is KeepReason.RUNNING
+    assert plan.fence == ()
+
+
+def test_work_that_is_meant_for_a_node_resets_its_idle_clock_as_work_that_runs_does(snapshot: Make) -> None:
+    seen = snapshot(
+        nodes=[node(1), node(2), node(3)],
+        hosts=[host(1, running=2), host(2), host(3)],
+        jobs=[
+            JobSeen(name="r", constraints={"ncpus": 1}, iterations=2, executing_hostnames=("ip-1",)),
+        ],
+        queues=[QueueSeen(queue="celery", waiting=2)],
+    )
+    decision = decide(seen)
+    assert sorted(decision.active) == ["id-1", "id-2"]
+    assert sorted(decision.needed) == ["id-1", "id-2"]
+
+
+@pytest.mark.parametrize("stage", ["leaving", "left"])
+def test_a_host_that_is_shutting_down_or_gone_is_no_capacity(snapshot: Make, stage: str) -> None:
+    seen = snapshot(
+        nodes=[node(1)],
+        hosts=[host(1, fenced=True, stage=stage)],
+        queues=[QueueSeen(queue="celery", waiting=2)],
+    )
+    plan = decide(seen).plan
+    assert sum(launch.count for launch in plan.launch) == 1
+    assert plan.unfence == ()
+
+
+@pytest.mark.parametrize(
+    "facts", [{"heard_seconds_ago": 601.0}, {"hungry_seconds": 181.0}, {"evicted": True}], ids=str
+)
+def test_a_host_that_is_silent_hungry_or_evicted_is_no_capacity(
+    snapshot: Make, facts: dict[str, Any]
+) -> None:
+    seen = snapshot(nodes=[node(1)], hosts=[host(1, **facts)], queues=[QueueSeen(queue="celery", waiting=2)])
+    assert sum(launch.count for launch in decide(seen).plan.launch) == 1
+
+
+def test_a_fenced_host_is_opened_before_a_new_machine_is_bought_and_after_all_that_are_open(
+    snapshot: Make,
+) -> None:
+    for waiting, opened, bought in ((2, 0, 0), (4, 1, 0), (6, 1, 1)):
+        seen = snapshot(
+            nodes=[node(1), node(2)],
+            hosts=[host(1, fenced=True), host(2)],
+            queues=[QueueSeen(queue="celery", waiting=waiting)],
+        )
+        plan = decide(seen).plan
+        assert (len(plan.unfence), sum(launch.count for launch in plan.launch)) == (opened, bought)
+
+
+def test_what_a_machine_was_seen_to_have_replaces_what_its_size_promises(snapshot: Make) -> None:
+    for cpus, bought in ((2, 0), (1, 1)):
+        seen = snapshot(
+            nodes=[node(1)],
+            hosts=[host(1, total={"ncpus": cpus, "memgb": 4})],
+            queues=[QueueSeen(queue="celery", waiting=2)],
+        )
+        assert sum(launch.count for launch in decide(seen).plan.launch) == bought
+
+
+def test_what_falls_due_before_a_node_could_boot_is_demand(snapshot: Make) -> None:
+    seen = snapshot(queues=[QueueSeen(queue="celery", due=(10.0, 20.0))])
+    assert sum(launch.jobs["celery"] for launch in decide(seen).plan.launch) == 2
+
+
+def test_what_serves_a_queue_already_takes_its_share_of_the_backlog(snapshot: Make) -> None:
+    for running, launched in ((0, 4), (3, 1), (4, 0)):
+        queue = QueueSeen(queue="celery", waiting=120, runtime_seconds=10.0, running=running)
+        plan = decide(snapshot(queues=[queue])).plan
+        assert sum(launch.jobs["celery"] for launch in plan.launch) == launched
+
+
+def test_tasks_of_several_nodes_each_get_a_gang_of_their_own_whatever_their_run_time(snapshot: Make) -> None:
+    pairs = QueueSeen(
+        queue="pairs", constraints={"ncpus": 2}, node_count=2, waiting=3, runtime_seconds=1.0, running=1
+    )
+    plan = decide(snapshot(queues=[pairs])).plan
+    assert sum(launch.count for launch in plan.launch) == 6
+
+
+def test_a_bucket_that_is_set_aside_gets_nothing(snapshot: Make) -> None:
+    seen = snapshot(queues=[QueueSeen(queue="celery", waiting=2)], set_aside={"bucket-S2": "no capacity"})
+    assert [launch.vm_size for launch in decide(seen).plan.launch] == ["S8"]
 
 
 def test_during_a_pause_nothing_is_launched_joined_or_reserved(snapshot: Make) -> None:

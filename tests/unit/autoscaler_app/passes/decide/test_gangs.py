@@ -14,6 +14,7 @@ PAIR = QueueSeen(queue="res:ncpus=2:nodes=2", constraints={"ncpus": 2}, node_cou
 TOGETHER = QueueSeen(
     queue="res:ncpus=2:nodes=2:colocated", constraints={"ncpus": 2}, node_count=2, colocated=True, waiting=1
 )
+PAIR_WITHOUT_WORK = QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)
 
 
 def in_gang(
@@ -123,3 +124,41 @@ def test_a_member_of_which_nothing_is_known_now_is_not_gone(snapshot: Make) -> N
         queues=[QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)],
     )
     assert orders(decide(seen).plan) == []
+
+
+def test_a_host_that_is_in_a_gang_still_is_taken_for_no_other(snapshot: Make) -> None:
+    """Its task has ended, and it is being set free: it is asked for another one when it says that it is."""
+    seen = snapshot(
+        nodes=[node(1), node(2)], hosts=[in_gang(1, "done"), in_gang(2, "follows")], queues=[PAIR]
+    )
+    assert {order for order, _ in orders(decide(seen).plan)} == {"disband"}
+
+
+def test_a_gang_whose_task_has_ended_is_no_job_any_more(snapshot: Make) -> None:
+    """Its nodes have room for what waits, and nothing new is bought."""
+    waiting = [QueueSeen(queue="celery", waiting=4), PAIR_WITHOUT_WORK]
+    for role, bought in (("done", 0), ("runs", 2)):
+        seen = snapshot(
+            nodes=[node(1), node(2)], hosts=[in_gang(1, role), in_gang(2, "follows")], queues=waiting
+        )
+        assert sum(launch.count for launch in decide(seen).plan.launch) == bought
+
+
+def test_during_a_pause_no_gang_is_disbanded(snapshot: Make) -> None:
+    facts = {
+        "nodes": [node(1), node(2)],
+        "hosts": [in_gang(1, "done"), in_gang(2, "follows")],
+        "queues": [PAIR],
+    }
+    assert decide(snapshot(**facts)).plan.gangs
+    assert decide(snapshot(**facts, paused=True)).plan.gangs == ()
+
+
+def test_a_head_that_fell_silent_is_gone_and_one_that_is_not_known_now_is_not(snapshot: Make) -> None:
+    for heard, disbanded in ((601.0, True), (None, False), (1.0, False)):
+        seen = snapshot(
+            nodes=[node(1), node(2)],
+            hosts=[in_gang(1, "runs", heard_seconds_ago=heard), in_gang(2, "follows")],
+            queues=[PAIR_WITHOUT_WORK],
+        )
+        assert bool(orders(decide(seen).plan)) is disbanded
