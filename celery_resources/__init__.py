@@ -16,12 +16,12 @@ from celery_resources.errors import (
     TooBig,
     UnknownResource,
 )
-from celery_resources.eviction import EVICTION
-from celery_resources.forming import form_gang
-from celery_resources.gang import GangRefused
+from celery_resources.gangs.forming import form_gang
+from celery_resources.gangs.gang import GangRefused
 from celery_resources.install import requirement_for, with_resources
-from celery_resources.naming import queue_name, requirement_of
-from celery_resources.requirement import Requirement
+from celery_resources.need.naming import queue_name, requirement_of
+from celery_resources.need.requirement import Requirement
+from celery_resources.node.eviction import EVICTION
 from celery_resources.task import ResourceTask
 
 __all__ = [

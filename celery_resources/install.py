@@ -8,17 +8,17 @@ import click
 from celery import signals
 from celery.utils.imports import symbol_by_name
 
-from celery_resources import claims, commands  # noqa: F401 - they register the remote-control commands
-from celery_resources.announcing import Announcer
-from celery_resources.eviction import EvictionWatch
-from celery_resources.farewell import say_farewell
-from celery_resources.gate import ResourceGate
-from celery_resources.kinds import Kinds
-from celery_resources.quiet import Quiet
-from celery_resources.requirement import Requirement
-from celery_resources.routing import ResourceRouter
+from celery_resources.need.requirement import Requirement
+from celery_resources.node import claims, commands  # noqa: F401 - they register the remote-control commands
+from celery_resources.node.eviction import EvictionWatch
+from celery_resources.node.farewell import say_farewell
+from celery_resources.node.gate import ResourceGate
+from celery_resources.node.quiet import Quiet
+from celery_resources.room.surroundings import clear_away, put_around
+from celery_resources.sending.announcing import Announcer
+from celery_resources.sending.kinds import Kinds
+from celery_resources.sending.routing import ResourceRouter
 from celery_resources.settings import read_settings
-from celery_resources.surroundings import clear_away, put_around
 
 App = TypeVar("App")
 

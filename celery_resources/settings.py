@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery_resources.errors import InvalidRequirement, InvalidSetting
-from celery_resources.requirement import Requirement
+from celery_resources.need.requirement import Requirement
 from scalelib.errors import InvalidInput
 
 ONE_CPU = Requirement({"ncpus": 1})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from celery_resources.routing import SENT_AT
+from celery_resources.sending.routing import SENT_AT
 
 __all__ = ["SENT_AT", "Broker", "Depth"]
 

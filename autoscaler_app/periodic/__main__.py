@@ -19,8 +19,8 @@ from celery.schedules import maybe_schedule, schedule
 from autoscaler_app.periodic.entry import Entry, Timetable
 from autoscaler_app.periodic.timetable import appointments
 from autoscaler_app.schedule import CONTROL_QUEUE
-from celery_resources.kinds import HEADER
-from celery_resources.routing import ResourceRouter
+from celery_resources.sending.kinds import HEADER
+from celery_resources.sending.routing import ResourceRouter
 
 
 def read(name: str, now: datetime, horizon: timedelta) -> Timetable:

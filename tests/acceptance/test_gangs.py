@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from pytest_celery import CeleryTestSetup
 
-from celery_resources.releasing import GangMemberLost
+from celery_resources.gangs.releasing import GangMemberLost
 from demo.site import ROOT, Site
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE, node_processes, seen_at_work
 

@@ -16,7 +16,7 @@ from autoscaler_app.passes.plan import GangOrder
 from autoscaler_app.passes.snapshot import HostSeen, QueueSeen
 
 WAITS, RUNS = "waits", "runs"
-"""Roles of a head, as `celery_resources.gang.Role` calls them."""
+"""Roles of a head, as `celery_resources.gangs.gang.Role` calls them."""
 
 
 def name_for(queue: str) -> str:

@@ -9,8 +9,8 @@ from kombu import Producer
 from resource_nodes import Lab, Node, queues_of, replay
 
 from celery_resources import Requirement
-from celery_resources.announcing import Announcer
-from celery_resources.board import BOARD
+from celery_resources.sending.announcing import Announcer
+from celery_resources.sending.board import BOARD
 
 NODE = {"ncpus": 4, "memgb": 16}
 

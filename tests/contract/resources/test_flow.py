@@ -10,8 +10,8 @@ import pytest
 from kombu import Connection, Queue
 from resource_nodes import QUORUM, Lab, queues_of
 
-from celery_resources import unwaited
-from celery_resources.unwaited import Unwaited
+from celery_resources.insides import unwaited
+from celery_resources.insides.unwaited import Unwaited
 
 
 @pytest.fixture(params=["redis", "rabbitmq", pytest.param("quorum", marks=QUORUM)])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from resource_nodes import Lab
 
-from celery_resources.telling import EVENT
+from celery_resources.node.telling import EVENT
 
 
 @contextlib.contextmanager

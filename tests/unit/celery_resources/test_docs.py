@@ -9,7 +9,7 @@ from pathlib import Path
 from celery.worker.control import Panel
 
 import celery_resources
-from celery_resources import commands
+from celery_resources.node import commands
 from celery_resources.settings import Settings
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "celery_resources.md").read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from celery_resources import InvalidSetting, Requirement
-from celery_resources.node import found_here, node_facts, read_resources
+from celery_resources.node.standing import Standing, StandingFile
+from celery_resources.room.node import found_here, node_facts, read_resources
 from celery_resources.settings import Settings, read_settings
-from celery_resources.standing import Standing, StandingFile
 
 
 def test_without_resources_a_worker_is_no_node() -> None:

@@ -20,7 +20,7 @@ from resource_app import NEEDS, make_app
 from resource_relay import Relay
 
 from celery_resources import Requirement, queue_name
-from celery_resources.ledger import Ledger, Need
+from celery_resources.room.ledger import Ledger, Need
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]

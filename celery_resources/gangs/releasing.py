@@ -1,0 +1,61 @@
+"""The end of a gang: its task failed from outside, its members set free."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from celery.utils.log import get_logger
+from kombu.exceptions import OperationalError
+
+from celery_resources.errors import ResourceError
+from celery_resources.gangs.gang import Gang
+from celery_resources.sending.announcing import HURRIED, send_note
+
+logger = get_logger(__name__)
+
+
+class GangMemberLost(ResourceError):
+    """A node of the gang that ran the task is gone."""
+
+
+def release_members(app: Any, gang: Gang, control_queue: str | None) -> None:
+    """Tell the other members that the gang's task has ended, and the control side as well.
+
+    The control side is told so that it can release a member that did not hear it.
+    """
+    try:
+        # Broadcasting, over a connection that was good once, tries for ever: and we are the event loop.
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(**HURRIED)
+        app.control.broadcast(
+            "disband", arguments={"gang": gang.id}, destination=list(gang.members[1:]), reply=False
+        )
+        if control_queue is not None:
+            send_note(app, control_queue, kind="gang-ended", gang=gang.id, members=list(gang.members))
+    except (OperationalError, *app.connection_for_write().connection_errors) as error:
+        logger.error("gang %s has ended, and its members could not be told: %s", gang.id, error)
+
+
+def fail_running(request: Any, pool: Any, why: str) -> None:
+    """Let a running task fail with GangMemberLost, now."""
+    # The control side says so in every pass for as long as the task has not ended: a thread runs on, and a
+    # child may take its time. Once is enough, or errbacks and a chord would be told of each.
+    if not request._already_revoked:
+        request.task.backend.mark_as_failure(
+            request.id, GangMemberLost(why), request=request._context, store_result=request.store_errors
+        )
+        request.acknowledge()
+        # The child's death is no news then: neither a lost worker, nor a revoke.
+        request._already_revoked = True
+    if request.worker_pid is None:
+        return
+    try:
+        pool.terminate_job(request.worker_pid, signal.SIGTERM)
+    except NotImplementedError:
+        # How a pool without processes (threads, say) tells that it has nothing to send a signal to.
+        logger.error("task %s has failed (%s) and runs on: this pool cannot end a task", request.id, why)
+        return
+    job = request._apply_result and request._apply_result()
+    if job is not None:
+        job.terminate(signal.SIGTERM)

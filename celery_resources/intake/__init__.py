@@ -1,0 +1,1 @@
+"""What may come to this node now, and what becomes of what came and cannot start?"""

@@ -1,0 +1,106 @@
+"""What may come to a node now: from which queues, and how many messages more.
+
+It is decided anew whenever a task starts or ends. Then what came in is known, so it can be said exactly. But
+the broker need not wait for that: RabbitMQ sends the next message at the very moment at which a task is
+acknowledged. Where any task that could come fits in place of any that runs, that is what makes a full node
+fast, and nothing is said at all. Elsewhere the credit is *closed*: set so low that nothing comes by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery_resources.insides.waker import Waker
+from celery_resources.intake.subscriptions import Subscriptions
+from celery_resources.room.ledger import Need
+
+if TYPE_CHECKING:
+    from celery_resources.node.gate import ResourceGate
+
+
+class Flow:
+    """Decides by the gate's books, and has the broker told by `subscriptions`."""
+
+    def __init__(self, gate: ResourceGate, consumer: Any) -> None:
+        self._gate = gate
+        self._consumer = consumer
+        self.subscriptions = Subscriptions(consumer, self.update)
+        self._waker = Waker()
+        self._active: list[Need] = []
+        self._room = 0
+        self._refills = False
+        self._updating = self._again = self._resumes = False
+
+    def register(self, hub: Any) -> None:
+        """To be done again for every connection: the loop forgets its sockets and timers with it."""
+        self._waker.register(hub)
+        self._resumes = False
+
+    def wake(self) -> None:
+        """Let the event loop turn now. May be called from any thread."""
+        self._waker.wake()
+
+    def update(self, *, now_consuming: bool = True) -> None:
+        """Decide anew, and tell the broker what is different."""
+        # To leave all queues is to wait for the broker, and so it may be to declare one. What is handled
+        # meanwhile comes back in here: go round again instead of deeper.
+        if self._updating:
+            self._again = True
+            return
+        if self._consumer.task_consumer is None:
+            return
+        self._updating = True
+        try:
+            self._again = True
+            while self._again:
+                self._again = False
+                self._decide(now_consuming)
+        finally:
+            self._updating = False
+
+    def is_steady(self, more: int) -> bool:
+        """Does a start (-1) or an end of tasks leave what is consumed and the credit as they are?
+
+        So it is nearly always while everything that this node serves is consumed, and this is far cheaper
+        than to decide anew for every task.
+        """
+        gate = self._gate
+        steady = self._active if not (self._updating or gate.unstarted.holds or gate.takes_nothing) else []
+        if len(steady) != len(gate.serves) or gate.reservation.queue or gate.duty.gang is not None:
+            return False
+        room = gate.ledger.room_for_any(steady)
+        was_open = self._room > 0 or self._refills
+        if room != self._room + more or not was_open or (room == 0 and len(steady) > 1):
+            return False
+        self._refills = gate.ledger.is_refilled_by(steady)
+        self._room = room
+        return self._refills and self.subscriptions.counts_the_same(room)
+
+    def _decide(self, now_consuming: bool) -> None:
+        gate, ledger, subscriptions = self._gate, self._gate.ledger, self.subscriptions
+        serves = {} if gate.takes_nothing else gate.serves
+        full = gate.unstarted.holds
+        fitting = {
+            queue
+            for queue, need in serves.items()
+            if not full and ledger.fits_now(need) and gate.may_start(queue, need)
+        }
+        subscriptions.choose(allowed=serves.keys(), fitting=fitting, idle=not gate.books.running)
+        self._active = [serves[queue] for queue in subscriptions.active]
+        self._room = ledger.room_for_any(self._active) if fitting else 0
+        if gate.duty.gang is not None:
+            self._room = min(self._room, 1)
+        exact = not (full or gate.reservation.queue or gate.duty.gang)
+        self._refills = exact and ledger.is_refilled_by(self._active)
+        kept = len(gate.unstarted)
+        open_for = gate.books.unacknowledged() + self._room if self._room or self._refills else 0
+        if subscriptions.apply(kept + open_for, self._room, now_consuming=now_consuming):
+            # A Redis transport looks at its credit only at the start of a turn of the loop.
+            self._waker.wake()
+        if subscriptions.postponed and not self._resumes:
+            self._resumes = True
+            self._consumer.hub.call_later(subscriptions.postponed, self._resume)
+
+    def _resume(self) -> None:
+        self._resumes = False
+        self.update()

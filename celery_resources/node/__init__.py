@@ -1,0 +1,1 @@
+"""How does a node stand, what does it say, and what can it be told? The worker's step and its commands."""

@@ -1,0 +1,134 @@
+"""A node that its cloud is about to take back fences itself, so that its last seconds take no new work.
+
+The cloud announces it to the machine alone, through Azure's Scheduled Events
+(https://learn.microsoft.com/azure/virtual-machines/linux/scheduled-events): an event of type `Preempt` that
+names the machine, about 30 s before. The event is not acknowledged: that would bring the end forward, and
+CycleCloud advises against it because it may then miss the event. If the event is withdrawn the node opens
+itself again, unless it was fenced before. Off unless `resource_metadata_url`, or
+$CELERY_RESOURCES_METADATA_URL, names the service.
+"""
+
+from __future__ import annotations
+
+import codecs
+import http.client
+import json
+import logging
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from celery import bootsteps
+
+from celery_resources.node.gate import ResourceGate
+from celery_resources.room.node import is_node
+from celery_resources.settings import read_settings
+
+log = logging.getLogger(__name__)
+
+METADATA_URL = "CELERY_RESOURCES_METADATA_URL"
+EVICTION = "eviction"
+"""The reason of a fence that a node gave itself."""
+EVENTS = "/metadata/scheduledevents?api-version=2020-07-01"
+NAME = "/metadata/instance/compute/name?api-version=2021-02-01&format=text"
+EVERY = 1.0
+"""Seconds between two looks, as the service's description advises."""
+TIMEOUT = 150.0
+"""The first answer may take two minutes: asking switches the service on."""
+
+# The pool forks while our thread may be at work, and a lock that the thread holds at that moment is held in
+# the child for ever. Connecting looks this codec up: the first time it imports it, under the lock of imports.
+codecs.lookup("idna")
+
+_Failed = (OSError, http.client.HTTPException, ValueError)
+
+
+class MetadataService:
+    """Asks the service. No proxy: it answers only to the machine itself."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        self._name: str | None = None
+
+    def is_to_be_evicted(self) -> bool:
+        """Whether the cloud has announced to take this machine back. Raises OSError or ValueError."""
+        if self._name is None:
+            self._name = self._get(NAME).strip()
+        document = json.loads(self._get(EVENTS))
+        # Machines of one scale set are told of each other's events.
+        return any(
+            event.get("EventType") == "Preempt" and self._name in event.get("Resources", ())
+            for event in document.get("Events", ())
+        )
+
+    def _get(self, path: str) -> str:
+        request = urllib.request.Request(self._url + path, headers={"Metadata": "true"})
+        with self._open(request, timeout=TIMEOUT) as answer:
+            return str(answer.read().decode())
+
+
+class EvictionWatch(bootsteps.StartStopStep):
+    """Looks once a second in a thread of its own, and fences or opens the node by its own command."""
+
+    label = "EvictionWatch"
+    # Its first children are forked before our thread begins.
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._url = metadata_url(read_settings(parent.app.conf).metadata_url)
+        self.enabled = bool(self._url) and is_node(parent.options.get("resources"))
+        self._done = threading.Event()
+        self._fenced_before: str | None = None
+        """The reason of the fence that stood when the eviction was announced; None if none did."""
+
+    def include_if(self, parent: Any) -> bool:
+        """Where there is a service to ask."""
+        return self.enabled
+
+    def start(self, parent: Any) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._look, args=(parent,), name="eviction-watch", daemon=True).start()
+
+    def stop(self, parent: Any) -> None:
+        """Look no more."""
+        self._done.set()
+
+    def _look(self, parent: Any) -> None:
+        service = MetadataService(self._url)
+        while not self._done.wait(EVERY):
+            try:
+                self._follow(parent, service.is_to_be_evicted())
+            except _Failed as error:
+                log.debug("the metadata service does not tell: %s", error)
+            except Exception:
+                # The broker perhaps, whose errors have no common base. The next look tries again.
+                log.warning("an announced eviction could not be acted on", exc_info=True)
+
+    def _follow(self, parent: Any, evicted: bool) -> None:
+        gate: ResourceGate | None = getattr(parent.consumer, "resource_gate", None)
+        if gate is None:
+            return
+        now = gate.standing.now
+        ours = now.fenced and now.fence_reason == EVICTION
+        if evicted == ours:
+            return
+        # By its own command, because the gate belongs to the worker's main thread.
+        command, arguments = "unfence", {}
+        if evicted:
+            self._fenced_before = now.fence_reason if now.fenced else None
+            command, arguments = "fence", {"reason": EVICTION}
+        elif self._fenced_before is not None:
+            # Somebody else's fence stands again: it is not ours to lift.
+            command, arguments = "fence", {"reason": self._fenced_before}
+        log.warning("eviction %s: %s", "announced" if evicted else "withdrawn", command)
+        parent.app.control.broadcast(command, arguments=arguments, destination=[parent.hostname])
+
+
+def metadata_url(setting: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Where the service answers; empty if nobody says so."""
+    return setting or environ.get(METADATA_URL, "")

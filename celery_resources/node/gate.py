@@ -1,0 +1,375 @@
+"""The worker's step on a node: it takes only what fits, and obeys join, fence and gangs.
+
+A message passes through it like this:
+
+    broker -> received -> [waits for its time or its rate] -> asked for -> runs -> ended
+                                                                |  ^
+                                                                v  |
+                                                               held (at most one)
+
+Three levers keep a message that does not fit from coming here, so that another node gets it: which queues
+are consumed (those whose kind fits now), how many more messages the broker may send (as many as surely fit,
+whatever they turn out to be), and, when one still comes too many, giving it back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from amqp import NotFound
+from celery import bootsteps, signals
+from celery.exceptions import ImproperlyConfigured
+from celery.utils.log import get_logger
+from celery.worker import state as worker_state
+
+from celery_resources.errors import InvalidSetting
+from celery_resources.gangs.gang import Duty, Gang, GangRefused, Role
+from celery_resources.gangs.releasing import fail_running, release_members
+from celery_resources.insides.surviving import keep_what_children_were_given
+from celery_resources.intake.flow import Flow
+from celery_resources.intake.offers import Offers
+from celery_resources.intake.unstarted import Unstarted
+from celery_resources.need.requirement import Requirement
+from celery_resources.node.standing import StandingFile
+from celery_resources.node.telling import Telling
+from celery_resources.room.books import Books, queue_of
+from celery_resources.room.ledger import Need
+from celery_resources.room.node import NodeFacts, node_facts
+from celery_resources.room.reserving import Crowded, Reservation
+from celery_resources.sending.depth import messages_waiting
+from celery_resources.settings import Settings
+
+logger = get_logger(__name__)
+
+MISFIT_PAUSE = 5.0
+"""Seconds for which a queue is left alone that brought something this node can never run."""
+
+
+class ResourceGate(bootsteps.StartStopStep):
+    """Admits tasks on a node. Does nothing in a worker that was given no resources."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    label = "ResourceGate"
+
+    def __init__(self, c: Any, resources: str | None = None, **kwargs: Any) -> None:
+        super().__init__(c, **kwargs)
+        c.resource_gate = None
+        facts = node_facts(resources)
+        self.enabled = facts is not None
+        if facts is None:
+            return
+        if c.hub is None:
+            raise ImproperlyConfigured(
+                "resources need the event loop: a Redis or RabbitMQ broker with the prefork or threads pool"
+            )
+        c.resource_gate = self
+        self.consumer = c
+        self.facts: NodeFacts = facts
+        self.kinds = c.app.amqp.router.kinds
+        self.settings: Settings = self.kinds.settings
+        self.standing = StandingFile(facts.state_folder, c.hostname)
+        self.books = Books(facts, c.controller.concurrency, self.kinds)
+        self.ledger = self.books.ledger
+        self.unstarted = Unstarted(c, self.settings.hold)
+        self.duty = Duty(self.standing.now.gang)
+        self.reservation = Reservation(self.ledger, self.settings.reserve_after, random.Random())
+        self.flow = Flow(self, c)
+        self.subscriptions = self.flow.subscriptions
+        self.telling = Telling(self, c)
+        self.offers = Offers(c.app, self.kinds)
+        self.closing = False
+        self.closed_connected = False
+        self._misfits: dict[str, float] = {}
+        self._serves: dict[str, Need] | None = None
+        # A queue that is not there though it was just declared: connecting anew declares it again. Any other
+        # error of a channel (Celery's `broker_channel_error_retry`) would only come again, and for ever.
+        c.connection_errors = (*c.connection_errors, NotFound)
+        # Every strategy reads this attribute when the Tasks step starts, which comes after this constructor.
+        self._submit = c.on_task_request
+        c.on_task_request = self.asked
+        signals.task_received.connect(self._received, sender=c)
+        if type(c.pool).__module__ == "celery.concurrency.thread":
+            signals.task_postrun.connect(self._ran_in_thread)
+
+    # -- the step's life ---------------------------------------------------------------------------------
+
+    def start(self, c: Any) -> None:
+        """Connected, again perhaps. Deliveries of an earlier connection are void."""
+        keep_what_children_were_given(c.pool)
+        self.unstarted.forget(as_returned=False)
+        self.subscriptions.connected()
+        self.offers.start_reading()
+        self.flow.update(now_consuming=False)
+
+    def stop(self, c: Any) -> None:
+        """The connection is gone, or going."""
+        self.unstarted.forget(as_returned=self.closing)
+
+    def close(self, c: Any) -> None:
+        """The worker shuts down: nothing is taken from here on."""
+        self.closing = True
+        self.offers.stop_reading()
+
+    def shutdown(self, c: Any) -> None:
+        """The consumer is about to close its channel, which brings back what is still on its way."""
+        self.closed_connected = self.subscriptions.is_connected
+        if self.closed_connected and self.duty.role is Role.RUNS:
+            # The pool has ended what it ran, and no turn of the loop came after that.
+            self._reap()
+
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+        """Look at the books on every turn of the loop, and at the rest of the world now and then."""
+        hub.on_tick.add(self._tick)
+        self.flow.register(hub)
+        self.telling.register(hub)
+        hub.call_repeatedly(0.5, self._housekeeping)
+        hub.call_repeatedly(self.settings.reserve_after / 2, self._look_for_crowded)
+
+    # -- what the control side says ----------------------------------------------------------------------
+
+    def join(self, queues: dict[str, Requirement]) -> None:
+        """Consume exactly these queues from now on, as far as they fit this node."""
+        for queue, requirement in queues.items():
+            self.kinds.learn(queue, requirement)
+        self.standing.change(joined=dict(queues))
+        self._misfits.clear()
+        self._served_anew()
+
+    def notice(self, queue: str, requirement: Requirement) -> None:
+        """There are tasks of this kind. Nothing to do where somebody says which queues to join."""
+        if self.offers.add(queue, requirement) and self.standing.now.joined is None:
+            self._served_anew()
+
+    def fence(self, reason: str) -> None:
+        """Take nothing more, and give back everything that has not started."""
+        self.standing.change(fenced=True, fence_reason=reason)
+        self._give_up_unstarted()
+
+    def unfence(self) -> None:
+        """Take work again."""
+        self.standing.change(fenced=False, fence_reason="")
+        self._served_anew()
+
+    def follow(self, gang: Gang) -> None:
+        """Keep this node free for a gang."""
+        self.duty.check_free_for(gang.id)
+        self.standing.change(gang=gang)
+        self.duty.follow(gang)
+        self._give_up_unstarted()
+
+    def lead(self, gang: Gang) -> None:
+        """Take one message for a gang, once there is room for it."""
+        self.duty.check_free_for(gang.id)
+        if gang.requirement is not None:
+            self.kinds.learn(gang.queue, gang.requirement)
+        need = self.books.need_of_queue(gang.queue)
+        if not self.ledger.fits_ever(need):
+            raise GangRefused(f"this node cannot run {gang.queue}: {self.ledger.why_never(need)}")
+        self.standing.change(gang=gang)
+        self.duty.lead(gang)
+        self._give_up_unstarted()
+
+    def disband(self, gang: str) -> None:
+        """Be free again. A head that runs the gang's task is free when that ends."""
+        if self.duty.disband(gang):
+            self.standing.change(gang=None)
+            self._served_anew()
+
+    def member_lost(self, gang: str, host: str) -> None:
+        """A node of the gang that this node leads is gone: end its task, or go on, as the settings say."""
+        if self.duty.gang is None or self.duty.gang.id != gang or self.duty.role is not Role.RUNS:
+            raise GangRefused(f"this node runs nothing for gang {gang}")
+        if self.settings.gang_member_lost == "fail":
+            fail_running(self.duty.request, self.consumer.pool, f"the gang lost its node {host}")
+
+    # -- what Celery says --------------------------------------------------------------------------------
+
+    def _received(self, sender: Any = None, request: Any = None, **kwargs: Any) -> None:
+        self.unstarted.received(request)
+        self.subscriptions.delivered(queue_of(request))
+
+    def asked(self, request: Any) -> None:
+        """Celery wants to run it now."""
+        self.unstarted.asked(request)
+        if request.acknowledged:
+            # Given back while it waited for its time; only its timer was left.
+            worker_state.task_ready(request)
+            return
+        if self._reap() and self.unstarted.holds:
+            # The next tick will not find that anything has ended, and would let it wait.
+            self.unstarted.serve(self._start)
+        need, queue = self.books.need_of(request), queue_of(request)
+        if self.takes_nothing or not self.may_start(queue, need):
+            self.unstarted.give_back(request)
+        elif not self.ledger.fits_ever(need) or (need.requirement.is_gang and not self.duty.wants(queue)):
+            self._give_back_misfit(request, need)
+        elif self.unstarted.holds or not self._start(request, need):
+            self.unstarted.hold(request, need)
+        elif self.flow.is_steady(-1):
+            self.telling.changed()
+            return
+        self._changed()
+
+    def _ran_in_thread(self, **kwargs: Any) -> None:
+        # In a thread of the pool, just before Celery's books show the end: look shortly after.
+        self.consumer.hub.call_soon(self._look_shortly)
+        # Until 5.7 kombu's loop learns of that at its next turn only, up to a second later.
+        self.flow.wake()
+
+    def _look_shortly(self) -> None:
+        self.consumer.hub.call_later(0.002, self._tick)
+
+    # -- starting and ending -----------------------------------------------------------------------------
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Fenced, or on the way out."""
+        return self.closing or self.standing.now.fenced
+
+    def may_start(self, queue: str, need: Need) -> bool:
+        """Is this kind welcome at present, were there room?"""
+        if self.duty.gang is not None:
+            return self.duty.wants(queue)
+        return self.reservation.allows(queue, need)
+
+    def _start(self, request: Any, need: Need) -> bool:
+        """Give it to the pool, if it fits now."""
+        if self.takes_nothing or not self.ledger.fits_now(need):
+            return False
+        queue = queue_of(request)
+        if self.duty.gang is not None and self.duty.wants(queue):
+            self.books.begin(request, need, self.duty.gang.hosts)
+            self.duty.started(request)
+            self._serves = None
+        else:
+            self.books.begin(request, need)
+            self.reservation.started(request, queue)
+        self._submit(request)
+        return True
+
+    def _reap(self) -> int:
+        ended = self.books.reap()
+        if ended and self.duty.ended(ended) and self.duty.gang is not None:
+            gang = self.duty.gang
+            release_members(self.consumer.app, gang, self.settings.control_queue)
+            try:
+                self.disband(gang.id)
+            except InvalidSetting as error:
+                # A full disk, say. Nobody asked, so nobody can be told; the worker is not to end for it.
+                logger.error("gang %s has ended, which a restart here will not know: %s", gang.id, error)
+                self._served_anew()
+        return len(ended)
+
+    def _tick(self) -> None:
+        ended = self._reap()
+        changed = bool(ended)
+        if self.unstarted.holds and (changed or self.unstarted.is_impatient):
+            self.unstarted.serve(self._start)
+            if self.unstarted.is_impatient:
+                # Nothing that does not fit is to come back at once.
+                self.subscriptions.back_off()
+                self.unstarted.give_back_held()
+            changed = True
+        if changed and self.flow.is_steady(ended):
+            self.telling.changed()
+        elif changed:
+            self._changed()
+        elif self.subscriptions.is_stuck:
+            self.subscriptions.back_off()
+            self.flow.update()
+        elif self.consumer.qos is not None and self.subscriptions.credit_was_moved:
+            # Celery itself moves the credit when a task with an ETA comes or is due.
+            self.flow.update()
+
+    def _give_up_unstarted(self) -> None:
+        self._serves = None
+        self.flow.update()
+        self.unstarted.give_back_all()
+        self._changed()
+
+    def _give_back_misfit(self, request: Any, need: Need) -> None:
+        queue = queue_of(request)
+        why = (
+            "it needs a gang, which the control side forms"
+            if need.requirement.is_gang
+            else f"this node cannot run it: {self.ledger.why_never(need)}"
+        )
+        logger.error(
+            "task %s[%s] from queue %s needs %s, and %s; given back",
+            *(request.name, request.id, queue, need.requirement.canonical, why),
+        )
+        # Consuming on would bring the same message again at once.
+        self._misfits[queue] = time.monotonic() + MISFIT_PAUSE
+        self._serves = None
+        self.unstarted.give_back(request, to_the_end=True)
+
+    # -- flow --------------------------------------------------------------------------------------------
+
+    @property
+    def serves(self) -> dict[str, Need]:
+        """The queues that this node may serve, each with what one of its tasks needs."""
+        if self._serves is None:
+            joined, need_of = self.standing.now.joined, self.books.need_of_queue
+            gang = self.duty.gang
+            mine: tuple[str, ...]
+            if gang is not None:
+                mine = (gang.queue,) if self.duty.role is Role.WAITS else ()
+            else:
+                mine = tuple(self.offers.queues if joined is None else joined)
+                mine = tuple(queue for queue in mine if not need_of(queue).requirement.is_gang)
+            needs = {queue: need_of(queue) for queue in mine if queue not in self._misfits}
+            self._serves = {queue: need for queue, need in needs.items() if self.ledger.fits_ever(need)}
+        return self._serves
+
+    def _served_anew(self) -> None:
+        self._serves = None
+        self._changed()
+
+    def _changed(self) -> None:
+        self.flow.update()
+        self.telling.changed()
+
+    def _housekeeping(self) -> None:
+        """What no event brings: a queue left alone long enough, a pool that grew, leftovers, late queues.
+
+        And bindings that may have gone with their queue.
+        """
+        now = time.monotonic()
+        for queue in [queue for queue, until in self._misfits.items() if until < now]:
+            del self._misfits[queue]
+            self._serves = None
+        self.ledger.slots = self.consumer.pool.num_processes
+        if self.offers.news():
+            self._serves = None
+        self.unstarted.sweep()
+        self._tick()
+        self.flow.update()
+        self.subscriptions.bind_again()
+
+    def _look_for_crowded(self) -> None:
+        """Which kinds wait that this node could hold and that do not fit at present?"""
+        crowded = {
+            queue: need
+            for queue, need in self.serves.items()
+            if queue not in self.subscriptions.active and not self.ledger.fits_now(need)
+        }
+        reserved = self.reservation.queue
+        if reserved is not None and reserved in self.serves:
+            crowded[reserved] = self.serves[reserved]
+        if self.takes_nothing or not crowded:
+            self.reservation.release()
+            return
+        try:
+            waiting = messages_waiting(self.consumer.app, crowded)
+        except self.consumer.connection_errors as error:
+            logger.warning("cannot see which tasks wait: %s", error)
+            return
+        self.reservation.look(
+            {queue: Crowded(need=need, waiting=waiting[queue]) for queue, need in crowded.items()},
+            time.monotonic(),
+        )
+        if self.reservation.queue != reserved:
+            logger.info("room is kept for queue %s (before: %s)", self.reservation.queue, reserved)
+            self.flow.update()

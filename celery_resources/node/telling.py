@@ -1,0 +1,113 @@
+"""What a node tells: on request, on every change (not too often), and at a slow beat."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery_resources.node.gate import ResourceGate
+
+EVENT = "worker-resources"
+"""Type of the event. It begins with `worker-`, so that it flows without `-E`."""
+
+
+class Telling:
+    """The account that a node gives of itself."""
+
+    def __init__(self, gate: ResourceGate, consumer: Any) -> None:
+        self._gate = gate
+        self._consumer = consumer
+        self._seq = itertools.count(1)
+        self._started = time.time()
+        self._due = False
+        self._told_at = 0.0
+        self._pace = 0.0
+
+    def slow_down(self, seconds: float) -> None:
+        """Tell what changes no oftener than this from now on, or as often as ever (0)."""
+        self._pace = seconds
+        # Nodes that are told together must not speak together ever after.
+        self._told_at = time.monotonic() - random.uniform(0, seconds)
+
+    def payload(self) -> dict[str, Any]:
+        """Total, free, running, held, queues and fence, as JSON."""
+        gate = self._gate
+        standing = gate.standing.now
+        return {
+            "hostname": short_host(self._consumer.hostname),
+            "nodename": self._consumer.hostname,
+            "pid": os.getpid(),
+            "total": gate.ledger.total_in_words(),
+            "free": gate.ledger.free_in_words(),
+            "running": gate.books.told(),
+            "ended": gate.books.tally.told(),
+            "held": gate.unstarted.told(),
+            "scheduled": gate.unstarted.scheduled,
+            "queues": sorted(standing.joined if standing.joined is not None else gate.offers.queues),
+            "fenced": standing.fenced,
+            "fence_reason": standing.fence_reason,
+            "gang": gate.duty.told(),
+            "returned": gate.unstarted.returned,
+            "properties": dict(gate.facts.properties),
+            "pace": self._pace,
+            "seq": next(self._seq),
+            "started": self._started,
+        }
+
+    def register(self, hub: Any) -> None:
+        """Connected: tell once now, and whenever a beat went by without a word."""
+        # The timers of an earlier connection went with it.
+        self._due = False
+        self._told_at = 0.0
+        self.changed()
+        hub.call_later(self._at_most(self._gate.settings.beat), self._beat)
+
+    def changed(self) -> None:
+        """Something changed: tell it soon, together with what changes until then."""
+        if self._due:
+            return
+        self._due = True
+        every = self._at_most(self._gate.settings.tell_every)
+        wait = max(0.02, self._told_at + every - time.monotonic())
+        self._consumer.hub.call_later(wait, self._tell)
+
+    def _at_most(self, every: float) -> float:
+        """The setting, or the pace that the control side found right for so many nodes."""
+        return max(every, self._pace)
+
+    def _beat(self) -> None:
+        every = self._at_most(self._gate.settings.beat)
+        left = self._told_at + every - time.monotonic()
+        if left <= 0:
+            # What is due is told in a moment, and would only be told twice.
+            if not self._due:
+                self._send()
+            left = every
+        self._consumer.hub.call_later(left, self._beat)
+
+    def _tell(self) -> None:
+        self._due = False
+        self._send()
+
+    def _send(self) -> None:
+        self._told_at = time.monotonic()
+        dispatcher = self._consumer.event_dispatcher
+        if dispatcher is None or not dispatcher.enabled:
+            return
+        payload = self.payload()
+        # An event brings these two itself; its `hostname` is the whole nodename.
+        del payload["hostname"], payload["pid"]
+        try:
+            dispatcher.send(EVENT, **payload)
+        except self._consumer.connection_errors:
+            # The next connection starts with an event of its own.
+            self._due = False
+
+
+def short_host(nodename: str) -> str:
+    """The host part of a Celery node name: `node-1` of `celery@node-1`."""
+    return nodename.rpartition("@")[2]

@@ -1,0 +1,1 @@
+"""What does this node have, and what fits beside what runs here?"""

@@ -1,0 +1,122 @@
+"""Which requests run on this node, by Celery's own books.
+
+What runs is never counted by listening for ends: it is looked up in Celery's books on every turn of the
+event loop. Every way a task can end goes through those, so nothing leaks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from celery.worker import state as worker_state
+
+from celery_resources.errors import InvalidRequirement
+from celery_resources.need.requirement import Requirement
+from celery_resources.room.gpus import NGPUS
+from celery_resources.room.ledger import Ledger, Need
+from celery_resources.room.node import NodeFacts
+from celery_resources.room.surroundings import GPUS, HOSTFILE, HOSTS, VISIBLE, gpu_names, write_hostfile
+from celery_resources.room.tally import Tally
+from celery_resources.sending.kinds import HEADER, Kinds
+from celery_resources.settings import ONE_CPU
+from scalelib.amounts import MILLION
+
+
+class Books:
+    """The requests that run here, each with what it takes from the node."""
+
+    def __init__(self, facts: NodeFacts, slots: int, kinds: Kinds) -> None:
+        alone = kinds.settings.control_queue is None
+        self.ledger = Ledger(facts.resources, slots, facts.properties, alone=alone)
+        self.running: dict[Any, float] = {}
+        """Request -> when it was given to the pool, in seconds since the epoch."""
+        self.tally = Tally()
+        self._kinds = kinds
+        self._last_need: dict[str, tuple[Any, Need]] = {}
+        self._hostfiles: dict[Any, Path] = {}
+        count = self.ledger.total.get(NGPUS, 0) // MILLION
+        self._gpu_names = gpu_names(count, os.environ.get(VISIBLE))
+
+    def need_of(self, request: Any) -> Need:
+        """What the message says that it needs, else what its queue says, else one cpu."""
+        queue, header = queue_of(request), request.request_dict.get(HEADER)
+        if header is None:
+            return self.need_of_queue(queue)
+        # Nearly always the same as in the last message from that queue: comparing is cheaper than reading.
+        known = self._last_need.get(queue)
+        if known is None or known[0] != header:
+            known = self._last_need[queue] = (header, self._need_of_header(header))
+        return known[1]
+
+    def _need_of_header(self, header: Any) -> Need:
+        try:
+            return self.ledger.need(Requirement.from_json(header))
+        except InvalidRequirement as error:
+            # Somebody published what cannot be read. That message is not to end the node's worker.
+            unfit = f"what it needs cannot be read ({error})"
+            return Need(requirement=Requirement(), amounts={}, gpus=0, exclusive=False, unfit=unfit)
+
+    def need_of_queue(self, queue: str) -> Need:
+        """What one task of this queue is expected to need."""
+        return self.ledger.need(self._kinds.of_queue(queue) or ONE_CPU)
+
+    def begin(self, request: Any, need: Need, hosts: tuple[str, ...] = ()) -> None:
+        """Enter a request that is about to be given to the pool, and tell the task what it was given."""
+        self.ledger.start(request, need)
+        self.running[request] = time.time()
+        if self._gpu_names:
+            indexes = self.ledger.gpus.of(request)
+            request.request_dict[GPUS] = [self._gpu_names[index] for index in indexes]
+        if hosts:
+            hostfile = self._hostfiles[request] = write_hostfile(hosts)
+            request.request_dict.update({HOSTS: list(hosts), HOSTFILE: str(hostfile)})
+
+    def reap(self) -> list[Any]:
+        """Strike off what has ended; which requests those were."""
+        ended = [request for request in self.running if _has_ended(request)]
+        for request in ended:
+            self.ledger.end(request)
+            del self.running[request]
+            if request.time_start is not None:
+                # Else it never ran: revoked or expired before the pool had it, or lost with a connection.
+                self.tally.add(queue_of(request), time.time() - request.time_start)
+            if request in self._hostfiles:
+                self._hostfiles.pop(request).unlink(missing_ok=True)
+        return ended
+
+    def unacknowledged(self) -> int:
+        """Running requests that the broker still counts as ours."""
+        return sum(not request.acknowledged for request in self.running)
+
+    def told(self) -> list[dict[str, Any]]:
+        """What runs, as a node tells it."""
+        return [
+            {
+                "id": request.id,
+                "name": request.name,
+                "queue": queue_of(request),
+                "requirement": self.ledger.running[request].requirement.to_json(),
+                "started": request.time_start or since,
+            }
+            for request, since in self.running.items()
+        ]
+
+
+def queue_of(request: Any) -> str:
+    """The queue that the message came from."""
+    return str(request.delivery_info.get("routing_key") or "")
+
+
+def _has_ended(request: Any) -> bool:
+    if worker_state.requests.get(request.id) is request:
+        return False
+    if request in worker_state.active_requests or request in worker_state.reserved_requests:
+        return False
+    # Celery strikes a task that it terminates off before the child is dead, and forgets one that was
+    # given to a child when the connection broke; the pool's own job tells.
+    reference = request._apply_result
+    job = reference() if reference is not None else None
+    return job is None or not hasattr(job, "ready") or bool(job.ready())

@@ -1,0 +1,156 @@
+"""What a node has, what runs on it, and what fits beside it. No Celery in here."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery_resources.need.requirement import Requirement
+from celery_resources.room.gpus import NGPUS, Gpus
+from celery_resources.room.suiting import machine_of, way_to_meet
+from scalelib.amounts import counter_of, fits, minus, plus, units
+from scalelib.node import ResourceValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What one task takes from this node."""
+
+    requirement: Requirement
+    amounts: Mapping[str, int]
+    """Per counter, in whole units (see `scalelib.amounts`)."""
+    gpus: int
+    """Millionths of a GPU; they are handed out by index, so their sum alone does not say what fits."""
+    exclusive: bool
+    """Nothing may run beside it."""
+    unfit: str = ""
+    """Why this node is never right for it, whatever room there is; empty if it may be."""
+
+
+class Ledger:
+    """The books of one node. `start` and `end` take any hashable key for a task."""
+
+    def __init__(
+        self,
+        resources: Mapping[str, Any],
+        slots: int,
+        properties: Mapping[str, ResourceValue] | None = None,
+        *,
+        alone: bool = False,
+    ) -> None:
+        self.resources = dict(resources)
+        """What the node has, in the words and units it was given."""
+        self.slots = slots
+        """Places in the worker's pool: never more tasks at once, whatever they need."""
+        self._machine = machine_of(resources, properties or {})
+        self._alone = alone
+        """No autoscaler knows more of this node than the node itself."""
+        self.total = self._machine.total
+        self.running: dict[Hashable, Need] = {}
+        self._free = dict(self.total)
+        self.gpus = Gpus(self.total.get(NGPUS, 0))
+        self._needs: dict[Requirement, Need] = {}
+
+    def need(self, requirement: Requirement) -> Need:
+        """What a task with this requirement takes from this node."""
+        found = self._needs.get(requirement)
+        if found is None:
+            way = way_to_meet(requirement.constraints, self._machine, alone=self._alone)
+            found = self._needs[requirement] = Need(
+                requirement=requirement,
+                amounts=way.amounts,
+                gpus=way.amounts.get(NGPUS, 0),
+                exclusive=requirement.exclusive or way.exclusive,
+                unfit=way.unfit,
+            )
+        return found
+
+    def fits_ever(self, need: Need) -> bool:
+        """Would it fit if nothing else ran here?"""
+        if need.unfit or not fits(need.amounts, self.total):
+            return False
+        return not need.gpus or Gpus(self.gpus.total).fits(need.gpus)
+
+    def why_never(self, need: Need) -> str:
+        """For a log or an error: why it does not fit this node even when nothing else runs here."""
+        return need.unfit or f"it has {self.total_in_words()}"
+
+    def fits_now(self, need: Need) -> bool:
+        """May it start at this moment?"""
+        if not self.running:
+            return self.fits_ever(need)
+        if need.unfit or need.exclusive or len(self.running) >= self.slots or self._is_taken_whole:
+            return False
+        return fits(need.amounts, self._free) and (not need.gpus or self.gpus.fits(need.gpus))
+
+    def start(self, key: Hashable, need: Need) -> None:
+        """Write down that it runs."""
+        self.running[key] = need
+        self._free = minus(self._free, need.amounts)
+        if need.gpus:
+            self.gpus.take(key, need.gpus)
+
+    def end(self, key: Hashable) -> None:
+        """Write down that it no longer runs."""
+        need = self.running.pop(key)
+        self._free = plus(self._free, need.amounts)
+        if need.gpus:
+            self.gpus.give_back(key)
+
+    def room_for_any(self, needs: Iterable[Need]) -> int:
+        """How many more tasks surely fit now, whichever of these each of them turns out to be."""
+        room = self.slots - len(self.running)
+        if self._is_taken_whole:
+            return 0
+        gpus = []
+        for need in needs:
+            gpus.append(need.gpus)
+            if need.exclusive:
+                room = min(room, 0 if self.running else 1)
+            for counter, amount in need.amounts.items():
+                if amount:
+                    room = min(room, self._free.get(counter, 0) // amount)
+        if any(gpus):
+            room = min(room, self.gpus.room_for_any(gpus))
+        return max(room, 0)
+
+    def is_refilled_by(self, needs: Iterable[Need]) -> bool:
+        """Does each of these fit in the place of any that runs, even if several end at once?"""
+        running = self.running.values()
+        return not any(
+            mine is not need and not _takes_no_more(need, mine) for need in needs for mine in running
+        )
+
+    @property
+    def free(self) -> Mapping[str, int]:
+        """What is free per counter, an exclusive task aside."""
+        return self._free
+
+    @property
+    def _is_taken_whole(self) -> bool:
+        return len(self.running) == 1 and next(iter(self.running.values())).exclusive
+
+    def free_in_words(self) -> dict[str, float | int]:
+        """What is free, in the words and units in which the total was given."""
+        return {name: self._in_unit(name, self._free) for name in self._amounts_given()}
+
+    def total_in_words(self) -> dict[str, float | int]:
+        """What there is, in the words and units in which it was given."""
+        return {name: self._in_unit(name, self.total) for name in self._amounts_given()}
+
+    def _amounts_given(self) -> list[str]:
+        return [name for name, value in self.resources.items() if counter_of(name, value) in self.total]
+
+    def _in_unit(self, name: str, amounts: Mapping[str, int]) -> float | int:
+        if self._is_taken_whole and amounts is self._free:
+            return 0
+        value = amounts[counter_of(name, self.resources[name])] / units(name, 1, up=False)
+        return int(value) if value.is_integer() else round(value, 6)
+
+
+def _takes_no_more(need: Need, other: Need) -> bool:
+    # Which GPUs the other one leaves is not known here, nor what else keeps an exclusive task out.
+    if need.gpus or need.exclusive or other.exclusive:
+        return False
+    return all(amount <= other.amounts.get(counter, 0) for counter, amount in need.amounts.items())

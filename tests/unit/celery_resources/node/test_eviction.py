@@ -1,0 +1,183 @@
+"""What the metadata service says is read as it is described, and only for this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.worker import WorkController
+
+from celery_resources import InvalidSetting
+from celery_resources.node.eviction import EVICTION, EvictionWatch, MetadataService, metadata_url
+from celery_resources.node.standing import Standing
+from celery_resources.settings import read_settings
+
+
+class Service(ThreadingHTTPServer):
+    """A metadata service of a machine named vm_3."""
+
+    events: list[dict[str, Any]]
+
+    def __init__(self) -> None:
+        self.events = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Service
+
+    def do_GET(self) -> None:
+        if self.headers.get("Metadata") != "true" or "api-version=" not in self.path:
+            self.send_error(400)
+            return
+        if not self.path.startswith("/metadata/"):
+            self.send_error(404)
+            return
+        name = self.path.startswith("/metadata/instance/compute/name?")
+        body = "vm_3" if name else json.dumps({"DocumentIncarnation": 1, "Events": self.server.events})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as made:
+        thread = Thread(target=made.serve_forever)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"EventId": "1", "EventType": "Preempt", "Resources": ["vm_3"], **changes}
+
+
+@pytest.mark.parametrize(
+    ("events", "evicted"),
+    [
+        ([], False),
+        ([event()], True),
+        ([event(EventType="Reboot")], False),
+        ([event(Resources=["vm_4"])], False),
+        ([event(Resources=["vm_4"]), event(Resources=["vm_2", "vm_3"])], True),
+        ([{}], False),
+    ],
+)
+def test_only_a_preempt_that_names_this_machine_counts(
+    service: Service, events: list[dict[str, Any]], evicted: bool
+) -> None:
+    service.events = events
+    asked = MetadataService(f"http://127.0.0.1:{service.server_port}/")
+    assert asked.is_to_be_evicted() is evicted
+
+
+def test_a_service_that_does_not_answer_is_an_error_and_no_eviction(service: Service) -> None:
+    with pytest.raises(OSError, match="404"):
+        MetadataService(f"http://127.0.0.1:{service.server_port}/nowhere").is_to_be_evicted()
+
+
+@pytest.mark.parametrize(
+    ("evicted", "fenced", "reason", "told"),
+    [
+        (True, False, "", ("fence", {"reason": EVICTION})),
+        (True, True, "autoscaler", ("fence", {"reason": EVICTION})),
+        (True, True, EVICTION, None),
+        (False, True, EVICTION, ("unfence", {})),
+        (False, True, "autoscaler", None),
+        (False, False, "", None),
+    ],
+    ids=["announced", "also of a fenced node", "once", "withdrawn", "a fence of others stays", "nothing"],
+)
+def test_a_node_fences_itself_and_opens_only_what_it_closed(
+    evicted: bool, fenced: bool, reason: str, told: tuple[str, dict[str, str]] | None
+) -> None:
+    with Celery(broker="memory://", set_as_current=False) as app:
+        sent: list[Any] = []
+        app.control.broadcast = lambda command, arguments, destination: sent.append(
+            (command, arguments, destination)
+        )
+        standing = SimpleNamespace(fenced=fenced, fence_reason=reason)
+        gate = SimpleNamespace(standing=SimpleNamespace(now=standing))
+        worker = SimpleNamespace(
+            app=app,
+            hostname="celery@here",
+            options={"resources": "ncpus=1"},
+            consumer=SimpleNamespace(resource_gate=gate),
+            steps=[],
+        )
+        EvictionWatch(worker)._follow(worker, evicted)
+        assert sent == ([] if told is None else [(*told, ["celery@here"])])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Standing(), ("unfence", {})),
+        (Standing(fenced=True, fence_reason="repair"), ("fence", {"reason": "repair"})),
+        (Standing(fenced=True), ("fence", {"reason": ""})),
+    ],
+)
+def test_when_it_is_withdrawn_the_node_stands_as_it_did_before(
+    before: Standing, after: tuple[str, dict[str, str]]
+) -> None:
+    with Celery(broker="memory://", set_as_current=False) as app:
+        sent: list[Any] = []
+        app.control.broadcast = lambda command, arguments, destination: sent.append((command, arguments))
+        gate = SimpleNamespace(standing=SimpleNamespace(now=before))
+        consumer = SimpleNamespace(resource_gate=gate)
+        worker = SimpleNamespace(app=app, hostname="celery@here", options={}, consumer=consumer, steps=[])
+        watch = EvictionWatch(worker)
+        watch._follow(worker, True)
+        gate.standing.now = Standing(fenced=True, fence_reason=EVICTION)
+        watch._follow(worker, True)
+        watch._follow(worker, False)
+        assert sent == [("fence", {"reason": EVICTION}), after]
+
+
+@pytest.mark.parametrize(
+    ("conf", "environ", "url"),
+    [
+        ({}, {}, ""),
+        ({}, {"CELERY_RESOURCES_METADATA_URL": "http://a"}, "http://a"),
+        (
+            {"resource_metadata_url": "http://b"},
+            {"CELERY_RESOURCES_METADATA_URL": "http://a"},
+            "http://b",
+        ),
+    ],
+)
+def test_nobody_asks_unless_told_where(conf: dict[str, str], environ: dict[str, str], url: str) -> None:
+    assert metadata_url(read_settings(conf).metadata_url, environ) == url
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="resource_metadata_url must be an address"):
+        read_settings({"resource_metadata_url": "169.254.169.254"})
+
+
+def test_the_watch_begins_after_the_pool_has_forked_and_imports_nothing_then() -> None:
+    """A child that is forked while the watch holds the lock of imports would wait for it for ever."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, celery_resources; print('encodings.idna' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert told.stdout.strip() == "True"
+    blueprint = WorkController.Blueprint(steps=[EvictionWatch])
+    order = [step.name for step in blueprint._finalize_steps(blueprint.claim_steps())]
+    assert order.index("celery.worker.components.Pool") < order.index(EvictionWatch.name)

@@ -1,0 +1,129 @@
+"""The books of a node."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celery_resources.need.requirement import Requirement
+from celery_resources.room.ledger import Ledger
+
+NODE = {"ncpus": 4, "memgb": 16, "licenses": 3}
+REQUIREMENTS = st.builds(
+    Requirement,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "ncpus": st.sampled_from([0, 0.1, 0.5, 1, 2, 4, 5]),
+            "memgb": st.integers(0, 20),
+            "memmb": st.sampled_from([100, 2048]),
+            "licenses": st.integers(0, 3),
+        },
+    ),
+    exclusive=st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(REQUIREMENTS, st.integers(0, 30)), max_size=40), st.integers(1, 8))
+def test_whatever_starts_and_ends_no_counter_is_exceeded_and_nothing_leaks(
+    tasks: list[tuple[Requirement, int]], slots: int
+) -> None:
+    ledger = Ledger(NODE, slots)
+    for key, (requirement, victim) in enumerate(tasks):
+        need = ledger.need(requirement)
+        room = ledger.room_for_any([need])
+        assert (room > 0) <= ledger.fits_now(need)
+        if ledger.fits_now(need):
+            assert ledger.fits_ever(need)
+            ledger.start(key, need)
+        for counter, total in ledger.total.items():
+            assert sum(each.amounts.get(counter, 0) for each in ledger.running.values()) <= total
+        assert len(ledger.running) <= slots
+        if any(each.exclusive for each in ledger.running.values()):
+            assert len(ledger.running) == 1
+        if victim in ledger.running:
+            ledger.end(victim)
+    for key in list(ledger.running):
+        ledger.end(key)
+    assert ledger.free_in_words() == NODE
+
+
+@given(st.lists(REQUIREMENTS, min_size=1, max_size=4), st.data())
+def test_room_for_any_is_room_whichever_of_them_come(
+    requirements: list[Requirement], data: st.DataObject
+) -> None:
+    ledger = Ledger(NODE, 4)
+    needs = [ledger.need(each) for each in requirements]
+    for key in range(ledger.room_for_any(needs)):
+        need = data.draw(st.sampled_from(needs))
+        assert ledger.fits_now(need)
+        ledger.start(key, need)
+
+
+@given(
+    st.lists(REQUIREMENTS, min_size=1, max_size=3),
+    st.lists(st.integers(0, 2), min_size=1, max_size=8),
+    st.lists(REQUIREMENTS, max_size=2),
+    st.data(),
+)
+def test_what_refills_a_node_fits_whichever_tasks_end_and_whichever_come(
+    requirements: list[Requirement], running: list[int], others: list[Requirement], data: st.DataObject
+) -> None:
+    ledger = Ledger(NODE, 6)
+    kinds = [ledger.need(each) for each in requirements]
+    for key, which in enumerate(running):
+        need = kinds[which % len(kinds)]
+        if ledger.fits_now(need):
+            ledger.start(key, need)
+    coming = [need for need in [*kinds[:1], *map(ledger.need, others)] if ledger.fits_ever(need)]
+    if not coming or not ledger.running or not ledger.is_refilled_by(coming):
+        return
+    ended = data.draw(st.lists(st.sampled_from(sorted(ledger.running)), min_size=1, unique=True))
+    for key in ended:
+        ledger.end(key)
+    for key in ended:
+        need = data.draw(st.sampled_from(coming))
+        assert ledger.fits_now(need)
+        ledger.start(("new", key), need)
+
+
+def test_a_node_is_refilled_by_what_takes_no_more_than_anything_that_runs() -> None:
+    ledger = Ledger(NODE, 8)
+    one, roomy = ledger.need(Requirement({"ncpus": 1})), ledger.need(Requirement({"ncpus": 1, "memgb": 12}))
+    alone = ledger.need(Requirement({"ncpus": 1}, exclusive=True))
+    ledger.start("a", roomy)
+    assert ledger.is_refilled_by([one, roomy])
+    assert not ledger.is_refilled_by([one, alone])
+    ledger.start("b", one)
+    assert ledger.is_refilled_by([one])
+    assert not ledger.is_refilled_by([one, roomy]), "b leaves no memory"
+    for key in ("a", "b"):
+        ledger.end(key)
+    ledger.start("c", alone)
+    assert ledger.is_refilled_by([alone])
+    assert not ledger.is_refilled_by([one])
+
+
+def test_a_tenth_of_a_cpu_fits_ten_times() -> None:
+    ledger = Ledger({"ncpus": 1}, 100)
+    need = ledger.need(Requirement({"ncpus": 0.1}))
+    for key in range(10):
+        assert ledger.fits_now(need)
+        ledger.start(key, need)
+    assert not ledger.fits_now(need)
+    assert ledger.free_in_words() == {"ncpus": 0}
+
+
+def test_an_exclusive_task_leaves_nothing_free() -> None:
+    ledger = Ledger(NODE, 8)
+    ledger.start("a", ledger.need(Requirement({"ncpus": 1}, exclusive=True)))
+    assert ledger.free_in_words() == {"ncpus": 0, "memgb": 0, "licenses": 0}
+    assert not ledger.fits_now(ledger.need(Requirement({"ncpus": 1})))
+    assert ledger.room_for_any([ledger.need(Requirement())]) == 0
+
+
+def test_memory_in_any_unit_is_one_memory() -> None:
+    ledger = Ledger({"memgb": 1}, 8)
+    ledger.start("a", ledger.need(Requirement({"memmb": 512})))
+    assert ledger.free_in_words() == {"memgb": 0.5}
+    assert not ledger.fits_now(ledger.need(Requirement({"memory": "memory::513m"})))
