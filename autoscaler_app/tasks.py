@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from celery.signals import before_task_publish
@@ -15,7 +16,6 @@ from autoscaler_app.passes.lock import PassIsRunning
 from autoscaler_app.passes.one_pass import make_pass
 from autoscaler_app.worker import steps as worker
 from celery_resources import Requirement
-from scalelib.errors import InvalidInput
 
 log = logging.getLogger(__name__)
 
@@ -69,20 +69,37 @@ def note(kind: str, **facts: Any) -> None:
     control = worker.control()
     if kind == "announce":
         try:
-            requirement = Requirement.from_json(facts["requirement"])
-        except (InvalidInput, ValueError, KeyError) as error:
-            log.warning("an announcement that cannot be read was dropped: %s: %s", facts, error)
-            return
-        is_new = facts["queue"] not in control.state.queue_kinds()
-        control.state.announce(facts["queue"], requirement.to_json(), control.now())
+            queue, requirement = _text(facts, "queue"), Requirement.from_json(facts["requirement"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return _drop(kind, facts, error)
+        is_new = queue not in control.state.queue_kinds()
+        control.state.announce(queue, requirement.to_json(), control.now())
         if is_new:
             autoscale.apply_async(ignore_result=True)
     elif kind == "left":
+        try:
+            hostname, nodename = _text(facts, "hostname"), _text(facts, "nodename")
+        except (KeyError, TypeError) as error:
+            return _drop(kind, facts, error)
         # A note that comes late must not count for the life after the one that it is of.
-        is_gone = control.activity.forget_worker(facts["nodename"], facts.get("pid"))
-        if is_gone and control.state.departed(facts["hostname"], facts["nodename"]):
+        is_gone = control.activity.forget_worker(nodename, facts.get("pid"))
+        if is_gone and control.state.departed(hostname, nodename):
             autoscale.apply_async(ignore_result=True)
     elif kind == "gang-ended":
         autoscale.apply_async(ignore_result=True)
     else:
         log.warning("a note of unknown kind %r was dropped: %s", kind, facts)
+    return None
+
+
+def _text(facts: Mapping[str, Any], key: str) -> str:
+    value = facts[key]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{key} is {value!r}; a text would be right")
+    return value
+
+
+def _drop(kind: str, facts: Mapping[str, Any], error: Exception) -> None:
+    log.warning(
+        "a note (%s) that cannot be read was dropped: %s: %s: %s", kind, facts, type(error).__name__, error
+    )

@@ -204,7 +204,7 @@ class _Fates:
             return FenceReason.NOT_EATING
         if verdict.warm or verdict.needed:
             return None
-        if verdict.idle_timed_out and not verdict.jobs:
+        if verdict.idle_timed_out:
             return FenceReason.IDLE
         timeout = self.situation.policy.idle_timeout(verdict.node.nodearray)
         if verdict.surplus_for is not None and verdict.surplus_for >= timeout:

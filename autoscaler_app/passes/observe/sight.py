@@ -42,10 +42,8 @@ class Sight:
     asked: Asked
     """What it was put together from."""
     snapshot: Snapshot
-    known: Mapping[str, KnownHost]
-    """By node id: every node whose host was heard in its life."""
     heard: tuple[KnownHost, ...]
-    """Those of them that were heard now: to be remembered."""
+    """Nodes whose host was heard now: to be remembered."""
     host_of: Mapping[NodeId, HostSeen]
     warnings: tuple[str, ...] = ()
 
@@ -58,6 +56,11 @@ class Sight:
     def views(self) -> Mapping[str, HostView]:
         """What the workers of each host said, by short host name."""
         return self.asked.views
+
+    @property
+    def known(self) -> Mapping[str, KnownHost]:
+        """By node id: every node whose host was heard in its life, as it was remembered."""
+        return self.asked.known
 
     @property
     def kinds(self) -> Mapping[str, Requirement]:
@@ -88,13 +91,11 @@ def put_together(asked: Asked) -> Sight:
     """One picture of everything that was asked."""
     cloud, now, views = asked.cloud, asked.now, asked.views.values()
     present = {node.id for node in cloud.nodes}
-    heard = tuple(_heard(asked))
-    known = {**asked.known, **{host.node_id: host for host in heard}}
     queues = _queues(asked)
     hungry = hungry_since(asked.hungry, views, queues, asked.drains, now)
     hosts = _hosts(
         asked,
-        [host for node_id, host in known.items() if node_id in present],
+        [host for node_id, host in asked.known.items() if node_id in present],
         {node_id: drain for node_id, drain in asked.drains.items() if node_id in present},
         {name: max(0.0, now.timestamp() - since) for name, since in hungry.items()},
     )
@@ -115,8 +116,7 @@ def put_together(asked: Asked) -> Sight:
     return Sight(
         asked=asked,
         snapshot=snapshot,
-        known=known,
-        heard=heard,
+        heard=tuple(_heard(asked)),
         host_of=match_hosts(hosts, cloud.nodes),
         warnings=(
             *cloud.warnings,

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
+from tests.unit.autoscaler_app.world import world
+
+__all__ = ["world"]
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(hours=1)

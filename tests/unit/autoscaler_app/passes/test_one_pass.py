@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import BrokerUnreachable
+from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.act import serving
 from autoscaler_app.passes.observe.strays import Strays
 from autoscaler_app.passes.one_pass import dry_run, make_pass
 from autoscaler_app.passes.plan import DeleteReason
+from autoscaler_app.periodic import Foreseen
 from scalelib.errors import CloudUnreachable
 from tests.machines import Machine
-from tests.unit.autoscaler_app.passes.conftest import Host, World
+from tests.unit.autoscaler_app.world import Host, World
 
 
 def kinds(world: World) -> list[str]:
@@ -276,3 +278,21 @@ def test_a_machine_that_is_not_ours_is_filled_and_never_ended(world: World) -> N
     assert plan is not None
     assert plan.is_quiet
     assert [(entry.node, entry.reason.value) for entry in plan.keep] == [("desk", "unmanaged")]
+
+
+def test_what_is_foreseen_of_periodic_tasks_is_remembered_by_a_pass_and_counts_in_any_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreseen = Foreseen(due={"celery": (30.0,)}, kinds={"celery": PLAIN}, watched=frozenset({"t"}))
+    remembered: list[Foreseen] = []
+    world.control.periodic = SimpleNamespace(  # type: ignore[assignment]
+        foreseen=lambda *words: foreseen, remember=remembered.append
+    )
+    _, plan = dry_run(world.control)
+    assert [launch.jobs for launch in plan.launch] == [{"celery": 1}]
+    assert remembered == []
+    assert kinds(world) == ["launch"]
+    assert remembered == [foreseen]
+    event = {"type": "task-sent", "uuid": "x", "name": "t", "queue": "celery", "timestamp": 0.0}
+    world.control.activity.apply(event, world.now)
+    assert [sent.name for sent in world.control.activity.take_sends()] == ["t"], "its sending is watched"

@@ -14,7 +14,7 @@ from autoscaler_app.passes.report import Action
 from autoscaler_app.passes.way_out import State
 from scalelib.node import NodeId
 from scalelib.provider import NodeOutcome
-from tests.unit.autoscaler_app.passes.conftest import Host, World
+from tests.unit.autoscaler_app.world import Host, World
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from autoscaler_app.passes.act.growing import launch_all
 from autoscaler_app.passes.plan import Launch
 from scalelib.errors import CloudRefused, CloudUnreachable
 from scalelib.provider import LaunchRequest, LaunchResult
-from tests.unit.autoscaler_app.passes.conftest import World
+from tests.unit.autoscaler_app.world import World
 
 
 def launch(size: str, count: int = 2) -> Launch:

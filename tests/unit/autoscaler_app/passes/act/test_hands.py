@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.passes.act.hands import tell_hosts
-from tests.unit.autoscaler_app.passes.conftest import Host, World
+from tests.unit.autoscaler_app.world import Host, World
 
 
 @pytest.fixture

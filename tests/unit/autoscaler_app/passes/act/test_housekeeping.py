@@ -12,7 +12,7 @@ from autoscaler_app.passes.act import housekeeping
 from autoscaler_app.passes.act.deeds import Deeds
 from scalelib.node import NodeId
 from scalelib.provider import LaunchResult, Swept
-from tests.unit.autoscaler_app.passes.conftest import NOON, Host, World
+from tests.unit.autoscaler_app.world import NOON, Host, World
 
 
 def know(world: World, node_id: str, *tasks: str, ago: float = 3600.0) -> KnownHost:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.autoscaler_app.passes.conftest import Host, World
+from tests.unit.autoscaler_app.world import Host, World
 
 
 @pytest.fixture

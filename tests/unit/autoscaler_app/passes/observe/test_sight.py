@@ -9,7 +9,7 @@ import pytest
 
 from autoscaler_app.passes.snapshot import HostSeen, QueueSeen
 from celery_resources import EVICTION
-from tests.unit.autoscaler_app.passes.conftest import NOON, Host, World
+from tests.unit.autoscaler_app.world import NOON, Host, World
 
 
 @pytest.fixture

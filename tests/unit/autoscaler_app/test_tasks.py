@@ -1,0 +1,194 @@
+"""The tasks of the control queue: what each note leads to, and which requests make a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from autoscaler_app import tasks
+from autoscaler_app.passes import way_out
+from autoscaler_app.passes.lock import held
+from autoscaler_app.worker.requests import Requests
+from scalelib.errors import CloudUnreachable
+from tests.unit.autoscaler_app.world import Host, World
+
+
+@pytest.fixture
+def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every further pass that was asked for; the tasks run with the control side of the test."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(tasks.worker, "control", lambda: world.control)
+    monkeypatch.setattr(
+        tasks.worker, "requests", Requests(lambda: world.now.timestamp(), lambda: world.monotonic)
+    )
+    monkeypatch.setattr(tasks.autoscale, "apply_async", lambda **options: found.append(options))
+    return found
+
+
+def autoscale(**headers: Any) -> dict[str, Any]:
+    tasks.autoscale.push_request(**headers)
+    try:
+        answer: dict[str, Any] = tasks.autoscale.run()
+    finally:
+        tasks.autoscale.pop_request()
+    return answer
+
+
+# -- requests
+
+
+def test_a_request_makes_a_pass_and_says_what_it_did(world: World, asked: list[Any]) -> None:
+    world.queues.waiting["celery"] = 2
+    answer = autoscale()
+    assert (answer["number"], answer["ok"], answer["launched"]) == (1, True, {"all/small": 1})
+    assert "wanted new 1" in answer["summary"]
+    assert asked == []
+
+
+def test_a_request_that_was_sent_before_a_pass_began_is_covered_by_it(world: World, asked: list[Any]) -> None:
+    sent = world.now.timestamp()
+    world.go_on(1)
+    number = autoscale(**{tasks.ASKED_AT: sent})["number"]
+    assert autoscale(**{tasks.ASKED_AT: sent}) == {"covered_by": number}
+    assert autoscale()["number"] == number + 1, "one that does not say when it was sent is none"
+    world.go_on(5)
+    assert autoscale(**{tasks.ASKED_AT: world.now.timestamp() - 1})["number"] == number + 2
+
+
+def test_a_pass_that_failed_covers_nothing(
+    world: World, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Any:
+        raise CloudUnreachable("no")
+
+    sent = world.now.timestamp()
+    world.go_on(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.cloud, "cloud", away)
+        failed = autoscale(**{tasks.ASKED_AT: sent})
+    assert (failed["ok"], failed["launched"]) == (False, {})
+    assert "number" in autoscale(**{tasks.ASKED_AT: sent})
+
+
+def test_a_pass_that_has_more_to_do_asks_for_the_next(world: World, asked: list[Any]) -> None:
+    world.queues.waiting["celery"] = 2
+    autoscale()
+    world.boot()
+    world.queues.waiting["celery"] = 0
+    autoscale()
+    assert asked == []
+    world.go_on(301)
+    autoscale()
+    assert asked == [{"ignore_result": True}], "fenced, and empty: it may be shut down at once"
+
+
+def test_a_pass_of_another_process_is_not_waited_for_for_ever(world: World, asked: list[Any]) -> None:
+    quick = msgspec.structs.replace(world.control.settings.autoscaler, lock_patience=0.0)
+    world.control.settings = msgspec.structs.replace(world.control.settings, autoscaler=quick)
+    with held(world.control.settings.lock_file):
+        answer = autoscale()
+    assert answer["covered_by"] is None
+    assert "a pass is running" in answer["error"]
+
+
+# -- notes
+
+
+def test_a_new_queue_is_remembered_and_asks_for_a_pass_once(world: World, asked: list[Any]) -> None:
+    facts = {"queue": "res:ncpus=4", "requirement": {"constraints": {"ncpus": 4}}}
+    for _ in range(2):
+        tasks.note.run(kind="announce", **facts)
+    assert world.control.state.queue_kinds().keys() == {"res:ncpus=4"}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"queue": "q"},
+        {"queue": "q", "requirement": 5},
+        {"queue": 5, "requirement": {"constraints": {"ncpus": 4}}},
+        {"queue": "", "requirement": {"constraints": {"ncpus": 4}}},
+        {"queue": "q", "requirement": {"constraints": {}, "node_count": -1}},
+        {"requirement": {"constraints": {"ncpus": 4}}},
+    ],
+)
+def test_an_announcement_that_cannot_be_read_spoils_itself_only(
+    world: World, asked: list[Any], facts: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks.note.run(kind="announce", **facts)
+    assert world.control.state.queue_kinds() == {}
+    assert asked == []
+    assert "was dropped" in caplog.text
+
+
+@pytest.fixture
+def leaving(world: World) -> Host:
+    """A host that was told to shut down."""
+    host = Host("n1", pid=7)
+    world.control.activity.merge(host.account(1), world.now)
+    state = world.control.state
+    state.begin_drain("m1", "n1", "idle", world.now)
+    state.mark_fenced("m1", world.now)
+    state.mark_shut_down("m1", [host.nodename], world.now)
+    return host
+
+
+def last_word(host: Host, **changes: Any) -> None:
+    facts = {"hostname": host.name, "nodename": host.nodename, "pid": host.pid, **changes}
+    tasks.note.run(kind="left", **facts)
+
+
+def state(world: World) -> way_out.State:
+    return way_out.state_of(world.control.state.drains()["m1"])
+
+
+def test_the_last_word_of_a_worker_that_was_told_to_shut_down_is_the_proof(
+    world: World, asked: list[Any], leaving: Host
+) -> None:
+    for _ in range(2):
+        last_word(leaving)
+        assert state(world) is way_out.State.LEFT, "it may come twice"
+    assert len(asked) == 2
+    assert world.control.activity.host("n1") is None
+
+
+def test_the_last_word_of_an_earlier_life_proves_nothing_of_this_one(
+    world: World, asked: list[Any], leaving: Host
+) -> None:
+    last_word(leaving, pid=6)
+    assert state(world) is way_out.State.EMPTY
+    assert world.control.activity.host("n1") is not None
+    assert asked == []
+
+
+def test_the_last_word_of_a_worker_that_nobody_told_to_go_asks_for_no_pass(
+    world: World, asked: list[Any]
+) -> None:
+    host = Host("n2", pid=3)
+    world.control.activity.merge(host.account(1), world.now)
+    world.control.state.begin_drain("m2", "n2", "idle", world.now)
+    last_word(host)
+    assert world.control.activity.host("n2") is None
+    assert asked == []
+
+
+@pytest.mark.parametrize("changes", [{"nodename": None}, {"hostname": 5}, {"nodename": ""}])
+def test_a_last_word_that_cannot_be_read_spoils_itself_only(
+    world: World, asked: list[Any], leaving: Host, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    last_word(leaving, **changes)
+    assert state(world) is way_out.State.EMPTY
+    assert "was dropped" in caplog.text
+
+
+def test_a_gang_that_has_ended_asks_for_a_pass_and_an_unknown_note_for_none(
+    world: World, asked: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks.note.run(kind="gang-ended", gang="g")
+    assert len(asked) == 1
+    tasks.note.run(kind="hello", who="me")
+    assert len(asked) == 1
+    assert "unknown kind 'hello'" in caplog.text
