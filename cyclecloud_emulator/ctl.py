@@ -10,9 +10,9 @@ from typing import Any
 import click
 import httpx
 
-from cyclecloud_emulator.faults import FaultKind
-from cyclecloud_emulator.lies import LieKind
-from cyclecloud_emulator.mishaps import MishapKind
+from cyclecloud_emulator.trouble.faults import FaultKind
+from cyclecloud_emulator.trouble.lies import LieKind
+from cyclecloud_emulator.trouble.mishaps import MishapKind
 
 _FAULTS = click.Choice([kind.value for kind in FaultKind])
 _TIMEOUT_SECONDS = 10.0

@@ -7,8 +7,8 @@ with Emulator.start(settings, password="secret") as emulator:
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
-import os
 import secrets
 import shutil
 import ssl
@@ -19,30 +19,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cyclecloud_emulator import metadata
-from cyclecloud_emulator.admin import Admin
-from cyclecloud_emulator.api import Api, error_answer
-from cyclecloud_emulator.auth import Gate
-from cyclecloud_emulator.calls import Call, Calls, request_id_of
 from cyclecloud_emulator.clock import Clock
-from cyclecloud_emulator.errors import ApiError, TooManyRequests
-from cyclecloud_emulator.faults import Faults
-from cyclecloud_emulator.life import Life
-from cyclecloud_emulator.machine import Fleet, NoFleet
-from cyclecloud_emulator.memory import Memory
+from cyclecloud_emulator.cluster.life import Life
+from cyclecloud_emulator.cluster.memory import Memory
+from cyclecloud_emulator.cluster.node import Node, Phase
+from cyclecloud_emulator.cluster.state import State
+from cyclecloud_emulator.errors import ApiError, BadSettings, TooManyRequests
+from cyclecloud_emulator.fleet.machine import Fleet, NoFleet
+from cyclecloud_emulator.fleet.processes import SECRETS, ProcessFleet, check_command
+from cyclecloud_emulator.http import metadata
+from cyclecloud_emulator.http.admin import Admin
+from cyclecloud_emulator.http.api import Api, error_answer
+from cyclecloud_emulator.http.auth import Gate
+from cyclecloud_emulator.http.calls import Call, Calls, request_id_of
+from cyclecloud_emulator.http.server import Server
+from cyclecloud_emulator.http.views import Views
 from cyclecloud_emulator.message import Answer, Request
-from cyclecloud_emulator.mishaps import Mishaps
-from cyclecloud_emulator.node import Node, Phase
-from cyclecloud_emulator.processes import SECRETS, ProcessFleet, check_command
-from cyclecloud_emulator.server import Server
 from cyclecloud_emulator.settings import Settings, load
-from cyclecloud_emulator.simulated import SimulatedFleet
-from cyclecloud_emulator.state import State
-from cyclecloud_emulator.views import Views
+from cyclecloud_emulator.trouble.faults import Faults
+from cyclecloud_emulator.trouble.mishaps import Mishaps
 
 log = logging.getLogger(__name__)
 
-DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
+SIMULATED = "simulated_nodes"
+"""The module that makes simulated nodes, where there is one."""
 RESTART_AFTER_SECONDS = 0.05
 ADMIN = "emulator"
 """First part of the paths of the admin endpoint."""
@@ -348,21 +348,16 @@ class Emulator:
         )
 
     def _make_simulated_fleet(self) -> Fleet:
-        # Celery is slow to import and not needed for anything else.
-        from cyclecloud_emulator.wire import Wire
-
-        nodes = self.settings.nodes
-        environment = {**os.environ, **nodes.environment}
-        broker = environment.get("CELERY_BROKER_URL", DEFAULT_BROKER)
-        is_redis = broker.startswith(("redis://", "rediss://"))
-        backend = environment.get("CELERY_RESULT_BACKEND") or (broker if is_redis else None)
-        return SimulatedFleet(
-            lambda: Wire(broker, backend),
-            on_exit=self.worker_exited,
-            control_queue=nodes.control_queue,
-            task_seconds=nodes.simulated_task_seconds,
-            task_events=nodes.simulated_task_events,
-        )
+        # By its name: it is a tool of tests and benchmarks, and no part of what is installed.
+        try:
+            simulated = importlib.import_module(SIMULATED)
+        except ModuleNotFoundError as error:
+            raise BadSettings(
+                f"nodes.kind is 'simulated': {error}. Simulated nodes are not part of the package; "
+                f"start the emulator in a clone of the project, or say 'process'."
+            ) from error
+        fleet: Fleet = simulated.open_fleet(self.settings.nodes, on_exit=self.worker_exited)
+        return fleet
 
     def _add_head_nodes(self) -> None:
         for name, cluster in self.settings.clusters.items():

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from cyclecloud_emulator.errors import BadSettings
-from cyclecloud_emulator.faults import Fault, Schedule
-from cyclecloud_emulator.mishaps import Mishap
-from cyclecloud_emulator.quirks import Quirks
+from cyclecloud_emulator.trouble.faults import Fault, Schedule
+from cyclecloud_emulator.trouble.mishaps import Mishap
+from cyclecloud_emulator.trouble.quirks import Quirks
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
 UNLIMITED = 1_000_000

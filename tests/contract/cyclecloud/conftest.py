@@ -17,10 +17,10 @@ from cyclecloud_api.store import StateFile
 from cyclecloud_api.watch import SQLiteMemory, Watch
 from cyclecloud_api.wire import Wire
 from cyclecloud_emulator import Emulator, load, replace
-from cyclecloud_emulator.faults import Fault, FaultKind
-from cyclecloud_emulator.lies import LieKind
-from cyclecloud_emulator.mishaps import Mishap, MishapKind
-from cyclecloud_emulator.node import Node
+from cyclecloud_emulator.cluster.node import Node
+from cyclecloud_emulator.trouble.faults import Fault, FaultKind
+from cyclecloud_emulator.trouble.lies import LieKind
+from cyclecloud_emulator.trouble.mishaps import Mishap, MishapKind
 from scalelib.provider import LaunchRequest
 
 PASSWORD = "a password of the tests"

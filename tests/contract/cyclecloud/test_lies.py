@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyclecloud_emulator.lies import LieKind
+from cyclecloud_emulator.trouble.lies import LieKind
 from scalelib.errors import ProviderError
 from scalelib.node import NodeId
 from scalelib.provider import LaunchRequest

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from cyclecloud_api.provider import CycleCloudProvider
-from cyclecloud_emulator.quirks import Quirks
+from cyclecloud_emulator.trouble.quirks import Quirks
 from scalelib import Job, config, demandcalculator
 from scalelib.bucket import PoolKind
 from scalelib.errors import CloudRefused, InvalidConfig, ProviderError

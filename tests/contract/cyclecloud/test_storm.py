@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cyclecloud_emulator.faults import FaultKind, Schedule
+from cyclecloud_emulator.trouble.faults import FaultKind, Schedule
 from scalelib.errors import ProviderError
 from scalelib.provider import LaunchRequest
 

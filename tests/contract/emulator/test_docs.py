@@ -10,14 +10,14 @@ import pytest
 
 from cyclecloud_emulator import load
 from cyclecloud_emulator.__main__ import main
-from cyclecloud_emulator.admin import Admin
 from cyclecloud_emulator.ctl import ctl
-from cyclecloud_emulator.faults import Fault, FaultKind
-from cyclecloud_emulator.lies import LieKind
-from cyclecloud_emulator.machine import WORDS
-from cyclecloud_emulator.mishaps import Mishap, MishapKind
-from cyclecloud_emulator.quirks import Quirks
+from cyclecloud_emulator.fleet.machine import WORDS
+from cyclecloud_emulator.http.admin import Admin
 from cyclecloud_emulator.settings import Cluster, Nodearray, Nodes, Quota, Settings, Size
+from cyclecloud_emulator.trouble.faults import Fault, FaultKind
+from cyclecloud_emulator.trouble.lies import LieKind
+from cyclecloud_emulator.trouble.mishaps import Mishap, MishapKind
+from cyclecloud_emulator.trouble.quirks import Quirks
 
 PAGE = Path(__file__).parents[3].joinpath("docs/emulator.md").read_text(encoding="utf-8")
 CODE = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)))

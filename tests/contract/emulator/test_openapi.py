@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cyclecloud_emulator.openapi import document
+from cyclecloud_emulator.http.openapi import document
 
 DOCUMENT = document("http://emulator")
 FUZZ = settings(
@@ -229,8 +229,8 @@ def test_the_document_is_served_and_names_its_own_address(cloud):
 
 def test_the_document_knows_every_path_that_is_answered(cloud):
     """Verbs and admin paths are taken from the program, not from the document."""
-    from cyclecloud_emulator.admin import Admin
-    from cyclecloud_emulator.management import VERBS
+    from cyclecloud_emulator.cluster.management import VERBS
+    from cyclecloud_emulator.http.admin import Admin
 
     for verb in VERBS:
         assert f"/clusters/{{cluster}}/nodes/{verb}" in DOCUMENT["paths"]

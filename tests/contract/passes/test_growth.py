@@ -14,7 +14,7 @@ from autoscaler_app.passes.one_pass import make_pass
 from autoscaler_app.settings import Autoscaler, Settings
 from cyclecloud_emulator import settings
 from cyclecloud_emulator.emulator import Emulator
-from cyclecloud_emulator.faults import Fault, FaultKind
+from cyclecloud_emulator.trouble.faults import Fault, FaultKind
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from cyclecloud_emulator.api import Api, error_answer
+from cyclecloud_emulator.cluster.life import Life
+from cyclecloud_emulator.cluster.state import State
 from cyclecloud_emulator.errors import ApiError
-from cyclecloud_emulator.life import Life
-from cyclecloud_emulator.machine import Machine
+from cyclecloud_emulator.fleet.machine import Machine
+from cyclecloud_emulator.http.api import Api, error_answer
+from cyclecloud_emulator.http.views import Views
 from cyclecloud_emulator.message import Answer, Request
-from cyclecloud_emulator.mishaps import Mishap, MishapKind
 from cyclecloud_emulator.settings import Settings, from_mapping
-from cyclecloud_emulator.state import State
-from cyclecloud_emulator.views import Views
+from cyclecloud_emulator.trouble.mishaps import Mishap, MishapKind
 
 SMALL: dict[str, Any] = {
     "families": {"Dv5": {"cores": 100, "used_by_others": 24}},

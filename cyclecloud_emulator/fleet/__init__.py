@@ -1,0 +1,1 @@
+"""What runs a node? The protocol of a fleet, and the one whose nodes are processes."""
