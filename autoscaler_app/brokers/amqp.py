@@ -61,7 +61,7 @@ class AmqpBroker:
         """Not asked: nothing is given back here."""
         return None
 
-    def restore(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(self, task_ids: Collection[str]) -> int:
         """Nothing to do: the server gives back what a closed connection had not acknowledged."""
         return 0
 

@@ -56,7 +56,7 @@ class Broker(Protocol):
     def consumers(self) -> int | None:
         """How many connections take messages, as far as that can be seen; None if it cannot."""
 
-    def restore(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(self, task_ids: Collection[str]) -> int:
         """Give back to their queues the unacknowledged messages of these tasks; how many were given back.
 
         Only for the tasks of a host that is proven dead: on a living one the task would run twice. A broker

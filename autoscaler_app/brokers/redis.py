@@ -81,7 +81,7 @@ class RedisBroker:
                 return None
         return sum(each["cmd"] == "brpop" and each["db"] == database for each in clients)
 
-    def restore(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(self, task_ids: Collection[str]) -> int:
         """Put the messages of these tasks at the head of their queues, marked as redelivered.
 
         Redis does not know that a worker died: without this they wait for the visibility timeout.

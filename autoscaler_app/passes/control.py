@@ -13,7 +13,7 @@ from autoscaler_app.brokers import Broker, open_broker
 from autoscaler_app.listening.activity import Activity
 from autoscaler_app.listening.listener import Listener
 from autoscaler_app.listening.workers import BrokersWorkers, Workers
-from autoscaler_app.memory.kinds import Kinds
+from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes import report
@@ -43,7 +43,7 @@ class Control:
     broker: Broker
     workers: Workers
     activity: Activity
-    kinds: Kinds
+    queues: KnownQueues
     runtimes: Runtimes
     periodic: Periodic
     strays: StrayWatch
@@ -77,7 +77,7 @@ class Control:
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout),
             activity=Activity(),
-            kinds=Kinds(app, settings, state),
+            queues=KnownQueues(app, settings, state),
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
             periodic=Periodic(settings.autoscaler.beat_schedule_app, state),
             strays=StrayWatch(settings.autoscaler.give_back_after),

@@ -23,7 +23,8 @@ class FenceReason(Enum):
 
     IDLE = "idle"
     SURPLUS = "surplus"
-    NOT_EATING = "not-eating"
+    HUNGRY = "not-eating"
+    """Hungry: it has room and starts nothing of what waits in its queues."""
 
 
 class KeepReason(Enum):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from celery_resources.settings import ONE_CPU
 from scalelib.errors import InvalidInput
 
 VERSION: Literal[1] = 1
@@ -24,7 +25,7 @@ class QueueSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One resource queue: what its tasks need, and how many wait."""
 
     queue: str
-    constraints: Any = msgspec.field(default_factory=lambda: {"ncpus": 1})
+    constraints: Any = msgspec.field(default_factory=lambda: dict(ONE_CPU.constraints))
     node_count: int = 0
     colocated: bool = False
     exclusive: bool = False

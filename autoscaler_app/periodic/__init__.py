@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from autoscaler_app.listening.activity import Sent
-from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.state import State
 from autoscaler_app.periodic.entry import Entry, Timetable
 from autoscaler_app.periodic.rhythm import beats, follow
 from celery_resources import Requirement
+from celery_resources.settings import ONE_CPU
 
 __all__ = ["Entry", "Foreseen", "Periodic", "Timetable", "due"]
 
@@ -107,7 +107,9 @@ class Periodic:
         return Foreseen(
             due=due(entries, now, horizon, runtime_of),
             kinds={
-                entry.queue: PLAIN if entry.requirement is None else Requirement.from_json(entry.requirement)
+                entry.queue: ONE_CPU
+                if entry.requirement is None
+                else Requirement.from_json(entry.requirement)
                 for entry in table.entries
             },
             watched=frozenset(entry.task for entry in table.entries if entry.every),

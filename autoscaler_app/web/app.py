@@ -17,9 +17,9 @@ from autoscaler_app.passes.control import utc_now
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.guard import Guard
 from autoscaler_app.web.metrics import exposition
+from autoscaler_app.web.overview import Overview, status
 from autoscaler_app.web.page import policy, render
 from autoscaler_app.web.recent import SHOWN, Recent
-from autoscaler_app.web.standing import Standing, status
 from scalelib.errors import InvalidConfig
 
 MOST_REPORTS = 1000
@@ -86,8 +86,8 @@ class _Pages:
         self._max_age = max_age
         self._paused = paused
 
-    def _standing(self) -> Standing:
-        return Standing(
+    def _standing(self) -> Overview:
+        return Overview(
             look=self._recent.look(),
             now=self._now(),
             interval=self._interval,
@@ -123,8 +123,8 @@ class _Pages:
 
     def health(self, request: Request) -> Response:
         """For whoever restarts or alarms: 200 if the last pass is young and did not fail, else 503."""
-        standing = self._standing()
-        return PlainTextResponse(f"{standing.sentence}\n", status_code=503 if standing.troubles else 200)
+        overview = self._standing()
+        return PlainTextResponse(f"{overview.sentence}\n", status_code=503 if overview.troubles else 200)
 
 
 def _json(value: object, status_code: int = 200) -> Response:

@@ -15,26 +15,26 @@ from prometheus_client.registry import Collector
 
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import ActionKind, Hearing, QueueSaw, Report, Saw
+from autoscaler_app.web.overview import Overview
 from autoscaler_app.web.recent import Look
-from autoscaler_app.web.standing import Standing
 from scalelib.demand import UnservedReason
 
 
-class StandingCollector(Collector):
+class OverviewCollector(Collector):
     """What a pass did not see has no value: a gauge of 0 would say that there is nothing."""
 
-    def __init__(self, standing: Standing) -> None:
-        self._standing = standing
+    def __init__(self, overview: Overview) -> None:
+        self._standing = overview
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, once."""
-        standing = self._standing
-        newest = standing.look.newest
-        yield _gauge("autoscaler_paused", "1 while nothing is launched, fenced or deleted", standing.paused)
-        yield from _totals(standing.look)
-        if newest is None or standing.age is None:
+        overview = self._standing
+        newest = overview.look.newest
+        yield _gauge("autoscaler_paused", "1 while nothing is launched, fenced or deleted", overview.paused)
+        yield from _totals(overview.look)
+        if newest is None or overview.age is None:
             return
-        yield from _last_pass(newest, max(standing.age.total_seconds(), 0.0))
+        yield from _last_pass(newest, max(overview.age.total_seconds(), 0.0))
         if newest.saw is not None:
             yield from _queues(newest.saw)
             yield from _nodes(newest.saw)
@@ -44,10 +44,10 @@ class StandingCollector(Collector):
             yield from _plan(newest.plan)
 
 
-def exposition(standing: Standing, accept: str) -> tuple[bytes, str]:
+def exposition(overview: Overview, accept: str) -> tuple[bytes, str]:
     """The metrics in the form that the scraper accepts, and its content type."""
     encode, content_type = choose_encoder(accept)
-    return encode(StandingCollector(standing)), content_type
+    return encode(OverviewCollector(overview)), content_type
 
 
 def _totals(look: Look) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The page: one standing as HTML."""
+"""The page: one overview as HTML."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from autoscaler_app.passes.report import Action, NodeSaw, Report, Saw
 from autoscaler_app.web import words
 from autoscaler_app.web.fate import fates
 from autoscaler_app.web.markup import Column, Html, join, table, tag
+from autoscaler_app.web.overview import Overview
 from autoscaler_app.web.recent import PassLine
-from autoscaler_app.web.standing import Standing
 
 MOST = 300
 """Rows of one table. A fleet may have thousands of nodes; the page is for looking, the JSON has them all."""
@@ -24,21 +24,21 @@ MOST = 300
 R = TypeVar("R")
 
 
-def render(standing: Standing, *, refresh: float) -> str:
+def render(overview: Overview, *, refresh: float) -> str:
     """The whole document; without a script it asks for itself again after `refresh` seconds too."""
-    look = standing.look
-    parts = [*_banners(standing)]
+    look = overview.look
+    parts = [*_banners(overview)]
     if look.newest is not None:
         if look.seen is not None and look.seen.saw is not None:
             parts += [*_seen(look.seen, look.seen.saw)]
         decided = _decided(look.seen.plan) if look.seen is not None and look.seen.plan is not None else None
-        parts += [tag("div", decided, _done(look.newest), class_="pair"), _passes(look.passes, standing)]
+        parts += [tag("div", decided, _done(look.newest), class_="pair"), _passes(look.passes, overview)]
     return _template().substitute(
-        title=_title(standing),
-        state=_state(standing),
+        title=_title(overview),
+        state=_state(overview),
         main=join(parts),
         refresh=f"{refresh:g}",
-        written=f"{standing.now:%Y-%m-%d %H:%M:%S} UTC",
+        written=f"{overview.now:%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
@@ -65,29 +65,29 @@ def _hash_of(name: str, document: str) -> str:
     return f"sha256-{b64encode(sha256(inner.encode()).digest()).decode()}"
 
 
-def _title(standing: Standing) -> Html:
-    return tag("title", "Autoscaler" if not standing.troubles else "⚠ Autoscaler")
+def _title(overview: Overview) -> Html:
+    return tag("title", "Autoscaler" if not overview.troubles else "⚠ Autoscaler")
 
 
-def _state(standing: Standing) -> Html:
+def _state(overview: Overview) -> Html:
     """What there is to say in the head line."""
-    if standing.look.newest is None:
+    if overview.look.newest is None:
         return tag("span", "no pass yet", class_="pill warn")
-    if standing.has_failed:
+    if overview.has_failed:
         return tag("span", "last pass failed", class_="pill bad")
-    if standing.is_old:
+    if overview.is_old:
         return tag("span", "last pass is old", class_="pill bad")
-    if standing.paused:
+    if overview.paused:
         return tag("span", "paused", class_="pill warn")
-    return tag("span", standing.sentence, class_="pill good")
+    return tag("span", overview.sentence, class_="pill good")
 
 
-def _banners(standing: Standing) -> Iterator[Html]:
+def _banners(overview: Overview) -> Iterator[Html]:
     """What a person must know before reading on."""
-    newest, seen = standing.look.newest, standing.look.seen
-    for trouble in standing.troubles:
+    newest, seen = overview.look.newest, overview.look.seen
+    for trouble in overview.troubles:
         yield tag("p", trouble, class_="banner warn" if newest is None else "banner bad", role="alert")
-    if standing.paused:
+    if overview.paused:
         yield tag(
             "p",
             "Paused: nothing is launched, fenced or deleted until "
@@ -97,7 +97,7 @@ def _banners(standing: Standing) -> Iterator[Html]:
     if newest is not None and seen is not newest:
         says = (
             f"What stands below is what pass {seen.number} saw "
-            f"{words.duration(standing.now - seen.started)} ago."
+            f"{words.duration(overview.now - seen.started)} ago."
             if seen is not None
             else "No pass that is still in memory has seen queues and nodes."
         )
@@ -282,7 +282,7 @@ def _line(verb: str, target: str, detail: str, *, failed: bool = False) -> Html:
 # -- the passes before
 
 
-def _passes(passes: Sequence[PassLine], standing: Standing) -> Html:
+def _passes(passes: Sequence[PassLine], overview: Overview) -> Html:
     columns = (
         Column(name="pass", number=True),
         Column(name="began"),
@@ -297,7 +297,7 @@ def _passes(passes: Sequence[PassLine], standing: Standing) -> Html:
             line.number,
             tag(
                 "time",
-                f"{words.duration(standing.now - line.started)} ago",
+                f"{words.duration(overview.now - line.started)} ago",
                 datetime=line.started.isoformat(),
                 title=f"{line.started:%Y-%m-%d %H:%M:%S %Z}",
             ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from autoscaler_app.listening.activity.accounts import Change, ChangeKind, Counters, Run, Sent
 from autoscaler_app.listening.activity.belief import Activity
 from autoscaler_app.listening.activity.coming import ComingTask
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask, WorkerView
-from autoscaler_app.listening.activity.reports import Change, ChangeKind, Counters, Run, Sent
 
 __all__ = [
     "Activity",

@@ -1,7 +1,7 @@
 """What the workers of every host do, as they say it themselves. Thread-safe; knows no Celery.
 
-Fed with Celery events (`apply`) and with answers of workers that were asked (`merge`). A full report of a
-worker replaces what was believed of it; the events of single tasks refine that until the next report.
+Fed with Celery events (`apply`) and with answers of workers that were asked (`merge`). A full account of a
+worker replaces what was believed of it; the events of single tasks refine that until the next account.
 Two rules hold whatever arrives in whatever order, is lost or comes twice: nothing is ever called idle that
 was not said to be so, and memory is bounded (what could not be kept is counted).
 """
@@ -17,18 +17,19 @@ from typing import Any
 
 import msgspec
 
-from autoscaler_app.listening.activity.coming import Coming, ComingTask
-from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask, host_view
-from autoscaler_app.listening.activity.reports import (
+from autoscaler_app.listening.activity.accounts import (
+    Account,
     Change,
     ChangeKind,
     Counters,
-    Report,
     Run,
     Sent,
     moment,
     text,
 )
+from autoscaler_app.listening.activity.coming import Coming, ComingTask
+from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
+from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Activity:
         self._queue_of: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Task id -> (name, queue), from `task-sent`: no later event of a task names its queue."""
         self._finished: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """(task id, nodename) -> end by the clock of that worker: an older report does not revive it."""
+        """(task id, nodename) -> end by the clock of that worker: an older account does not revive it."""
         self._runs: list[Run] = []
         self._watched: frozenset[str] = frozenset()
         self._sends: deque[Sent] = deque(maxlen=MAX_SENDS)
@@ -216,7 +217,7 @@ class Activity:
         if nodename in self._ignored or not kind.startswith(("worker-", "task-")):
             return ()
         if kind == "worker-resources":
-            changes = self._report(nodename, event, now)
+            changes = self._account(nodename, event, now)
             self._workers[nodename].eventless_since = None
             return changes
         if nodename in self._mute:
@@ -328,24 +329,24 @@ class Activity:
             return
         self._runs.append(Run(queue=queue, seconds=float(seconds), at=at, count=count))
 
-    # -- reports
+    # -- accounts
 
     def _merge(self, payload: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
-        return self._report(text(payload, "nodename"), payload, now)
+        return self._account(text(payload, "nodename"), payload, now)
 
-    def _report(self, nodename: str, payload: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
-        report = msgspec.convert(payload, Report, strict=False)
+    def _account(self, nodename: str, payload: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
+        account = msgspec.convert(payload, Account, strict=False)
         if nodename in self._ignored:
             return ()
         known = self._workers.get(nodename)
-        if known is not None and known.is_newer_than(report):
+        if known is not None and known.is_newer_than(account):
             self._counts["stale"] += 1
             return ()
         self._mute.discard(nodename)
-        worker = self._heard(nodename, report.pid, now)
-        self._counts["gaps"] += worker.gap_before(report)
-        changes = worker.take(report, now, self._finished)
-        if not report.scheduled:
+        worker = self._heard(nodename, account.pid, now)
+        self._counts["gaps"] += worker.gap_before(account)
+        changes = worker.take(account, now, self._finished)
+        if not account.scheduled:
             self._coming.release(nodename)
         for run in worker.ended_runs:
             self._note_run(run.queue, run.seconds, run.at, run.count)

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoscaler_app.listening.activity.hosts import HeldTask, RunningTask, WorkerView
-from autoscaler_app.listening.activity.reports import (
+from autoscaler_app.listening.activity.accounts import (
+    Account,
     Change,
     ChangeKind,
     GangSaid,
-    Report,
     Run,
     TaskSaid,
     moment,
 )
+from autoscaler_app.listening.activity.hosts import HeldTask, RunningTask, WorkerView
 
 MAX_TASKS = 10_000
 """Of one worker; what it says beyond that is not kept: it looks busy all the same."""
@@ -51,9 +51,9 @@ class Worker:
         """It sends the events of its tasks: then run times are taken from those."""
         self.pace = 0.0
         self.ended_runs: list[Run] = []
-        """What the last report added to the runs that ended, for whoever takes it."""
+        """What the last account added to the runs that ended, for whoever takes it."""
         self._ended: Mapping[str, tuple[int, float]] = {}
-        self._unreported: dict[str, datetime] = {}
+        self._untold: dict[str, datetime] = {}
         """Tasks in `running` that only an event named so far, and when that came."""
         self._seq = 0
         self._started = 0.0
@@ -90,56 +90,58 @@ class Worker:
         if len(self.running) >= MAX_TASKS:
             return False
         self.running[task.id] = task
-        self._unreported[task.id] = now
+        self._untold[task.id] = now
         return True
 
-    # -- reports
+    # -- accounts
 
-    def is_newer_than(self, report: Report) -> bool:
-        """True if the report is of an earlier life, or of an earlier moment of this one."""
-        if not report.started or not self._started:
+    def is_newer_than(self, account: Account) -> bool:
+        """True if the account is of an earlier life, or of an earlier moment of this one."""
+        if not account.started or not self._started:
             return False
-        if report.started != self._started:
-            return report.started < self._started
-        return report.seq < self._seq
+        if account.started != self._started:
+            return account.started < self._started
+        return account.seq < self._seq
 
-    def gap_before(self, report: Report) -> int:
-        """How many reports between the last one and this one never arrived."""
-        if self.told is None or report.started != self._started:
+    def gap_before(self, account: Account) -> int:
+        """How many accounts between the last one and this one never arrived."""
+        if self.told is None or account.started != self._started:
             return 0
-        return max(0, report.seq - self._seq - 1)
+        return max(0, account.seq - self._seq - 1)
 
     def take(
-        self, report: Report, now: datetime, finished: Mapping[tuple[str, str], float]
+        self, account: Account, now: datetime, finished: Mapping[tuple[str, str], float]
     ) -> tuple[Change, ...]:
         """Replace the belief with what the worker says, and tell what is new about that."""
         new, was_busy, was_fenced = not self.has_told, self.busy, self.fenced
         running = {
             said.id: self._running(said, now)
-            for said in report.running[:MAX_TASKS]
+            for said in account.running[:MAX_TASKS]
             if not self._is_over(said, finished)
         }
-        if self.has_told and report.started == self._started and not self.tells_tasks:
-            self._note_ended(report, now)
-        self._ended = report.ended
-        self._unreported = {
+        if self.has_told and account.started == self._started and not self.tells_tasks:
+            self._note_ended(account, now)
+        self._ended = account.ended
+        self._untold = {
             task_id: came
-            for task_id, came in self._unreported.items()
-            if task_id not in running and task_id in self.running and self._may_be_newer(task_id, report, now)
+            for task_id, came in self._untold.items()
+            if task_id not in running
+            and task_id in self.running
+            and self._may_be_newer(task_id, account, now)
         }
-        self.running = running | {task_id: self.running[task_id] for task_id in self._unreported}
+        self.running = running | {task_id: self.running[task_id] for task_id in self._untold}
         self.held = {
             said.id: HeldTask(id=said.id, queue=said.queue, name=said.name)
-            for said in report.held[:MAX_TASKS]
+            for said in account.held[:MAX_TASKS]
         }
-        self.total, self.free = report.total, report.free
-        self.scheduled = report.scheduled
-        self.queues = frozenset(report.queues)
-        self.gang, self.pace = report.gang, report.pace
-        self.fenced, self.fence_reason = report.fenced, report.fence_reason or ""
+        self.total, self.free = account.total, account.free
+        self.scheduled = account.scheduled
+        self.queues = frozenset(account.queues)
+        self.gang, self.pace = account.gang, account.pace
+        self.fenced, self.fence_reason = account.fenced, account.fence_reason or ""
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True
-        self._seq, self._started = report.seq, report.started
+        self._seq, self._started = account.seq, account.started
         kinds = {
             ChangeKind.NEW: new,
             ChangeKind.IDLE: was_busy and not self.busy,
@@ -159,20 +161,20 @@ class Worker:
             nodename=self.nodename,
         )
 
-    def _may_be_newer(self, task_id: str, report: Report, now: datetime) -> bool:
-        """It may have started after the report was written: answers and events come by different ways."""
-        if report.timestamp is not None:
-            return self.running[task_id].started.timestamp() > report.timestamp
-        return now - self._unreported[task_id] < ANSWER_TAKES
+    def _may_be_newer(self, task_id: str, account: Account, now: datetime) -> bool:
+        """It may have started after the account was written: answers and events come by different ways."""
+        if account.timestamp is not None:
+            return self.running[task_id].started.timestamp() > account.timestamp
+        return now - self._untold[task_id] < ANSWER_TAKES
 
     def _is_over(self, said: TaskSaid, finished: Mapping[tuple[str, str], float]) -> bool:
-        """The end of this very run was heard already: the report was written before it, and came after."""
+        """The end of this very run was heard already: the account was written before it, and came after."""
         end = finished.get((said.id, self.nodename))
         return end is not None and said.started is not None and said.started <= end
 
-    def _note_ended(self, report: Report, now: datetime) -> None:
+    def _note_ended(self, account: Account, now: datetime) -> None:
         """Without task events run times are learnt from the worker's own count."""
-        for queue, (runs, seconds) in report.ended.items():
+        for queue, (runs, seconds) in account.ended.items():
             runs_before, seconds_before = self._ended.get(queue, (0, 0.0))
             # A worker tells of its latest queues only: one that comes back begins at nothing.
             if runs < runs_before:

@@ -30,7 +30,7 @@ def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
     buried = set()
     for node_id, host in sorted(dead.items()):
         if lost := sorted(set(host.tasks) - taken):
-            count = control.broker.restore(lost)
+            count = control.broker.give_back_tasks(lost)
             taken.update(lost)
             deeds.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
             deeds.again = deeds.again or count > 0

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.passes.act import gang_acts
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.act.hands import NO_ANSWER, ask_workers, node_ids, nodenames_of, tell_hosts
@@ -15,6 +14,7 @@ from autoscaler_app.passes.act.pace import out_of_step
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Plan
+from celery_resources.settings import ONE_CPU
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def reserve(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
         if (names := nodenames_of(sight.view_of(host.hostname)))
     }
     for order in plan.gangs:
-        requirement = sight.kinds.get(order.queue, PLAIN)
+        requirement = sight.kinds.get(order.queue, ONE_CPU)
         wrong = gang_acts.carry_out(order, nodenames, requirement, ask)
         target = f"{order.order} {order.gang or order.queue}: {', '.join(order.hosts)}"
         deeds.note("gang", target, ok=not wrong, detail=wrong or order.reason)

@@ -200,8 +200,8 @@ class _Fates:
 
     def _surplus(self, verdict: NodeVerdict, host: HostSeen) -> FenceReason | None:
         """Why a serving node is to take no more, if it is not to."""
-        if self.situation.does_not_eat(host):
-            return FenceReason.NOT_EATING
+        if self.situation.is_hungry(host):
+            return FenceReason.HUNGRY
         if verdict.warm or verdict.needed:
             return None
         if verdict.idle_timed_out:

@@ -128,7 +128,7 @@ class Situation:
         if host is None:
             return node
         resources = {**node.resources, **host.total} if host.total else node.resources
-        gone = out_of_service or host.evicted or self.is_silent(host) or self.does_not_eat(host)
+        gone = out_of_service or host.evicted or self.is_silent(host) or self.is_hungry(host)
         return replace(node, resources=resources, wanted=node.wanted and not gone)
 
     # -- what is known of a node and its host
@@ -188,8 +188,8 @@ class Situation:
         heard = host.heard_seconds_ago
         return heard is not None and heard > self.autoscaler.silent_timeout and host.on_its_way != "left"
 
-    def does_not_eat(self, host: HostSeen) -> bool:
-        """It is alive and deaf: work waits in its queues, it has room, and starts nothing."""
+    def is_hungry(self, host: HostSeen) -> bool:
+        """It is hungry: work waits in its queues, it has room, and starts nothing."""
         return host.hungry_seconds is not None and host.hungry_seconds > self.autoscaler.hunger_timeout
 
     def is_heard(self, host: HostSeen) -> bool:

@@ -80,7 +80,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     drains, known, history = control.state.drains(), control.state.known_hosts(), control.history.times()
     views = {short_name(view.hostname): view for view in control.activity.hosts()}
     consumed = {queue for view in views.values() for queue in view.queues}
-    kinds = {**periodic.kinds, **control.kinds.all(also=consumed - periodic.kinds.keys())}
+    kinds = {**periodic.kinds, **control.queues.all(also=consumed - periodic.kinds.keys())}
     depths = control.broker.depths(list(kinds))
     strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
     unaccounted, count_unknown = reckon(control.broker, views.values())

@@ -11,7 +11,7 @@ from autoscaler_app.passes.hosts import short_name
 from autoscaler_app.passes.plan import FenceReason
 from autoscaler_app.passes.snapshot import QueueSeen
 
-NOT_EATING = FenceReason.NOT_EATING.value
+GOES_FOR_IT = FenceReason.HUNGRY.value
 
 
 def hungry_since(
@@ -32,7 +32,7 @@ def hungry_since(
         if not (view.running or view.held or view.fenced or view.gang) and waiting & set(view.queues)
     }
     # One that goes for this reason stays hungry while it is fenced: else what it did not take opens it again.
-    going = {short_name(drain.hostname) for drain in drains.values() if drain.reason == NOT_EATING}
+    going = {short_name(drain.hostname) for drain in drains.values() if drain.reason == GOES_FOR_IT}
     hungry |= {
         view.hostname
         for view in views

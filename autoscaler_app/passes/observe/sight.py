@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from autoscaler_app.listening.activity import HostView
-from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide.gangs import queue_of
@@ -31,6 +30,7 @@ from autoscaler_app.passes.snapshot import (
     TimesSeen,
 )
 from celery_resources import EVICTION, Requirement
+from celery_resources.settings import ONE_CPU
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
@@ -171,7 +171,7 @@ def _queues(asked: Asked) -> tuple[QueueSeen, ...]:
     return tuple(
         QueueSeen(
             queue=queue,
-            constraints=dict(requirement.constraints) or {"ncpus": 1},
+            constraints=dict(requirement.constraints or ONE_CPU.constraints),
             node_count=requirement.node_count,
             colocated=requirement.colocated,
             exclusive=requirement.exclusive,
@@ -200,11 +200,11 @@ def _running(views: Iterable[HostView], kinds: Mapping[str, Requirement]) -> tup
     )
     jobs = []
     for (queue, hostname), count in sorted(counts.items()):
-        need = kinds.get(queue, PLAIN)
+        need = kinds.get(queue, ONE_CPU)
         jobs.append(
             JobSeen(
                 name=f"{queue} on {hostname}",
-                constraints=dict(need.constraints) or {"ncpus": 1},
+                constraints=dict(need.constraints or ONE_CPU.constraints),
                 iterations=count,
                 exclusive=need.exclusive,
                 executing_hostnames=(hostname,),

@@ -133,7 +133,7 @@ def test_the_tasks_of_a_dead_host_come_back_and_no_others(
     messages = take("work", 2)
     assert {message.headers["id"] for message in messages} == {lost, kept}
 
-    returned = open_broker(app).restore([lost, "never-heard-of"])
+    returned = open_broker(app).give_back_tasks([lost, "never-heard-of"])
 
     if url.startswith("amqp"):  # the server does it when the dead host's connection closes
         assert returned == 0
@@ -153,13 +153,13 @@ def test_a_message_comes_back_through_the_exchange_it_came_by(
     (lost,) = send(app, "mapped", routing_key="map.here")
     take("mapped", 1)
 
-    assert open_broker(app).restore([lost]) == (0 if url.startswith("amqp") else 1)
+    assert open_broker(app).give_back_tasks([lost]) == (0 if url.startswith("amqp") else 1)
     if not url.startswith("amqp"):
         assert open_broker(app).depths(["mapped"])["mapped"].waiting == 1
 
 
 def test_restoring_nothing_asks_nobody(make_app: MakeApp) -> None:
-    assert open_broker(make_app("redis://127.0.0.1:1")).restore([]) == 0
+    assert open_broker(make_app("redis://127.0.0.1:1")).give_back_tasks([]) == 0
 
 
 def test_a_broker_that_is_not_there_is_unreachable_and_never_empty(url: str, make_app: MakeApp) -> None:

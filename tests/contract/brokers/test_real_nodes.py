@@ -184,7 +184,7 @@ def test_the_work_of_a_node_that_died_waits_again(site: Site) -> None:
 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(20)
-    given_back = open_broker(site.app).restore([task.id for task in running.running])
+    given_back = open_broker(site.app).give_back_tasks([task.id for task in running.running])
 
     assert given_back == (0 if site.url.startswith("amqp") else 1)
     site.wait_until(lambda: _waiting(site) == 1)

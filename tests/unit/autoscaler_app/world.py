@@ -13,7 +13,7 @@ import pytest
 
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import Activity
-from autoscaler_app.memory.kinds import Kinds
+from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.control import Control
@@ -132,7 +132,7 @@ class Queues:
     def consumers(self) -> int | None:
         return None
 
-    def restore(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(self, task_ids: Collection[str]) -> int:
         self.given_back += task_ids
         return len(task_ids)
 
@@ -209,7 +209,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         broker=queues,
         workers=hosts,
         activity=Activity(),
-        kinds=Kinds(app, settings, state),
+        queues=KnownQueues(app, settings, state),
         runtimes=Runtimes(),
         periodic=Periodic("", state),
         strays=StrayWatch(0),

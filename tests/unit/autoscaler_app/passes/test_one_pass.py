@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import BrokerUnreachable
-from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.act import serving
 from autoscaler_app.passes.observe.strays import Strays
 from autoscaler_app.passes.one_pass import dry_run, make_pass
 from autoscaler_app.passes.plan import DeleteReason
 from autoscaler_app.periodic import Foreseen
+from celery_resources.settings import ONE_CPU
 from scalelib.errors import CloudUnreachable
 from tests.machines import Machine
 from tests.unit.autoscaler_app.world import Host, World
@@ -283,7 +283,7 @@ def test_a_machine_that_is_not_ours_is_filled_and_never_ended(world: World) -> N
 def test_what_is_foreseen_of_periodic_tasks_is_remembered_by_a_pass_and_counts_in_any_look(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    foreseen = Foreseen(due={"celery": (30.0,)}, kinds={"celery": PLAIN}, watched=frozenset({"t"}))
+    foreseen = Foreseen(due={"celery": (30.0,)}, kinds={"celery": ONE_CPU}, watched=frozenset({"t"}))
     remembered: list[Foreseen] = []
     world.control.periodic = SimpleNamespace(  # type: ignore[assignment]
         foreseen=lambda *words: foreseen, remember=remembered.append

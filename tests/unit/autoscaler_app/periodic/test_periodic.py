@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from autoscaler_app.listening.activity import Sent
-from autoscaler_app.memory.kinds import PLAIN
 from autoscaler_app.memory.state import State
 from autoscaler_app.periodic import READ_AGAIN, Entry, Foreseen, Periodic, due
 from celery_resources import Requirement
+from celery_resources.settings import ONE_CPU
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -95,7 +95,7 @@ def test_each_entry_counts_in_the_queue_that_beat_would_send_it_to(write: Write,
         "res:memgb=8:ncpus=4": [30],
     }
     assert dict(found.kinds) == {
-        **dict.fromkeys(("named", "far", "celery", "own", "often"), PLAIN),
+        **dict.fromkeys(("named", "far", "celery", "own", "often"), ONE_CPU),
         "res:ncpus=3": small,
         "res:memgb=8:ncpus=4": big,
     }

@@ -101,14 +101,14 @@ def test_what_was_given_back_is_not_given_back_again_because_another_could_not_b
     know(world, "m7", "t1")
     know(world, "m8", "t2")
 
-    def restore(tasks: list[str]) -> int:
+    def give_back_tasks(tasks: list[str]) -> int:
         if "t2" in tasks:
             raise BrokerUnreachable("away")
         world.queues.given_back += tasks
         return len(tasks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.queues, "restore", restore)
+        patch.setattr(world.queues, "give_back_tasks", give_back_tasks)
         with pytest.raises(BrokerUnreachable):
             bury(world)
     bury(world)

@@ -112,14 +112,14 @@ CASES = [
         becomes=KeepReason.RUNNING,
     ),
     Case(
-        rule="a host that is alive and deaf is fenced, so that it is replaced",
+        rule="a host that is alive and hungry is fenced, so that it is replaced",
         host=host(1, hungry_seconds=300.0),
         waiting=1,
         becomes=KeepReason.DRAINING,
-        fenced=FenceReason.NOT_EATING,
+        fenced=FenceReason.HUNGRY,
     ),
     Case(
-        rule="a host that is alive and deaf is not opened again by the work that it does not take",
+        rule="a host that is alive and hungry is not opened again by the work that it does not take",
         host=host(1, hungry_seconds=300.0, fenced=True),
         waiting=1,
         becomes=DeleteReason.SURPLUS,
@@ -215,7 +215,7 @@ CASES = [
         becomes=DeleteReason.IDLE,
     ),
     Case(
-        rule="a host that is deaf for a while is given its time",
+        rule="a host that is hungry for a while is given its time",
         host=host(1, hungry_seconds=179.0),
         waiting=1,
         becomes=KeepReason.MATCHED,

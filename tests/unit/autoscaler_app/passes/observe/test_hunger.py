@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.listening.activity import HeldTask, HostView, RunningTask
-from autoscaler_app.listening.activity.reports import GangSaid
+from autoscaler_app.listening.activity.accounts import GangSaid
 from autoscaler_app.memory.state import Drain
 from autoscaler_app.passes.observe.hunger import hungry_since
 from autoscaler_app.passes.snapshot import QueueSeen

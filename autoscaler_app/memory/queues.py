@@ -12,12 +12,10 @@ from typing import Any
 from autoscaler_app.memory.state import State
 from autoscaler_app.settings import Settings
 from celery_resources import Requirement, requirement_of
-
-PLAIN = Requirement(constraints={"ncpus": 1})
-"""What a task in a plain queue counts as."""
+from celery_resources.settings import ONE_CPU
 
 
-class Kinds:
+class KnownQueues:
     """The queues that the control side knows."""
 
     def __init__(self, app: Any, settings: Settings, state: State) -> None:
@@ -25,9 +23,9 @@ class Kinds:
 
     def all(self, also: Collection[str] = ()) -> Mapping[str, Requirement]:
         """Requirement by queue; `also` names queues that hosts were seen to consume."""
-        kinds = dict.fromkeys(self._settings.autoscaler.queues, PLAIN)
+        kinds = dict.fromkeys(self._settings.autoscaler.queues, ONE_CPU)
         for queue in also:
-            kinds.setdefault(queue, requirement_of(queue) or PLAIN)
+            kinds.setdefault(queue, requirement_of(queue) or ONE_CPU)
         for queue, requirement in self._state.queue_kinds().items():
             kinds[queue] = Requirement.from_json(requirement)
         for queue, declared in (self._app.conf.get("resource_queues") or {}).items():

@@ -12,7 +12,7 @@ import msgspec
 
 
 class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
-    """One task in a report."""
+    """One task in an account."""
 
     id: str
     name: str = ""
@@ -30,7 +30,7 @@ class GangSaid(msgspec.Struct, frozen=True, kw_only=True):
     role: str
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The payload of a `worker-resources` event and of the answer to `resources` (see docs/demand.md)."""
 
     pid: int | None = None
@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     fence_reason: str | None = None
     gang: GangSaid | None = None
     pace: float = 0.0
-    """Seconds that the worker was told to let pass between two reports; 0: it was told nothing."""
+    """Seconds that the worker was told to let pass between two accounts; 0: it was told nothing."""
     seq: int = 0
     started: float = 0.0
     """When the worker process started: with the process id it says which life of the worker speaks."""
@@ -108,9 +108,9 @@ class Counters:
     evicted: int
     """Sent tasks whose queue was forgotten to make room: their run times are not counted."""
     gaps: int
-    """Reports of workers that never arrived."""
+    """Accounts of workers that never arrived."""
     stale: int
-    """Reports that arrived after a newer one."""
+    """Accounts that arrived after a newer one."""
 
 
 def moment(seconds: float) -> datetime:

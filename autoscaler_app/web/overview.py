@@ -18,7 +18,7 @@ NONE_YET = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Overview:
     """What the journal says, at this moment."""
 
     look: Look
@@ -70,19 +70,19 @@ class Standing:
         return f"Pass {newest.number} ended {duration(age)} ago."
 
 
-def status(standing: Standing) -> dict[str, Any]:
-    """The JSON form: the keys of `autoscaler status --json`, and what makes the standing well or not."""
-    newest, seen, age = standing.look.newest, standing.look.seen, standing.age
+def status(overview: Overview) -> dict[str, Any]:
+    """The JSON form: the keys of `autoscaler status --json`, and what makes the overview well or not."""
+    newest, seen, age = overview.look.newest, overview.look.seen, overview.age
     facts: dict[str, Any] = {
-        "well": not standing.troubles,
-        "troubles": standing.troubles,
-        "paused": standing.paused,
-        "interval_seconds": standing.interval.total_seconds(),
+        "well": not overview.troubles,
+        "troubles": overview.troubles,
+        "paused": overview.paused,
+        "interval_seconds": overview.interval.total_seconds(),
         "last_pass": None,
     }
     if newest is None or age is None:
         return facts
-    facts["last_pass"] = _in_short(newest, standing.now) | {
+    facts["last_pass"] = _in_short(newest, overview.now) | {
         "ended_seconds_ago": round(age.total_seconds(), 1),
         "error": newest.error,
         "actions": newest.actions,

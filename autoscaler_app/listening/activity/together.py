@@ -1,0 +1,46 @@
+"""The workers of one host, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from autoscaler_app.listening.activity.hosts import Amount, HostView
+from autoscaler_app.listening.activity.worker import Worker
+
+
+def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
+    """The workers of one host as one: what they have and do adds up; the oldest word gives the age."""
+    views = tuple(worker.view() for worker in workers)
+    told = [view.told for view in views]
+    return HostView(
+        hostname=hostname,
+        total=_sum([worker.total for worker in workers]),
+        free=_sum([worker.free for worker in workers]),
+        running=tuple(task for worker in workers for task in worker.running.values()),
+        held=tuple(task for worker in workers for task in worker.held.values()),
+        scheduled=sum(view.scheduled for view in views),
+        queues=tuple(sorted({queue for worker in workers for queue in worker.queues})),
+        fenced=all(view.fenced for view in views),
+        gang=next((worker.gang for worker in workers if worker.gang is not None), None),
+        workers=views,
+        heard=min(view.heard for view in views),
+        told=None if None in told else min(moment for moment in told if moment is not None),
+        offline=all(view.offline for view in views),
+    )
+
+
+def _sum(parts: Sequence[Mapping[str, Amount]]) -> dict[str, Amount]:
+    """Counters add up; of texts and truths the first counts."""
+    total: dict[str, Amount] = {}
+    for part in parts:
+        for key, value in part.items():
+            before = total.get(key)
+            if _is_number(value) and _is_number(before):
+                total[key] = before + value  # type: ignore[operator]
+            elif key not in total:
+                total[key] = value
+    return total
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
