@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from celery_resources.gangs.gang import GangRefused, Role
+from celery_resources.gangs.gang import GangRefused, Role, new_gang_id
 from celery_resources.need.requirement import Requirement
 
 
@@ -21,7 +20,7 @@ def form_gang(
     """
     if len(set(members)) != len(members) or not members:
         raise GangRefused(f"a gang needs different nodes, not {list(members)}")
-    gang = f"gang-{uuid.uuid4().hex[:12]}"
+    gang = new_gang_id(queue)
     asked = []
     try:
         for member in sorted(members):

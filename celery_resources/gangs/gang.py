@@ -11,6 +11,7 @@ started again finds itself in the gang still, and follows: its task, if it led, 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,18 @@ from typing import Any
 
 from celery_resources.errors import ResourceError
 from celery_resources.need.requirement import Requirement
+
+
+def new_gang_id(queue: str) -> str:
+    """A new id for a gang of this queue. The queue is part of it, so that nothing about a gang has to be
+    remembered anywhere but on its nodes.
+    """
+    return f"{queue}/{uuid.uuid4().hex[:12]}"
+
+
+def queue_of_gang(gang: str) -> str:
+    """The queue that a gang of this id was formed for."""
+    return gang.rpartition("/")[0]
 
 
 class GangRefused(ResourceError):

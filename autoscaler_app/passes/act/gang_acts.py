@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from autoscaler_app.passes.decide.gangs import RUNS, name_for
+from autoscaler_app.passes.decide.gangs import RUNS
 from autoscaler_app.passes.plan import GangOrder
 from celery_resources import Requirement
+from celery_resources.gangs.gang import new_gang_id
 
 Ask = Callable[[str, Sequence[str], Mapping[str, Any]], dict[str, Any]]
 """(command, nodenames, arguments) -> answers by nodename; a node that refused or did not answer has none."""
@@ -30,7 +31,7 @@ def carry_out(order: GangOrder, nodenames: Mapping[str, str], requirement: Requi
 
 
 def _form(order: GangOrder, members: Sequence[str], requirement: Requirement, ask: Ask) -> str:
-    gang = name_for(order.queue)
+    gang = new_gang_id(order.queue)
     answers = ask("follow", members, {"gang": gang, "members": list(members)})
     refused = [member for member in members if not answers.get(member)]
     if not refused:

@@ -8,25 +8,14 @@ is part of the gang's name.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler_app.passes.plan import GangOrder
 from autoscaler_app.passes.snapshot import HostSeen, QueueSeen
+from celery_resources.gangs.gang import Role, queue_of_gang
 
-WAITS, RUNS = "waits", "runs"
-"""Roles of a head, as `celery_resources.gangs.gang.Role` calls them."""
-
-
-def name_for(queue: str) -> str:
-    """A new name for a gang of this queue."""
-    return f"{queue}/{uuid.uuid4().hex[:12]}"
-
-
-def queue_of(gang: str) -> str:
-    """The queue that a gang was formed for."""
-    return gang.rpartition("/")[0]
+WAITS, RUNS = Role.WAITS.value, Role.RUNS.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +33,7 @@ class Reserved:
     @property
     def queue(self) -> str:
         """The queue that it was formed for."""
-        return queue_of(self.id)
+        return queue_of_gang(self.id)
 
     @property
     def is_alive(self) -> bool:

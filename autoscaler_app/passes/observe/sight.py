@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
-from autoscaler_app.passes.decide.gangs import queue_of
 from autoscaler_app.passes.hosts import match_hosts, short_name
 from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
@@ -30,6 +29,7 @@ from autoscaler_app.passes.snapshot import (
     TimesSeen,
 )
 from celery_resources import EVICTION, Requirement
+from celery_resources.gangs.gang import queue_of_gang
 from celery_resources.settings import ONE_CPU
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
@@ -196,7 +196,7 @@ def _running(views: Iterable[HostView], kinds: Mapping[str, Requirement]) -> tup
         (queue, view.hostname)
         for view in views
         for queue in _queues_at_work(view)
-        if view.gang is None or queue != queue_of(view.gang.id)
+        if view.gang is None or queue != queue_of_gang(view.gang.id)
     )
     jobs = []
     for (queue, hostname), count in sorted(counts.items()):

@@ -99,7 +99,7 @@ def test_a_head_whose_answer_came_too_late_keeps_its_gang_if_it_has_its_message(
 
     app = SimpleNamespace(control=SimpleNamespace(broadcast=broadcast))
     if has_started:
-        assert form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members).startswith("gang-")
+        assert form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members).startswith("q/")
         assert freed == []
     else:
         with pytest.raises(GangRefused, match="w@n1 did not answer lead"):
