@@ -89,3 +89,23 @@ def test_one_that_said_goodbye_and_tells_again_is_there(activity: Activity) -> N
     assert only(activity).offline
     activity.apply(report(seq=2, when=2), at(2))
     assert not only(activity).offline
+
+
+def test_run_times_of_one_that_sends_the_events_of_its_tasks_are_taken_from_those_alone(
+    activity: Activity,
+) -> None:
+    """Its own count of what ended would count them again."""
+    activity.apply(report(ended={}), NOW)
+    activity.apply(task("sent", "x", queue="q", name="t"), NOW)
+    activity.apply(task("started", "x", when=1), at(1))
+    activity.apply(task("succeeded", "x", when=4, runtime=3.0), at(4))
+    activity.apply(report(seq=2, when=5, ended={"q": (1, 3.0)}), at(5))
+    assert [(run.queue, run.seconds, run.count) for run in activity.take_runs()] == [("q", 3.0, 1)]
+
+
+def test_a_host_says_goodbye_when_every_worker_of_it_has(activity: Activity) -> None:
+    for name in ("a@n1", "b@n1"):
+        activity.apply(report(name), NOW)
+    for name, gone in (("a@n1", False), ("b@n1", True)):
+        activity.apply({"type": "worker-offline", "hostname": name, "timestamp": EPOCH + 1}, at(1))
+        assert only(activity).offline is gone
