@@ -11,6 +11,8 @@ import pytest
 from autoscaler_app.brokers import BrokerUnreachable
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.act import serving
+from autoscaler_app.passes.observe.clocks import followed
+from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.strays import Strays
 from autoscaler_app.passes.one_pass import dry_run, make_pass
 from autoscaler_app.passes.plan import DeleteReason
@@ -296,3 +298,28 @@ def test_what_is_foreseen_of_periodic_tasks_is_remembered_by_a_pass_and_counts_i
     event = {"type": "task-sent", "uuid": "x", "name": "t", "queue": "celery", "timestamp": 0.0}
     world.control.activity.apply(event, world.now)
     assert [sent.name for sent in world.control.activity.take_sends()] == ["t"], "its sending is watched"
+
+
+def test_all_that_is_remembered_is_as_long_ago_as_it_was_after_the_clock_was_set(world: World) -> None:
+    heard: list[timedelta] = []
+    world.listen()
+    world.control.listener.clock_was_set = lambda by, now: heard.append(by)  # type: ignore[union-attr,method-assign]
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    world.control.activity.merge(host.account(1), world.now)
+    world.make_pass()
+    world.control.state.begin_drain("m1", host.name, "idle", world.now)
+    world.control.state.set_fact("hungry", {"x": world.now.timestamp()})
+    by = timedelta(hours=-1)
+    before = world.sight().asked
+    world.set_clock(by.total_seconds())
+    host.is_mute = True
+    after = observe(world.control, followed(world.control)).asked
+    hungry = world.control.state.fact("hungry")
+    assert after.drains["m1"].chosen == before.drains["m1"].chosen + by
+    assert after.known["m1"].heard == before.known["m1"].heard + by
+    assert after.history["m1"].created == before.history["m1"].created + by  # type: ignore[index]
+    assert after.views["host-m1"].told == before.views["host-m1"].told + by  # type: ignore[operator]
+    assert heard == [by]
+    assert hungry == {"x": after.now.timestamp()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from autoscaler_app.passes.act.gang_acts import carry_out
@@ -46,3 +47,50 @@ def test_members_stay_with_a_head_whose_answer_was_late_and_that_runs(
     wrong = carry_out(FORM, NODENAMES, PAIR, hosts.ask)
     assert [name for command, names in hosts.told if command == "disband" for name in names] == freed
     assert said in wrong
+
+
+class Answers:
+    """Hosts of which some refuse or do not answer some commands."""
+
+    def __init__(self, *silent: tuple[str, str]) -> None:
+        self.silent, self.told = silent, []  # type: ignore[var-annotated]
+
+    def ask(self, command: str, nodenames: Sequence[str], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self.told += [(command, name) for name in nodenames]
+        return {name: {"gang": None} for name in nodenames if (command, name) not in self.silent}
+
+
+def test_a_member_that_refuses_sets_all_of_them_free_and_nobody_leads() -> None:
+    hosts = Answers(("follow", "celery@ip-2"))
+    wrong = carry_out(FORM, NODENAMES, PAIR, hosts.ask)
+    assert wrong == "celery@ip-2 refused or did not answer; none of its nodes is kept"
+    assert [command for command, _ in hosts.told] == ["follow", "follow", "disband", "disband"]
+
+
+def test_a_gang_is_formed_when_all_follow_and_the_head_leads() -> None:
+    hosts = Answers()
+    assert carry_out(FORM, NODENAMES, PAIR, hosts.ask) == ""
+    assert hosts.told == [("follow", "celery@ip-1"), ("follow", "celery@ip-2"), ("lead", "celery@ip-1")]
+
+
+def test_a_host_of_which_no_worker_is_known_is_told_nothing() -> None:
+    hosts = Answers()
+    assert carry_out(FORM, {"ip-1": "celery@ip-1"}, PAIR, hosts.ask) == "no worker process is known on ip-2"
+    assert hosts.told == []
+
+
+def test_a_gang_is_set_free_head_first_and_no_further_than_was_acknowledged() -> None:
+    disband = msgspec.structs.replace(FORM, order="disband", gang="pairs/1")
+    hosts = Answers()
+    assert carry_out(disband, NODENAMES, PAIR, hosts.ask) == ""
+    assert hosts.told == [("disband", "celery@ip-1"), ("disband", "celery@ip-2")]
+    hosts = Answers(("disband", "celery@ip-1"))
+    assert carry_out(disband, NODENAMES, PAIR, hosts.ask) == "celery@ip-1 did not acknowledge"
+    assert hosts.told == [("disband", "celery@ip-1")], "it may have taken its message: nobody is set free"
+
+
+def test_a_head_is_told_of_a_lost_member_until_it_has_heard_it() -> None:
+    lost = msgspec.structs.replace(FORM, order="member-lost", gang="pairs/1")
+    assert carry_out(lost, NODENAMES, PAIR, Answers().ask) == ""
+    silent = Answers(("member_lost", "celery@ip-1"))
+    assert carry_out(lost, NODENAMES, PAIR, silent.ask) == "ip-1 did not acknowledge"

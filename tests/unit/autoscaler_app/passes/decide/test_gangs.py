@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
+from autoscaler_app.passes.decide import gangs
 from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.decide.gangs import Candidate, Reserved
 from autoscaler_app.passes.plan import GangOrder, Plan
 from autoscaler_app.passes.snapshot import GangSeen, HostSeen, QueueSeen, Snapshot
 from tests.unit.autoscaler_app.conftest import host, node
@@ -162,3 +166,45 @@ def test_a_head_that_fell_silent_is_gone_and_one_that_is_not_known_now_is_not(sn
             queues=[PAIR_WITHOUT_WORK],
         )
         assert bool(orders(decide(seen).plan)) is disbanded
+
+
+# -- orders by themselves
+
+
+def free(**groups: str | None) -> list[Candidate]:
+    return [Candidate(hostname=name, placement_group=group) for name, group in groups.items()]
+
+
+def formed(queue: QueueSeen, candidates: list[Candidate], *reserved: Reserved) -> list[tuple[str, ...]]:
+    found = gangs.orders(reserved, queues={queue.queue: queue}, dead=(), candidates={queue.queue: candidates})
+    return [order.hosts for order in found if order.order == "form"]
+
+
+def test_no_more_gangs_are_formed_than_messages_wait() -> None:
+    hosts = free(a=None, b=None, c=None, d=None, e=None)
+    for waiting, expected in ((0, []), (1, [("a", "b")]), (2, [("a", "b"), ("c", "d")])):
+        queue = msgspec.structs.replace(PAIR, waiting=waiting)
+        assert formed(queue, hosts) == expected
+    waits = Reserved(id=f"{PAIR.queue}/1", hosts=("x", "y"), role="waits", telling=("x", "y"))
+    two = msgspec.structs.replace(PAIR, waiting=2)
+    assert formed(two, hosts, waits) == [("a", "b")], "one of the two is awaited already"
+
+
+def test_where_nodes_need_not_be_together_any_of_them_will_do() -> None:
+    queue = msgspec.structs.replace(PAIR, waiting=9)
+    assert formed(queue, free(a="pg1", b=None, c="pg2", d=None)) == [("b", "d"), ("a", "c")]
+
+
+def test_nodes_that_need_to_be_together_are_of_one_placement_group_and_never_of_none() -> None:
+    queue = msgspec.structs.replace(TOGETHER, waiting=9)
+    assert formed(queue, free(a=None, b=None, c=None)) == []
+    assert formed(queue, free(a="pg1", b=None, c="pg2", d="pg1", e="pg2", f="pg2")) == [
+        ("a", "d"),
+        ("c", "e"),
+    ]
+
+
+def test_a_gang_that_waits_and_lost_a_member_is_set_free_though_its_message_waits() -> None:
+    waits = Reserved(id=f"{PAIR.queue}/1", hosts=("x", "y"), role="waits", telling=("x",))
+    (order,) = gangs.orders([waits], queues={PAIR.queue: PAIR}, dead={"y"}, candidates={})
+    assert (order.order, order.hosts, order.reason) == ("disband", ("x",), "y is gone")
