@@ -83,7 +83,7 @@ def note(kind: str, **facts: Any) -> None:
             return _drop(kind, facts, error)
         # A note that comes late must not count for the life after the one that it is of.
         is_gone = control.activity.forget_worker(nodename, facts.get("pid"))
-        if is_gone and control.state.departed(hostname, nodename):
+        if is_gone and control.state.last_word(hostname, nodename):
             autoscale.apply_async(ignore_result=True)
     elif kind == "gang-ended":
         autoscale.apply_async(ignore_result=True)

@@ -53,7 +53,7 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
     """When the workers were told to shut down."""
     nodenames: tuple[str, ...] = ()
     """The worker processes that were told."""
-    departed: tuple[str, ...] = ()
+    last_words: tuple[str, ...] = ()
     """Those of them that have shut down cleanly: the proof."""
 
 
@@ -165,7 +165,7 @@ class State:
             db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (_text(now), node_id))
 
     def mark_shut_down(self, node_id: str, nodenames: Iterable[str], now: datetime) -> None:
-        """These worker processes are about to be told to shut down; earlier departures prove nothing."""
+        """These worker processes are about to be told to shut down; earlier last words prove nothing."""
         with self._file.transaction() as db:
             db.execute(
                 "UPDATE drain SET shut_down = ?, nodenames = ?, departed = '[]' WHERE node_id = ?",
@@ -177,14 +177,15 @@ class State:
         with self._file.transaction() as db:
             db.execute("DELETE FROM drain WHERE node_id = ?", (node_id,))
 
-    def departed(self, hostname: str, nodename: str) -> bool:
+    def last_word(self, hostname: str, nodename: str) -> bool:
         """A worker process has shut down cleanly. True if a drain was waiting for that."""
         with self._file.transaction() as db:
             rows = db.execute("SELECT * FROM drain WHERE lower(hostname) = lower(?)", (hostname,)).fetchall()
             for row in rows:
-                departed = sorted({*json.loads(row["departed"]), nodename})
+                last_words = sorted({*json.loads(row["departed"]), nodename})
                 db.execute(
-                    "UPDATE drain SET departed = ? WHERE node_id = ?", (json.dumps(departed), row["node_id"])
+                    "UPDATE drain SET departed = ? WHERE node_id = ?",
+                    (json.dumps(last_words), row["node_id"]),
                 )
         return any(_drain(row).shut_down is not None for row in rows)
 
@@ -267,7 +268,7 @@ def _drain(row: sqlite3.Row) -> Drain:
         fenced=_time(row["fenced"]) if row["fenced"] else None,
         shut_down=_time(row["shut_down"]) if row["shut_down"] else None,
         nodenames=tuple(json.loads(row["nodenames"])),
-        departed=tuple(json.loads(row["departed"])),
+        last_words=tuple(json.loads(row["departed"])),
     )
 
 

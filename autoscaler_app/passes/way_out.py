@@ -169,7 +169,7 @@ def goes_on(step: Step, host: HostSeen) -> bool:
 
 def missing_words(drain: Drain) -> frozenset[str]:
     """The worker processes that were told to shut down and have not said their last word."""
-    return frozenset(drain.nodenames) - frozenset(drain.departed)
+    return frozenset(drain.nodenames) - frozenset(drain.last_words)
 
 
 def stage_of(drain: Drain | None, *, fenced: bool, told: datetime | None) -> Stage:

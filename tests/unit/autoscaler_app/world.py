@@ -178,7 +178,7 @@ class World:
         """The worker of a host has shut down cleanly, as its note says; whether a drain waited for it."""
         self.hosts.of = {name: each for name, each in self.hosts.of.items() if each is not host}
         gone = self.control.activity.forget_worker(host.nodename, host.pid)
-        return gone and self.control.state.departed(host.name, host.nodename)
+        return gone and self.control.state.last_word(host.name, host.nodename)
 
     def listen(self, since: datetime = NOON) -> None:
         """As in a control worker, which hears everybody and asks whom it has not heard."""

@@ -33,20 +33,20 @@ def test_a_second_process_reads_what_the_first_wrote(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_drain_has_left_when_every_worker_process_has_departed(state: State) -> None:
+def test_a_drain_has_left_when_every_worker_process_has_said_its_last_word(state: State) -> None:
     state.begin_drain("n1", "ip-1", "idle", NOW)
     state.mark_fenced("n1", NOW)
     state.mark_shut_down("n1", ["a@ip-1", "b@ip-1"], NOW)
-    assert state.departed("IP-1", "a@ip-1")
+    assert state.last_word("IP-1", "a@ip-1")
     assert way_out.state_of(state.drains()["n1"]) is not way_out.State.LEFT
-    state.departed("ip-1", "b@ip-1")
+    state.last_word("ip-1", "b@ip-1")
     assert way_out.state_of(state.drains()["n1"]) is way_out.State.LEFT
 
 
-def test_a_departure_before_the_shut_down_proves_nothing(state: State) -> None:
+def test_a_last_word_before_the_shut_down_proves_nothing(state: State) -> None:
     state.begin_drain("n1", "ip-1", "idle", NOW)
     state.mark_fenced("n1", NOW)
-    assert not state.departed("ip-1", "a@ip-1")
+    assert not state.last_word("ip-1", "a@ip-1")
     state.mark_shut_down("n1", ["a@ip-1"], NOW)
     assert way_out.state_of(state.drains()["n1"]) is not way_out.State.LEFT
 
@@ -59,8 +59,8 @@ def test_a_drain_that_has_begun_goes_on_as_it_is(state: State) -> None:
     assert (drain.reason, drain.chosen, drain.fenced) == ("idle", NOW, NOW)
 
 
-def test_the_departure_of_a_host_that_is_not_drained_is_no_proof_of_anything(state: State) -> None:
-    assert not state.departed("ip-9", "celery@ip-9")
+def test_the_last_word_of_a_host_that_is_not_drained_is_no_proof_of_anything(state: State) -> None:
+    assert not state.last_word("ip-9", "celery@ip-9")
     assert state.drains() == {}
 
 
@@ -150,3 +150,15 @@ def test_hunger_is_as_long_ago_as_it_was_after_the_clock_was_set(state: State) -
     state.set_fact("hungry", {"ip-1": NOW.timestamp() - 60})
     state.clock_was_set(timedelta(hours=1), NOW + timedelta(hours=1))
     assert state.fact("hungry") == {"ip-1": NOW.timestamp() + 3600 - 60}
+
+
+def test_nothing_that_is_remembered_is_in_the_future_after_the_clock_was_set(state: State) -> None:
+    """It would be waited for until then."""
+    state.begin_drain("n1", "ip-1", "idle", NOW)
+    state.heard([KnownHost(hostname="ip-1", node_id="n1", nodenames=("celery@ip-1",), heard=NOW)])
+    state.set_fact("hungry", {"ip-1": NOW.timestamp()})
+    soon = NOW + timedelta(minutes=30)
+    state.clock_was_set(timedelta(hours=1), soon)
+    assert state.drains()["n1"].chosen == soon
+    assert state.known_hosts()["n1"].heard == soon
+    assert state.fact("hungry") == {"ip-1": soon.timestamp()}

@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CHOSEN = Drain(node_id="n1", hostname="ip-1", reason="idle", chosen=NOW)
 FENCED = msgspec.structs.replace(CHOSEN, fenced=NOW)
 EMPTY = msgspec.structs.replace(FENCED, shut_down=NOW, nodenames=("a@ip-1", "b@ip-1"))
-LEFT = msgspec.structs.replace(EMPTY, departed=("b@ip-1", "a@ip-1"))
+LEFT = msgspec.structs.replace(EMPTY, last_words=("b@ip-1", "a@ip-1"))
 IN_ORDER = {State.CHOSEN: CHOSEN, State.FENCED: FENCED, State.EMPTY: EMPTY, State.LEFT: LEFT}
 
 RUNNING = RunningTask(id="t", name="t", queue="q", started=NOW, nodename="a@ip-1")
@@ -72,7 +72,7 @@ def test_left_is_every_one_that_was_told_and_nothing_less(
     told: set[str], said: set[str], shut_down: bool
 ) -> None:
     drain = msgspec.structs.replace(
-        FENCED, shut_down=NOW if shut_down else None, nodenames=tuple(told), departed=tuple(said)
+        FENCED, shut_down=NOW if shut_down else None, nodenames=tuple(told), last_words=tuple(said)
     )
     has_left = shut_down and bool(told) and told <= said
     assert (way_out.state_of(drain) is State.LEFT) is has_left
@@ -145,7 +145,7 @@ def test_a_drain_says_which_step_has_not_been_shown() -> None:
     said = [way_out.waits_for(drain) for drain in IN_ORDER.values()]
     for text, part in zip(said, ("takes no more", "still running", "a@ip-1, b@ip-1", "deleted"), strict=True):
         assert part in text
-    one = msgspec.structs.replace(EMPTY, departed=("a@ip-1",))
+    one = msgspec.structs.replace(EMPTY, last_words=("a@ip-1",))
     assert way_out.waits_for(one).endswith("no clean exit shown of b@ip-1")
 
 
