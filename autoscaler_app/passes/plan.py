@@ -142,8 +142,3 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     price_per_hour: Price
     decided_by: str
     planning_seconds: float
-
-    @property
-    def is_quiet(self) -> bool:
-        """Nothing is to be done."""
-        return not (self.join or self.gangs or self.launch or self.fence or self.unfence or self.delete)
