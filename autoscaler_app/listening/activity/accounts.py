@@ -69,9 +69,6 @@ class ChangeKind(Enum):
 
     SENT = "a task was sent"
     NEW = "a worker told of itself for the first time"
-    IDLE = "a worker has nothing left to do"
-    FENCED = "a worker was fenced or opened"
-    OFFLINE = "a worker says goodbye"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

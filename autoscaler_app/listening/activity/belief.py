@@ -225,14 +225,12 @@ class Activity:
         worker = self._heard(nodename, event.get("pid"), now)
         worker.eventless_since = None
         worker.offline = kind == "worker-offline"
-        if worker.offline:
-            return (Change(kind=ChangeKind.OFFLINE, hostname=worker.hostname),)
         if kind == "task-received":
             self._received(worker, event)
         elif kind == "task-started":
             self._started(worker, event, now)
         elif kind in _ENDS:
-            return self._ended(worker, event)
+            self._ended(worker, event)
         return ()
 
     def _sent(self, event: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
@@ -290,7 +288,7 @@ class Activity:
         task = RunningTask(id=task_id, name=name, queue=queue, started=started, nodename=worker.nodename)
         self._counts["dropped"] += not worker.run(task, now)
 
-    def _ended(self, worker: Worker, event: Mapping[str, Any]) -> tuple[Change, ...]:
+    def _ended(self, worker: Worker, event: Mapping[str, Any]) -> None:
         task_id, at = text(event, "uuid"), moment(event["timestamp"]).timestamp()
         worker.tells_tasks = True
         is_back = event["type"] == "task-retried" or bool(event.get("requeue"))
@@ -298,7 +296,6 @@ class Activity:
             self._coming.given_back(task_id)
         else:
             self._coming.discard(task_id)
-        was_busy = worker.busy
         held = worker.held.pop(task_id, None)
         task = worker.running.get(task_id)
         if task is not None and task.started.timestamp() <= at:
@@ -313,9 +310,6 @@ class Activity:
             self._note_run(queue, event.get("runtime"), datetime.fromtimestamp(at, UTC))
         if not is_back:
             self._queue_of.pop(task_id, None)
-        if was_busy and not worker.busy:
-            return (Change(kind=ChangeKind.IDLE, hostname=worker.hostname),)
-        return ()
 
     def _is_over(self, task_id: str, worker: Worker, event: Mapping[str, Any]) -> bool:
         """The run that this event tells of is known to have ended: events may come out of order."""

@@ -58,11 +58,6 @@ class Worker:
         self._seq = 0
         self._started = 0.0
 
-    @property
-    def busy(self) -> bool:
-        """It runs or holds something."""
-        return bool(self.running or self.held)
-
     def view(self) -> WorkerView:
         """A frozen copy of the scalar facts."""
         return WorkerView(
@@ -113,7 +108,7 @@ class Worker:
         self, account: Account, now: datetime, finished: Mapping[tuple[str, str], float]
     ) -> tuple[Change, ...]:
         """Replace the belief with what the worker says, and tell what is new about that."""
-        new, was_busy, was_fenced = not self.has_told, self.busy, self.fenced
+        is_new = not self.has_told
         running = {
             said.id: self._running(said, now)
             for said in account.running[:MAX_TASKS]
@@ -142,12 +137,7 @@ class Worker:
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True
         self._seq, self._started = account.seq, account.started
-        kinds = {
-            ChangeKind.NEW: new,
-            ChangeKind.IDLE: was_busy and not self.busy,
-            ChangeKind.FENCED: not new and was_fenced != self.fenced,
-        }
-        return tuple(Change(kind=kind, hostname=self.hostname) for kind, is_so in kinds.items() if is_so)
+        return (Change(kind=ChangeKind.NEW, hostname=self.hostname),) if is_new else ()
 
     def _running(self, said: TaskSaid, now: datetime) -> RunningTask:
         before = self.running.get(said.id)

@@ -50,14 +50,12 @@ def test_a_heartbeat_is_a_sign_of_life_and_tells_nothing_of_work(activity: Activ
     assert (host.heard, host.told) == (at(1), None)
 
 
-def test_the_next_report_replaces_the_last_and_says_what_is_new(activity: Activity) -> None:
+def test_the_next_report_replaces_the_last(activity: Activity) -> None:
     activity.apply(report(running=[said("a")]), at(0))
 
-    assert activity.apply(report(seq=2, fenced=True), at(1)) == (
-        Change(kind=ChangeKind.IDLE, hostname="n1"),
-        Change(kind=ChangeKind.FENCED, hostname="n1"),
-    )
+    assert activity.apply(report(seq=2, fenced=True), at(1)) == ()
     assert ids(activity) == set()
+    assert activity.host("n1").fenced
     assert activity.counters().gaps == 0
 
 
@@ -103,9 +101,7 @@ def test_saying_goodbye_does_not_prove_that_nothing_runs(activity: Activity) -> 
     """Celery sends `worker-offline` at the beginning of a warm shutdown, before the last tasks are done."""
     activity.apply(report(running=[said("a")]), at(0))
 
-    changes = activity.apply({"type": "worker-offline", "hostname": "celery@n1", "pid": 1}, at(1))
-
-    assert changes == (Change(kind=ChangeKind.OFFLINE, hostname="n1"),)
+    activity.apply({"type": "worker-offline", "hostname": "celery@n1", "pid": 1}, at(1))
     assert (activity.host("n1").offline, ids(activity)) == (True, {"a"})
 
 

@@ -162,3 +162,14 @@ def test_nothing_that_is_remembered_is_in_the_future_after_the_clock_was_set(sta
     assert state.drains()["n1"].chosen == soon
     assert state.known_hosts()["n1"].heard == soon
     assert state.fact("hungry") == {"ip-1": soon.timestamp()}
+
+
+def test_a_change_that_changes_nothing_is_not_written(tmp_path: Path, state: State) -> None:
+    """Most passes learn nothing new, and each write waits for the disk."""
+    state.change("a", lambda before: {"x": 1})
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        (before,) = other.execute("PRAGMA data_version").fetchone()
+        state.change("a", lambda before: {"x": 1})
+        assert other.execute("PRAGMA data_version").fetchone() == (before,)
+        state.change("a", lambda before: {"x": 2})
+        assert other.execute("PRAGMA data_version").fetchone() != (before,)
