@@ -8,9 +8,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,25 @@ def test_who_looks_again_and_again_sees_no_half_of_anything(path: Path) -> None:
             seen.add(len(found))
         assert len(lines(looking)) == 120
     writer.join(30)
+
+
+def test_a_look_that_a_writer_came_between_is_taken_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read then may be half of the old and half of the new."""
+    with closing(SharedFile(path, TABLES)) as file:
+        write(file, "a")
+    looking, read, reads = SharedFile.look(path, TABLES), SharedFile._read, []
+
+    def read_slowly(self: SharedFile, uri: str, query: str, values: Sequence[object]) -> list[Any]:
+        reads.append(uri)
+        rows = read(self, uri, query, values)
+        if len(reads) == 1:
+            with closing(SharedFile(path, TABLES)) as file:
+                write(file, "b")
+        return rows
+
+    monkeypatch.setattr(SharedFile, "_read", read_slowly)
+    assert lines(looking) == ["a", "b"]
+    assert len(reads) == 2
 
 
 # -- writing
