@@ -84,7 +84,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
 
     serving.unfence(control, deeds, sight, plan)
-    serving.join(control, deeds, sight, plan)
+    serving.give_queues(control, deeds, sight, plan)
     serving.reserve(control, deeds, sight, plan)
     _grow(control, deeds, sight, plan)
     ending.fence(control, deeds, sight, plan)

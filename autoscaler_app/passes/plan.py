@@ -45,7 +45,7 @@ class KeepReason(Enum):
     PAUSED = "paused"
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True):
+class GivenQueues(msgspec.Struct, frozen=True, kw_only=True):
     """This host is to consume exactly these queues."""
 
     hostname: str
@@ -131,7 +131,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One decision. Two plans of one snapshot differ in `planning_seconds` only."""
 
     version: int = 1
-    join: tuple[Join, ...] = ()
+    join: tuple[GivenQueues, ...] = ()
     gangs: tuple[GangOrder, ...] = ()
     launch: tuple[Launch, ...] = ()
     fence: tuple[Fence, ...] = ()

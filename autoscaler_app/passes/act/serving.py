@@ -28,7 +28,7 @@ def unfence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
         control.state.end_drain(node_id)
 
 
-def join(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
+def give_queues(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     """Hosts are told which queues to consume."""
     by_queues: dict[tuple[str, ...], list[str]] = {}
     for entry in plan.join:

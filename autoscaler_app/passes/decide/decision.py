@@ -19,7 +19,7 @@ from autoscaler_app.passes.plan import (
     Fence,
     FenceReason,
     GangOrder,
-    Join,
+    GivenQueues,
     Keep,
     KeepReason,
     Launch,
@@ -100,7 +100,7 @@ class _Fates:
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
-        self.join: list[Join] = []
+        self.join: list[GivenQueues] = []
         self.fence: list[Fence] = []
         self.unfence: list[Unfence] = []
         self.delete: list[Delete] = []
@@ -220,7 +220,7 @@ class _Fates:
             return
         queues = self.situation.queues_for(verdict)
         if host.queues is None or set(host.queues) != set(queues):
-            self.join.append(Join(hostname=host.hostname, queues=queues))
+            self.join.append(GivenQueues(hostname=host.hostname, queues=queues))
 
     def _keep(self, verdict: NodeVerdict, reason: KeepReason, detail: str = "") -> None:
         self.keep.append(

@@ -18,7 +18,7 @@ from autoscaler_app.passes.plan import (
     Fence,
     FenceReason,
     GangOrder,
-    Join,
+    GivenQueues,
     Keep,
     KeepReason,
     Launch,
@@ -92,7 +92,7 @@ def test_every_kind_of_decision_is_shown_with_its_reason(page: Read, world: Any,
     plan = make.plan(
         keep=keep,
         launch=(launch,),
-        join=(Join(hostname="host-1", queues=("render", "mix")),),
+        join=(GivenQueues(hostname="host-1", queues=("render", "mix")),),
         gangs=(
             GangOrder(order="form", gang="", queue="mpi", hosts=("host-5", "host-6"), reason="all ready"),
         ),
@@ -222,7 +222,7 @@ def test_no_name_and_no_text_can_be_markup(page: Read, web: httpx.Client, world:
     plan = make.plan(
         keep=(keep,),
         launch=(launch,),
-        join=(Join(hostname=EVIL, queues=(EVIL,)),),
+        join=(GivenQueues(hostname=EVIL, queues=(EVIL,)),),
         unserved=(Unserved(job=EVIL, count=1, reason=EVIL, detail=EVIL),),
         decided_by=EVIL,
     )
