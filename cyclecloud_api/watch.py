@@ -7,7 +7,8 @@ file, and written onto the cloud that the engine plans with.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -65,6 +66,9 @@ class MemoryStore(Protocol):
     def save(self, document: bytes) -> None:
         """Keep it."""
 
+    def transaction(self) -> AbstractContextManager[object]:
+        """Nobody else saves between what is loaded and what is saved inside."""
+
 
 class SQLiteMemory:
     """The document in the state file."""
@@ -82,6 +86,10 @@ class SQLiteMemory:
         with self._file.transaction() as run:
             run.execute("INSERT OR REPLACE INTO cyclecloud_memory VALUES ('watch', ?)", (document.decode(),))
 
+    def transaction(self) -> AbstractContextManager[object]:
+        """One transaction of the file."""
+        return self._file.transaction()
+
 
 class OnlyLooked:
     """The document for whoever only looks: what it makes of its look is its own."""
@@ -95,6 +103,10 @@ class OnlyLooked:
 
     def save(self, document: bytes) -> None:
         """Keep nothing."""
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Nothing is saved, so nothing comes between."""
+        return nullcontext()
 
 
 class Watch:
@@ -110,55 +122,55 @@ class Watch:
 
     def look(self, seen: Inventory, now: datetime) -> Cloud:
         """Take in a look; the cloud as the engine is to see it."""
-        self._refresh()
-        cloud = seen.cloud
-        seen = _with_ids_only(seen)
-        before, nodes = _moved(self.document, timedelta(0), now), seen.cloud.nodes
-        ended = {i: at for i, at in before.ended.items() if now - at < REMEMBER_ENDED}
-        new = {node.id for node in nodes if node.id not in before.clocks}
-        memory = failures.observe(
-            before.failures, seen, now, ended=ended, new=new, backoff=self._rules.backoff
-        )
-        clocks = deadlines.tick(before.clocks, nodes, now, ended=ended)
-        fallen = _fallen(before, nodes, ended)
-        late = deadlines.overdue(clocks, nodes, now, limits=self._rules.deadlines)
-        taken = failures.taken_away(before.failures) | failures.taken_away(memory)
-        health = _health(nodes, clocks, {one.id for one in late}, fallen, taken, memory)
-        breaker = breakers.judge(before.breaker, health, now, self._rules.breaker)
-        if breaker.state is not before.breaker.state:
-            log.warning("cyclecloud.breaker %s: %s", breaker.state.value, breaker.reason or "all is well")
-        self._keep(Document(failures=memory, clocks=clocks, breaker=breaker, ended=ended, fallen=fallen))
-        return self.written_on(cloud, now)
+        with self._changing():
+            cloud = seen.cloud
+            seen = _with_ids_only(seen)
+            before, nodes = _moved(self.document, timedelta(0), now), seen.cloud.nodes
+            ended = {i: at for i, at in before.ended.items() if now - at < REMEMBER_ENDED}
+            new = {node.id for node in nodes if node.id not in before.clocks}
+            memory = failures.observe(
+                before.failures, seen, now, ended=ended, new=new, backoff=self._rules.backoff
+            )
+            clocks = deadlines.tick(before.clocks, nodes, now, ended=ended)
+            fallen = _fallen(before, nodes, ended)
+            late = deadlines.overdue(clocks, nodes, now, limits=self._rules.deadlines)
+            taken = failures.taken_away(before.failures) | failures.taken_away(memory)
+            health = _health(nodes, clocks, {one.id for one in late}, fallen, taken, memory)
+            breaker = breakers.judge(before.breaker, health, now, self._rules.breaker)
+            if breaker.state is not before.breaker.state:
+                log.warning("cyclecloud.breaker %s: %s", breaker.state.value, breaker.reason or "all is well")
+            self._keep(Document(failures=memory, clocks=clocks, breaker=breaker, ended=ended, fallen=fallen))
+            return self.written_on(cloud, now)
 
     def create_failed(self, request: LaunchRequest, reason: str, now: datetime) -> None:
         """A create failed, was refused, or added nothing."""
-        self._refresh()
-        memory = failures.create_failed(
-            self.document.failures, _offering(request), reason, now, self._rules.backoff
-        )
-        self._keep(replace(self.document, failures=memory))
+        with self._changing():
+            memory = failures.create_failed(
+                self.document.failures, _offering(request), reason, now, self._rules.backoff
+            )
+            self._keep(replace(self.document, failures=memory))
 
     def created(self, request: LaunchRequest, nodes: Collection[NodeId], now: datetime) -> None:
         """A create added nodes; `nodes` as far as their ids are known."""
-        self._refresh()
-        memory = failures.created(self.document.failures, _offering(request), nodes, now)
-        self._keep(replace(self.document, failures=memory))
+        with self._changing():
+            memory = failures.created(self.document.failures, _offering(request), nodes, now)
+            self._keep(replace(self.document, failures=memory))
 
     def arrived(self, request: LaunchRequest, since: datetime) -> None:
         """A create whose answer was lost did add nodes after all."""
-        self._refresh()
-        memory = failures.arrived(self.document.failures, _offering(request), since)
-        self._keep(replace(self.document, failures=memory))
+        with self._changing():
+            memory = failures.arrived(self.document.failures, _offering(request), since)
+            self._keep(replace(self.document, failures=memory))
 
     def ending(self, nodes: Collection[NodeId], now: datetime) -> None:
         """We are about to end these nodes. Said before the call: it must not look like an eviction."""
-        self._refresh()
-        self._keep(replace(self.document, ended={**self.document.ended, **dict.fromkeys(nodes, now)}))
+        with self._changing():
+            self._keep(replace(self.document, ended={**self.document.ended, **dict.fromkeys(nodes, now)}))
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """The clock that gives `now` was set: all that is remembered is as long ago as it was."""
-        self._refresh()
-        self._keep(_moved(self.document, by, now))
+        with self._changing():
+            self._keep(_moved(self.document, by, now))
 
     # -- answering --------------------------------------------------------------------------------------
 
@@ -243,6 +255,15 @@ class Watch:
         mine = [w for w in {*memory.episodes, *memory.failed_creates} if w.startswith(prefix)]
         reasons = {w.removeprefix(prefix): failures.blocked(memory, w, now) for w in sorted(mine)}
         return {group: reason for group, reason in reasons.items() if reason}
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What is kept inside is made of what is remembered by then, and nobody comes between: a mark that
+        another process sets meanwhile, such as of nodes that it ends, would be lost.
+        """
+        with nullcontext() if self._store is None else self._store.transaction():
+            self._refresh()
+            yield
 
     def _refresh(self) -> None:
         """Take over what another process has written: a command may make a pass beside the control worker."""

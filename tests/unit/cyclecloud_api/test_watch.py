@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cyclecloud_api import deadlines
 from cyclecloud_api.breaker import BreakerState
 from cyclecloud_api.inventory import Inventory, inventory
-from cyclecloud_api.watch import Document, OnlyLooked, Rules, Watch
+from cyclecloud_api.store import StateFile
+from cyclecloud_api.watch import Document, OnlyLooked, Rules, SQLiteMemory, Watch
 from scalelib.node import NodeId
 from scalelib.provider import LaunchRequest
 
@@ -40,6 +45,9 @@ class Kept:
     def save(self, document: bytes) -> None:
         self.document = document
         self.saves += 1
+
+    def transaction(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 @pytest.fixture
@@ -390,3 +398,33 @@ def test_who_only_looks_sees_what_is_remembered_and_what_is_new_and_saves_nothin
     cloud = looking.look(see(spot={"availableCount": 0, "lastCapacityFailure": 10.0}), later(5))
     assert [bool(bucket.set_aside) for bucket in cloud.buckets] == [True, True]
     assert kept.saves == saves
+
+
+def test_a_mark_that_another_process_sets_during_a_look_is_not_lost(
+    see: Callable[..., Inventory], node: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends nodes while this one looks; without its marks they would be evictions, and open the breaker."""
+    path = tmp_path / "state.db"
+    numbers = range(8)
+
+    def end() -> None:
+        with closing(StateFile(path)) as file:
+            Watch(store=SQLiteMemory(file)).ending([NodeId(f"node-{number}") for number in numbers], NOON)
+
+    other, tick = threading.Thread(target=end), deadlines.tick
+
+    def tick_slowly(*words: Any, **facts: Any) -> Any:
+        other.start()
+        other.join(0.3)  # it has to wait for us: nobody comes between what was read and what is written of it
+        return tick(*words, **facts)
+
+    with closing(StateFile(path)) as file:
+        watch = Watch(store=SQLiteMemory(file))
+        with monkeypatch.context() as patch:
+            patch.setattr(deadlines, "tick", tick_slowly)
+            watch.look(see(*(node(i) for i in numbers)), NOON)
+        other.join(30)
+        leaving = {"Status": "Terminating", "TargetState": "Terminated"}
+        watch.look(see(*(node(i, **leaving) for i in numbers)), later(15))
+        assert len(watch.document.ended) == 8
+        assert watch.document.breaker.state is BreakerState.CLOSED
