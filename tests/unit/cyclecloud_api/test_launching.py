@@ -13,6 +13,7 @@ import pytest
 from cyclecloud_api.client import CycleCloudClient
 from cyclecloud_api.intents import Fate, MemoryIntents
 from cyclecloud_api.provider import CycleCloudProvider
+from cyclecloud_api.watch import Watch
 from scalelib.errors import (
     CloudGarbled,
     CloudNotFound,
@@ -385,3 +386,17 @@ def test_while_the_breaker_is_open_no_record_is_removed(
     assert not provider.breaker.may_delete
     assert provider.sweep() == ()
     assert sum(r.method == "POST" for r in server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "remembered"), [(401, False), (403, True), (400, True)])
+def test_a_wrong_password_says_nothing_about_what_was_asked_for(
+    client: CycleCloudClient, clock: Clock, server: Server, status: int, remembered: bool
+) -> None:
+    """Remembered as a failed create it would set the offering aside, and count towards the breaker."""
+    watch = Watch()
+    provider = CycleCloudProvider(client, watch=watch, now=clock)
+    server.then(status, "")
+    with contextlib.suppress(CloudRefused, CloudUnauthorised):
+        provider.launch(WISH)
+    assert bool(watch.document.failures.failed_creates) is remembered
+    assert (watch.allowance(WISH, clock())[0] == 0) is remembered

@@ -428,3 +428,15 @@ def test_a_mark_that_another_process_sets_during_a_look_is_not_lost(
         watch.look(see(*(node(i, **leaving) for i in numbers)), later(15))
         assert len(watch.document.ended) == 8
         assert watch.document.breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize(("spot", "state"), [(True, BreakerState.CLOSED), (False, BreakerState.OPEN)])
+def test_spot_nodes_that_are_taken_back_are_no_sign_of_illness(
+    see: Callable[..., Inventory], node: Make, spot: bool, state: BreakerState
+) -> None:
+    """Being taken away is what spot does; of others, so many at once that we did not end are."""
+    watch, leaving = Watch(), {"Status": "Terminating", "TargetState": "Terminated"}
+    facts = {"Template": "worker-spot" if spot else "worker", "Interruptible": spot}
+    watch.look(see(*(node(i, **facts) for i in range(8))), NOON)
+    watch.look(see(*(node(i, **facts, **leaving) for i in range(8))), later(15))
+    assert watch.document.breaker.state is state

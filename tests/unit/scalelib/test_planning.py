@@ -365,3 +365,12 @@ def test_machines_that_are_closed_are_filled_after_all_that_are_open_and_before_
         (["worker-1", "worker-2", "worker-3"], False),
         (["worker-1", "worker-2", "worker-3"], True),
     ]
+
+
+@pytest.mark.parametrize(("told", "seen"), [(4, 1), (1, 4)], ids=["the cloud says more", "we see more"])
+def test_of_two_counts_of_a_placement_group_the_larger_is_believed(world: Any, told: int, seen: int) -> None:
+    """Both may lag behind: a node that was just asked for, or one that is on its way out."""
+    bucket = replace(world.bucket("F2"), max_placement_group_size=5, placement_groups={"a": told})
+    nodes = [world.node(number, placement_group="a") for number in range(seen)]
+    limits = Limits(world.pools(), [bucket], nodes)
+    assert limits.room_in_group(bucket, "a") == 1

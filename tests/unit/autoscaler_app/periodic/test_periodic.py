@@ -237,3 +237,15 @@ def test_who_only_looks_remembers_nothing_and_takes_nothing_from_the_one_who_doe
     periodic.remember(replace(old, rhythms=dict.fromkeys(state.fact("rhythms"), NOON)))
     found = periodic.foreseen(NOON + 2 * MINUTE, 20 * MINUTE, unknown)
     assert found.due["often"] == (540.0,), "the later word of the two stands"
+
+
+def test_a_schedule_that_could_not_be_read_takes_nothing_from_what_another_process_has_read(
+    write: Write, state: State
+) -> None:
+    write("raise RuntimeError('no licence')")
+    periodic = Periodic("proj", state)
+    failed = periodic.foreseen(NOON, 20 * MINUTE, unknown)
+    write(APP + SCHEDULE)
+    foresee(Periodic("proj", state), NOON, 20 * MINUTE, unknown)
+    periodic.remember(failed)
+    assert "own" in periodic.foreseen(NOON + MINUTE, 20 * MINUTE, unknown).due
