@@ -47,3 +47,9 @@ def test_every_link_leads_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)", path.read_text())
     for target in targets:
         assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_module_that_is_named_is_there(path: Path) -> None:
+    for name in re.findall(r"\b[a-z_]+/[a-z_/]+\.py\b", path.read_text()):
+        assert (ROOT / name).exists() or (ROOT / "autoscaler_app" / name).exists(), name
