@@ -1,40 +1,56 @@
-# The commands of this project. Each makes the virtual environment first if it is missing.
+# The commands of this project. Each makes the virtual environment first if it is missing, and installs into it
+# what it needs itself and no more.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+FOR    := $(VENV)/.installed-for
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench format oldest newest celery-versions newest-python clean
+.SECONDARY:
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
 
-$(STAMP): pyproject.toml constraints.txt
+# One stamp for each extra of pyproject.toml.
+$(FOR)-%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, say" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all]'
+	@echo "installing what 'make $*' needs into $(VENV)"
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-demo: $(STAMP)   ## a cluster on this machine grows, works and goes away again (ARGS="--help" for the options)
+demo: $(FOR)-demo ## a cluster on this machine grows, works and goes away again (ARGS="--help" for the options)
 	@$(BIN)/python -m demo $(ARGS)
 
-test: $(STAMP)   ## all tests (ARGS="-k name" to choose)
+test: $(FOR)-test ## all tests (ARGS="-k name" to choose)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-check: $(STAMP)  ## format, lint, types, import arrows, docs
+check: $(FOR)-check ## format, lint, types, import arrows, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit/test_docs.py
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_docs.py
 
-bench: $(STAMP)  ## measure (NAME=scalelib for one, JSON=1 for one object a line)
+bench: $(FOR)-test ## measure (NAME=scalelib for one, JSON=1 for one object a line)
 	@$(BIN)/python -m benchmarks $(if $(NAME),--name $(NAME)) $(if $(JSON),--json) $(ARGS)
 
-format: $(STAMP) ## rewrite the code in the project's format
+format: $(FOR)-check ## rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:           ## remove the virtual environment and caches
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+oldest:          ## the quick tests with the oldest of every dependency, in an environment of its own
+	$(PYTHON) tests/environments.py oldest --jobs $(JOBS)
+
+newest:          ## the same with the newest of everything
+	$(PYTHON) tests/environments.py newest --jobs $(JOBS)
+
+celery-versions: ## the tests of what runs on nodes, on every other minor of Celery that is promised
+	$(PYTHON) tests/environments.py celery --jobs $(JOBS)
+
+newest-python:   ## the quick tests on the newest Python of this machine
+	$(PYTHON) tests/environments.py python --jobs $(JOBS)
+
+clean:           ## remove the virtual environments and caches
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -11,6 +11,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from celery.beat import PersistentScheduler
+from celery.schedules import schedule, schedstate
 from celery.utils.time import maybe_make_aware
 
 from autoscaler_app.beat.stopping import StopsWhenTold
@@ -59,3 +60,16 @@ def bring_back(entry: Any) -> bool:
 class FileScheduler(StopsWhenTold, ClockMayStep, PersistentScheduler):
     """The default of `celery -A autoscaler_app beat`: Celery's own scheduler, whose clock may step, and which
     ends when told."""
+
+    def is_due(self, entry: Any) -> schedstate:
+        """Whether an entry is due, and seconds until it is to be looked at again.
+
+        An interval is counted in seconds that pass. Celery up to 5.5 counts it on the wall's clock, and beside
+        a clock that goes back in autumn sends at every other time only.
+        """
+        every = entry.schedule
+        if type(every) is not schedule or every.relative:
+            return super().is_due(entry)
+        now, last = (maybe_make_aware(when) for when in (entry.default_now(), entry.last_run_at))
+        left = (last.astimezone(UTC) + every.run_every - now.astimezone(UTC)).total_seconds()
+        return schedstate(is_due=left <= 0, next=every.seconds if left <= 0 else left)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Set
 from typing import Any
 
-import celery
 from celery.utils.log import get_logger
 
 from celery_resources.insides.unwaited import Unwaited
@@ -231,8 +230,8 @@ def _has_credit_per_consumer(consumer: Any) -> bool:
         return False
     if hasattr(consumer, "qos_global"):
         return consumer.qos_global is False
-    # Until 5.6 it keeps to itself what it chose; so decide as it did. 5.4 never chooses that.
-    if celery.VERSION < (5, 5) or not consumer.app.conf.worker_detect_quorum_queues:
+    # Until 5.6 it keeps to itself what it chose; so decide as it did.
+    if not consumer.app.conf.worker_detect_quorum_queues:
         return False
     from celery.utils.quorum_queues import detect_quorum_queues
 
