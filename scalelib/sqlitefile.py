@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class SharedFile:
         self._db: sqlite3.Connection | None = None
         with self._translated():
             self._db = open_shared(path, seconds=seconds, synchronous=synchronous)
+        # `SQLiteNodeHistory()` in the middle of a call, as scalelib's users write it, is closed by nobody else.
+        self._close = weakref.finalize(self, self._db.close)
         self._db.row_factory = sqlite3.Row
         try:
             with self.transaction() as db:
@@ -84,10 +87,10 @@ class SharedFile:
         return looking
 
     def close(self) -> None:
-        """Let go of the file. May be called twice."""
+        """Let go of the file. May be called twice; happens by itself when nobody has this any more."""
         with self._lock:
             if self._db is not None:
-                self._db.close()
+                self._close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

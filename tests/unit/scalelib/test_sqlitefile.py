@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -206,3 +207,13 @@ def test_another_writer_is_waited_for_and_one_that_never_ends_is_a_sentence(path
             assert lines(file) == [], "readers never wait"
         write(file, "b")
         assert lines(file) == ["b"]
+
+
+def test_what_nobody_has_any_more_is_closed(path: Path) -> None:
+    file = SharedFile(path, TABLES)
+    with file.transaction() as db:
+        connection = db
+    del file, db
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute(ALL)
