@@ -38,9 +38,13 @@ def requirements() -> Iterator[str]:
 
 def floor_of(requirement: str) -> str:
     """`name==oldest` of a requirement `name>=oldest`. Raises ValueError where it names no oldest version."""
-    found = re.match(r"(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?\s*>=\s*(?P<floor>[0-9][0-9A-Za-z.]*)", requirement)
+    found = re.match(
+        r"(?P<name>[A-Za-z0-9._-]+)(\[[^]]*\])?\s*>=\s*(?P<floor>[0-9][0-9A-Za-z.]*)", requirement
+    )
     if found is None:
-        raise ValueError(f"pyproject.toml: {requirement!r} names no oldest version; 'name>=1.2' would be right")
+        raise ValueError(
+            f"pyproject.toml: {requirement!r} names no oldest version; 'name>=1.2' would be right"
+        )
     return f"{found['name']}=={found['floor']}"
 
 
@@ -72,7 +76,18 @@ class Environment:
     def test(self, paths: Iterable[str], jobs: str) -> None:
         """Run these tests in it. Raises CalledProcessError if one fails."""
         say(f"{self.name}: {self.versions()}")
-        test = [self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", jobs, "--dist", "worksteal"]
+        test = [
+            self.python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            jobs,
+            "--dist",
+            "worksteal",
+        ]
         run([*test, *paths])
 
     def versions(self) -> str:
@@ -116,7 +131,9 @@ def python(jobs: str) -> None:
     """The quick tests on the newest Python of this machine."""
     path, version = newest_python()
     if version <= sys.version_info[:2]:
-        say(f"python: this one, {version[0]}.{version[1]}, is the newest of this machine; nothing more to try")
+        say(
+            f"python: this one, {version[0]}.{version[1]}, is the newest of this machine; nothing more to try"
+        )
         return
     environment = Environment(f"python-{version[0]}.{version[1]}", path)
     environment.install(pins())
@@ -161,7 +178,9 @@ WAYS = {"oldest": oldest, "newest": newest, "celery": celery, "python": python}
 
 def main() -> int:
     """Try the environments that were asked for; 1 if one fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("ways", nargs="+", choices=WAYS)
     parser.add_argument("--jobs", default="4", help="tests at a time (4)")
     said = parser.parse_args()
