@@ -66,7 +66,7 @@ class SharedFile:
         self._db: sqlite3.Connection | None = None
         with self._translated():
             self._db = open_shared(path, seconds=seconds, synchronous=synchronous)
-        # `SQLiteNodeHistory()` in the middle of a call, as scalelib's users write it, is closed by nobody else.
+        # `SQLiteNodeHistory()` within a call, as scalelib's users write it, is closed by nobody else.
         self._close = weakref.finalize(self, self._db.close)
         self._db.row_factory = sqlite3.Row
         try:

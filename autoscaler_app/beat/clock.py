@@ -11,7 +11,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from celery.beat import PersistentScheduler
-from celery.schedules import schedule, schedstate
+from celery.schedules import schedstate, schedule
 from celery.utils.time import maybe_make_aware
 
 from autoscaler_app.beat.stopping import StopsWhenTold
@@ -64,8 +64,8 @@ class FileScheduler(StopsWhenTold, ClockMayStep, PersistentScheduler):
     def is_due(self, entry: Any) -> schedstate:
         """Whether an entry is due, and seconds until it is to be looked at again.
 
-        An interval is counted in seconds that pass. Celery up to 5.5 counts it on the wall's clock, and beside
-        a clock that goes back in autumn sends at every other time only.
+        An interval is counted in seconds that pass. Celery up to 5.5 counts it on the wall's clock, and when
+        that goes back in autumn it sends at every other time only.
         """
         every = entry.schedule
         if type(every) is not schedule or every.relative:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from autoscaler_app.cli import show
-from autoscaler_app.cli.opening import as_json, opened, speaks
+from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
 from autoscaler_app.passes import lock, snapshot
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.decide.situation import read
@@ -46,7 +46,7 @@ def status(ctx: click.Context, json_: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
     with opened(ctx) as control:
         facts = show.status_of(control)
-    click.echo(as_json(facts) if json_ else show.status(facts))
+    say(as_json(facts) if json_ else show.status(facts))
 
 
 @autoscaler.command()
@@ -64,7 +64,7 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
         except OSError as error:
             raise InvalidInput(f"{save}: cannot be written: {error.strerror}") from error
         click.echo(f"snapshot written to {save}", err=True)
-    click.echo(as_json(made) if json_ else show.plan(made))
+    say(as_json(made) if json_ else show.plan(made))
 
 
 @autoscaler.command()
@@ -78,7 +78,7 @@ def run(ctx: click.Context, json_: bool, patience: float) -> None:
     """Make one pass here and now. Exit code 1 if anything in it failed."""
     with opened(ctx, look=False) as control:
         made = make_pass(control, patience=patience)
-    click.echo(as_json(made) if json_ else show.report(made))
+    say(as_json(made) if json_ else show.report(made))
     ctx.exit(0 if made.ok else 1)
 
 
@@ -91,7 +91,7 @@ def nodes(ctx: click.Context, json_: bool) -> None:
     with opened(ctx) as control:
         sight, made = dry_run(control)
     seen = saw(sight).nodes
-    click.echo(as_json(seen) if json_ else show.nodes(seen, made))
+    say(as_json(seen) if json_ else show.nodes(seen, made))
 
 
 @autoscaler.command()
@@ -103,7 +103,7 @@ def buckets(ctx: click.Context, json_: bool) -> None:
     with opened(ctx) as control:
         cloud = control.provider.cloud()
     facts = show.buckets_of(cloud)
-    click.echo(as_json(facts) if json_ else show.buckets(facts))
+    say(as_json(facts) if json_ else show.buckets(facts))
 
 
 @autoscaler.command()
@@ -122,7 +122,7 @@ def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
     with opened(ctx) as control:
         sight, _ = dry_run(control)
     result = planner.calculate(read(sight.snapshot).problem)
-    print_demand(output_columns.split(","), result, output_format="json" if json_ else "table")
+    print_demand(output_columns.split(","), result, stdout(), output_format="json" if json_ else "table")
 
 
 @autoscaler.command()
@@ -132,7 +132,7 @@ def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
 def replay(file: Path, json_: bool) -> None:
     """Plan from a saved snapshot alone: no broker, no cloud, no clock."""
     made = decide(snapshot.load(file)).plan
-    click.echo(as_json(made) if json_ else show.plan(made))
+    say(as_json(made) if json_ else show.plan(made))
 
 
 @autoscaler.command()
@@ -144,7 +144,7 @@ def journal(ctx: click.Context, json_: bool, last: int) -> None:
     """What the last passes saw, decided and did."""
     with opened(ctx) as control:
         reports = control.reports(last)
-    click.echo(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
+    say(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
 
 
 @autoscaler.command()
@@ -154,7 +154,7 @@ def pause(ctx: click.Context) -> None:
     """From the next pass on: look and tell, but launch, fence and delete nothing."""
     with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
         control.state.set_fact("paused", True)
-    click.echo("paused; `resume` ends it")
+    say("paused; `resume` ends it")
 
 
 @autoscaler.command()
@@ -164,7 +164,7 @@ def resume(ctx: click.Context) -> None:
     """End a pause."""
     with opened(ctx, look=False) as control:
         control.state.set_fact("paused", False)
-    click.echo("resumed")
+    say("resumed")
 
 
 @autoscaler.command()
@@ -174,7 +174,7 @@ def config(ctx: click.Context) -> None:
     """The settings in force, without secrets, as JSON."""
     with opened(ctx) as control:
         settings = control.settings
-    click.echo(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
+    say(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
 
 
 @autoscaler.command()
@@ -195,4 +195,4 @@ def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None
         raise InvalidConfig(f"the web page needs {missing.name}: pip install -e '.[web]'") from missing
     age = None if max_age is None else timedelta(seconds=max_age)
     with opened(ctx) as control:
-        serve(control, host, port, max_age=age, ready=lambda url: click.echo(f"Ready: {url}"))
+        serve(control, host, port, max_age=age, ready=lambda url: say(f"Ready: {url}"))

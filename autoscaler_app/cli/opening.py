@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from contextlib import contextmanager, redirect_stdout, suppress
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TextIO, TypeVar
 
 import click
 import msgspec
@@ -14,22 +17,63 @@ from autoscaler_app.brokers import BrokerError
 from autoscaler_app.passes.control import Control
 from scalelib.errors import ScalelibError
 
+_ours: ContextVar[TextIO | None] = ContextVar("_ours", default=None)
+"""Standard output, while a command has it for itself."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def speaks(command: Callable[P, R]) -> Callable[P, R]:
-    """Errors that a person can mend are printed as a sentence, with exit code 2."""
+    """Errors that a person can mend are printed as a sentence, with exit code 2; and of what is printed to
+    standard output, all is said by us (`say`).
+    """
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with _ours_alone():
+                return command(*args, **kwargs)
         except (ScalelibError, BrokerError) as error:
             click.echo(f"error: {error}", err=True)
             raise SystemExit(2) from error
 
     return wrapped
+
+
+def say(text: str) -> None:
+    """One text to standard output."""
+    click.echo(text, file=_ours.get())
+
+
+def stdout() -> TextIO:
+    """Standard output, for what wants a stream."""
+    return _ours.get() or sys.stdout
+
+
+@contextmanager
+def _ours_alone() -> Iterator[None]:
+    """Whatever a library prints to standard output goes to standard error: ours may be read as JSON.
+
+    By the descriptor as well as by the name: HiGHS writes its banner from C++.
+    """
+    ours, descriptor = sys.stdout, None
+    ours.flush()
+    with suppress(OSError, ValueError):  # a test's output is no file
+        if ours.fileno() == 1:
+            descriptor = os.dup(1)
+            os.dup2(2, 1)
+            ours = open(descriptor, "w", encoding=ours.encoding, errors=ours.errors, closefd=False)  # noqa: SIM115
+    token = _ours.set(ours)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _ours.reset(token)
+        ours.flush()
+        if descriptor is not None:
+            os.dup2(descriptor, 1)
+            os.close(descriptor)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +17,29 @@ INFINITY = float(highspy.kHighsInf)
 
 def new_solver(**options: object) -> Any:
     """A HiGHS object that prints nothing, uses one thread and always draws the same numbers."""
+    _take_the_banner()
     solver = highspy.Highs()
     for option, value in {"output_flag": False, "threads": 1, "random_seed": 1, **options}.items():
         solver.setOptionValue(option, value)
     return solver
+
+
+@functools.cache
+def _take_the_banner() -> None:
+    """Since 1.16 the first solver of a process prints a banner to standard output before it can be told not
+    to. It goes to standard error: the output of whoever plans may be read as JSON.
+    """
+    sys.stdout.flush()
+    try:
+        output = os.dup(1)
+    except OSError:  # closed: nothing can be printed there
+        return
+    try:
+        os.dup2(2, 1)
+        highspy.Highs()
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
 
 
 def make_whole(solver: Any, columns: Sequence[int]) -> None:

@@ -180,3 +180,12 @@ def test_running_machines_are_filled_fullest_first_also_by_the_solver() -> None:
     packing = pack(items, [*live, Offer(key="o", capacity=(10,), price=1.0)])
     assert packing.price == 3.0
     assert "whole" not in {one.offer for one in packing.bins}
+
+
+def test_a_solver_prints_nothing_to_standard_output() -> None:
+    """Not its banner either, which HiGHS 1.16 prints when the first one of a process is made."""
+    code = "from scalelib.packing.highs import new_solver; new_solver(); new_solver().run(); print('ours')"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout == "ours\n"
