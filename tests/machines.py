@@ -33,6 +33,7 @@ class Machine:
     state: str = "Preparing"
     hostname: str = ""
     managed: bool = True
+    wanted: bool = True
 
 
 @dataclass
@@ -134,6 +135,7 @@ def read_cloud(raw: Mapping[str, Any], config: Mapping[str, Any]) -> Cloud:
             status=each["state"],
             hostname=each["hostname"] or None,
             managed=each["managed"],
+            wanted=each["wanted"],
             vcpu_count=CORES[each["size"]],
             pcpu_count=CORES[each["size"]],
             memory_gib=16.0,

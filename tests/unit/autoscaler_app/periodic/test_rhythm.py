@@ -77,3 +77,8 @@ def test_beat_is_followed_whoever_else_sends_the_same(
     last = follow(None, interval, [moment for moment in (*ours, *foreign) if moment <= ours[-1]])
     assert last is not None
     assert ours[-1] - last <= LOST * interval
+
+
+def test_what_is_sent_again_at_once_moves_no_rhythm() -> None:
+    """By hand, or told twice: the next is an interval after the one that kept it."""
+    assert follow(at(0), TEN, [at(0.2), at(0.9)]) == at(0)

@@ -224,6 +224,8 @@ def test_a_drain_that_takes_too_long_is_a_warning_that_names_what_is_missing(
     world.go_on(1)
     (warning,) = _warnings(world)
     assert "m1 has been draining for 15 min: not every worker process" in warning
+    world.cloud.machines["m1"].wanted = False
+    assert _warnings(world) == (), "the cloud is ending it anyway"
 
 
 def _warnings(world: World) -> tuple[str, ...]:

@@ -57,3 +57,14 @@ def test_nodes_of_a_cluster_about_as_large_as_a_step_are_not_told_to_and_fro() -
 
 def test_nodes_that_are_gone_are_neither_counted_nor_told() -> None:
     assert wrong(hosts(200), NOW + timedelta(minutes=5)) == (0, 0)
+
+
+def test_nodes_that_said_goodbye_are_neither_counted_nor_told() -> None:
+    activity = Activity()
+    for number in range(60):
+        name = f"celery@n{number}"
+        said = {"pid": 1, "timestamp": NOW.timestamp(), "seq": 1, "started": 1.0}
+        activity.apply({"type": "worker-resources", "hostname": name, **said}, NOW)
+        if number < 20:
+            activity.apply({"type": "worker-offline", "hostname": name, "pid": 1, "timestamp": 0.0}, NOW)
+    assert wrong(activity.hosts()) == (0, 0)

@@ -79,3 +79,7 @@ def test_it_never_asks_for_more_because_a_node_takes_time_to_boot(
     at_once = slots_wanted(waiting, seconds(runtime), seconds(300), serving=serving)
     booted = slots_wanted(waiting, seconds(runtime), seconds(300), boot_time=seconds(boot), serving=serving)
     assert booted <= at_once
+
+
+def test_a_run_time_of_nothing_is_as_good_as_unknown() -> None:
+    assert slots_wanted(7, timedelta(), seconds(300), boot_time=seconds(60), serving=3) == 7

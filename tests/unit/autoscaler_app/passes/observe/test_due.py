@@ -75,3 +75,8 @@ def test_waiting_is_never_more_than_the_depth_nor_less_than_what_must_be_there(
     assert max(0, depth - sum(not task.held_by for task in future)) <= found.waiting <= depth
     assert len(found.soon) + found.later == len(future)
     assert list(found.soon) == sorted(found.soon)
+
+
+def test_what_falls_due_at_the_horizon_is_soon_and_a_moment_later_is_not() -> None:
+    edge = HORIZON.total_seconds()
+    assert one(3, coming(edge), coming(edge + 1)) == Due(waiting=1, soon=(edge,), later=1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.listening.activity import HeldTask, HostView, RunningTask
+from autoscaler_app.passes.observe import strays
 from autoscaler_app.passes.observe.strays import Claims, Strays, StrayWatch, claims_of
 
 AFTER = 60.0
@@ -188,3 +189,14 @@ def test_the_answers_prove_something_only_if_everybody_is_among_them(
     claims = claims_of(answers, expected=expected, me="control@host", own=["o"], consumers=consumers)
     assert (missing in claims.missing) if missing else (claims.missing == "")
     assert claims.ids == {"o", *(i for ids in answers.values() for i in ids or ())}
+
+
+def test_of_very_many_messages_only_so_many_are_read_in_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strays, "MOST_READ", 5)
+    scene = Scene()
+    scene.shelf.messages = {f"tag{i}": f"task{i}" for i in range(12)}
+    read = []
+    for _ in range(4):
+        scene.look()
+        read.append(scene.shelf.read)
+    assert read == [5, 10, 12, 12]
