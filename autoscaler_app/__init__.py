@@ -4,7 +4,8 @@
     >>> autoscale.delay()
 
 `app` and `autoscale` are imported when they are asked for: every `celery` command on this machine, a node's
-worker too, imports this package to find out that it brings a command.
+worker too, imports this package to find out that it brings a command. The tasks are imported by who runs
+them: a command that reads the state file needs none.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ __all__ = ["app", "autoscale"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        # The tasks register themselves with the app.
-        from autoscaler_app import tasks
+    if name == "app":
+        from autoscaler_app.celery import app
 
-        return getattr(tasks, name)
+        return app
+    if name == "autoscale":
+        from autoscaler_app.tasks import autoscale
+
+        return autoscale
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

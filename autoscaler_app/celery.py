@@ -10,11 +10,13 @@ import importlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 from celery import Celery
+from celery.signals import before_task_publish
 
 from autoscaler_app import schedule
 from autoscaler_app.exits import EX_CONFIG
@@ -97,3 +99,10 @@ class _Layers:
 
 app = Celery("autoscaler_app", include=["autoscaler_app.tasks"], changes=INDISPENSABLE)
 app.config_from_object(_Layers())
+
+
+@before_task_publish.connect(sender=schedule.AUTOSCALE)
+def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Say when a pass was asked for, however it was, so that a later pass can cover the request."""
+    if headers is not None:
+        headers.setdefault(schedule.ASKED_AT, time.time())

@@ -15,6 +15,9 @@ AUTOSCALE = "autoscaler_app.autoscale"
 NOTE = "autoscaler_app.note"
 """Name of the task that takes what producers and nodes have to say."""
 
+ASKED_AT = "autoscale_asked_at"
+"""Header of a request for a pass: when it was sent, in seconds since the epoch, by the sender's clock."""
+
 ASKED_EVERY = "autoscale_every"
 """Header of what beat sends: seconds between two of its requests."""
 

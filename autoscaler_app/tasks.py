@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
-
-from celery.signals import before_task_publish
 
 from autoscaler_app import schedule
 from autoscaler_app.celery import app
@@ -19,16 +16,6 @@ from celery_resources import Requirement
 
 log = logging.getLogger(__name__)
 
-ASKED_AT = "autoscale_asked_at"
-"""Header of a request for a pass: when it was sent, in seconds since the epoch, by the sender's clock."""
-
-
-@before_task_publish.connect(sender=schedule.AUTOSCALE)
-def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Say when a pass was asked for, so that a later pass can cover the request."""
-    if headers is not None:
-        headers.setdefault(ASKED_AT, time.time())
-
 
 # Not shared: no other app of this process, such as the one that a node runs, is to know these tasks.
 @app.task(name=schedule.AUTOSCALE, bind=True, expires=60, shared=False)
@@ -39,7 +26,7 @@ def autoscale(self: Any) -> dict[str, Any]:
     A thousand calls cost one pass and at most one more.
     """
     control = worker.control()
-    asked, every = self.request.get(ASKED_AT), self.request.get(schedule.ASKED_EVERY)
+    asked, every = self.request.get(schedule.ASKED_AT), self.request.get(schedule.ASKED_EVERY)
     covered = worker.requests.covered_by(asked, every or 0.0) if asked is not None else None
     if covered is not None:
         return {"covered_by": covered}

@@ -17,14 +17,14 @@ from cyclecloud_api.intents import Fate, IntentStore, MemoryIntents, SQLiteInten
 from cyclecloud_api.inventory import Inventory, check_whole, cloud_from_status, inventory
 from cyclecloud_api.launching import KEPT, Launcher
 from cyclecloud_api.orphans import Orphan, OrphanKind, orphans
-from cyclecloud_api.settings import KEYS, connection_settings, rules
+from cyclecloud_api.settings import connection_settings, rules
 from cyclecloud_api.store import StateFile
 from cyclecloud_api.store import look as open_to_look
 from cyclecloud_api.watch import OnlyLooked, Rules, SQLiteMemory, Watch
 from scalelib.node import NodeId
 from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, StillThere, Swept
 
-__all__ = ["KEYS", "CycleCloudProvider", "from_config", "read_cloud"]
+__all__ = ["CycleCloudProvider", "from_config", "read_cloud"]
 log = logging.getLogger(__name__)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from celery import Celery
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from autoscaler_app.brokers.amqp import AmqpBroker
-from autoscaler_app.brokers.broker import SENT_AT, Broker, Depth
-from autoscaler_app.brokers.connection import kind_of
 from autoscaler_app.brokers.errors import (
     BrokerError,
     BrokerRefused,
@@ -14,8 +12,10 @@ from autoscaler_app.brokers.errors import (
     BrokerUnsupported,
     CountUnknown,
 )
-from autoscaler_app.brokers.management import open_management
-from autoscaler_app.brokers.redis import RedisBroker
+
+if TYPE_CHECKING:
+    from autoscaler_app.brokers.broker import SENT_AT, Broker, Depth
+    from autoscaler_app.brokers.opening import open_broker
 
 __all__ = [
     "SENT_AT",
@@ -29,22 +29,11 @@ __all__ = [
     "open_broker",
 ]
 
-REDIS, AMQP = "redis", ("amqp", "memory")  # the latter for tests of programs that use this one
+_WHERE = {"SENT_AT": "broker", "Broker": "broker", "Depth": "broker", "open_broker": "opening"}
 
 
-def open_broker(app: Celery, *, timeout: float = 5.0, management_url: str = "") -> Broker:
-    """The broker of this app, as its settings name it. Connects only when asked something.
-
-    `timeout` is how many seconds one question may take in all. `management_url` is where RabbitMQ's
-    management plugin answers, if it is to be asked; raises InvalidConfig if it is no such address.
-    """
-    kind = kind_of(app)
-    if kind == REDIS:
-        return RedisBroker(app, timeout=timeout)
-    if kind in AMQP:
-        management = open_management(app, management_url, timeout=timeout)
-        return AmqpBroker(app, timeout=timeout, management=management)
-    raise BrokerUnsupported(
-        f"broker_url names a broker of kind {kind!r}; this program reads redis:// (also Valkey and "
-        "Sentinel) and amqp:// (RabbitMQ)"
-    )
+def __getattr__(name: str) -> Any:
+    # Not earlier: who only wants to know an error when it comes needs no broker.
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

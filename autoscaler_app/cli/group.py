@@ -1,22 +1,22 @@
-"""The command group. A command is a few lines over something that can be called."""
+"""The command group. A command is a few lines over something that can be called.
+
+What a command needs it imports itself: one that reads the state file is not to wait for a planner, say.
+"""
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import click
 import msgspec
 
+from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
-from autoscaler_app.passes import lock, snapshot
-from autoscaler_app.passes.decide.decision import decide
-from autoscaler_app.passes.decide.situation import read
-from autoscaler_app.passes.one_pass import dry_run, make_pass, saw
-from scalelib import planner
+from autoscaler_app.passes.journal import Journal
 from scalelib.errors import InvalidConfig, InvalidInput
-from scalelib.printer import print_demand
 
 DEMAND_COLUMNS = (
     "name",
@@ -40,12 +40,11 @@ def autoscaler() -> None:
 
 @autoscaler.command()
 @json_option
-@click.pass_context
 @speaks
-def status(ctx: click.Context, json_: bool) -> None:
+def status(json_: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
-    with opened(ctx) as control:
-        facts = show.status_of(control)
+    with closing(Journal.look()) as journal:
+        facts = show.status_of(journal)
     say(as_json(facts) if json_ else show.status(facts))
 
 
@@ -56,6 +55,9 @@ def status(ctx: click.Context, json_: bool) -> None:
 @speaks
 def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
     """What a pass would do now, and why. Touches nothing, and writes nothing anywhere."""
+    from autoscaler_app.passes import snapshot
+    from autoscaler_app.passes.one_pass import dry_run
+
     with opened(ctx) as control:
         sight, made = dry_run(control)
     if save is not None:
@@ -76,6 +78,8 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
 @speaks
 def run(ctx: click.Context, json_: bool, patience: float) -> None:
     """Make one pass here and now. Exit code 1 if anything in it failed."""
+    from autoscaler_app.passes.one_pass import make_pass
+
     with opened(ctx, look=False) as control:
         made = make_pass(control, patience=patience)
     say(as_json(made) if json_ else show.report(made))
@@ -88,6 +92,8 @@ def run(ctx: click.Context, json_: bool, patience: float) -> None:
 @speaks
 def nodes(ctx: click.Context, json_: bool) -> None:
     """The nodes of the cluster, and what runs on each."""
+    from autoscaler_app.passes.one_pass import dry_run, saw
+
     with opened(ctx) as control:
         sight, made = dry_run(control)
     seen = saw(sight).nodes
@@ -119,6 +125,11 @@ def buckets(ctx: click.Context, json_: bool) -> None:
 @speaks
 def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
     """Jobs and the machines they are on or need: the demand calculator's answer."""
+    from autoscaler_app.passes.decide.situation import read
+    from autoscaler_app.passes.one_pass import dry_run
+    from scalelib import planner
+    from scalelib.printer import print_demand
+
     with opened(ctx) as control:
         sight, _ = dry_run(control)
     result = planner.calculate(read(sight.snapshot).problem)
@@ -131,6 +142,9 @@ def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
 @speaks
 def replay(file: Path, json_: bool) -> None:
     """Plan from a saved snapshot alone: no broker, no cloud, no clock."""
+    from autoscaler_app.passes import snapshot
+    from autoscaler_app.passes.decide.decision import decide
+
     made = decide(snapshot.load(file)).plan
     say(as_json(made) if json_ else show.plan(made))
 
@@ -138,12 +152,11 @@ def replay(file: Path, json_: bool) -> None:
 @autoscaler.command()
 @json_option
 @click.option("-n", "--last", default=10, show_default=True, help="How many passes, newest first.")
-@click.pass_context
 @speaks
-def journal(ctx: click.Context, json_: bool, last: int) -> None:
+def journal(json_: bool, last: int) -> None:
     """What the last passes saw, decided and did."""
-    with opened(ctx) as control:
-        reports = control.reports(last)
+    with closing(Journal.look()) as looked:
+        reports = looked.reports(last)
     say(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
 
 
@@ -152,6 +165,8 @@ def journal(ctx: click.Context, json_: bool, last: int) -> None:
 @speaks
 def pause(ctx: click.Context) -> None:
     """From the next pass on: look and tell, but launch, fence and delete nothing."""
+    from autoscaler_app.passes import lock
+
     with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
         control.state.set_fact("paused", True)
     say("paused; `resume` ends it")
@@ -168,12 +183,10 @@ def resume(ctx: click.Context) -> None:
 
 
 @autoscaler.command()
-@click.pass_context
 @speaks
-def config(ctx: click.Context) -> None:
+def config() -> None:
     """The settings in force, without secrets, as JSON."""
-    with opened(ctx) as control:
-        settings = control.settings
+    settings = settings_module.load()
     say(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
 
 

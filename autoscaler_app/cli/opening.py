@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 import click
 import msgspec
 
 from autoscaler_app.brokers import BrokerError
-from autoscaler_app.passes.control import Control
 from scalelib.errors import ScalelibError
+
+if TYPE_CHECKING:
+    from autoscaler_app.passes.control import Control
 
 _ours: ContextVar[TextIO | None] = ContextVar("_ours", default=None)
 """Standard output, while a command has it for itself."""
@@ -79,6 +81,8 @@ def _ours_alone() -> Iterator[None]:
 @contextmanager
 def opened(ctx: click.Context, *, look: bool = True) -> Iterator[Control]:
     """The control side of this command, closed at the end. Most commands look, and write nothing anywhere."""
+    from autoscaler_app.passes.control import Control
+
     control = Control.open(ctx.obj.app, look=look)
     try:
         yield control

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from autoscaler_app.passes import report as report_module
-from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
-from scalelib.bucket import Bucket
-from scalelib.provider import Cloud
+
+if TYPE_CHECKING:
+    from scalelib.bucket import Bucket
+    from scalelib.provider import Cloud
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "none") -> str:
     """Rows under headings, as wide as they need to be."""
+    from rich.console import Console
+    from rich.table import Table
+
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column.upper(), no_wrap=True)
@@ -167,17 +169,17 @@ def buckets(facts: Sequence[dict[str, Any]]) -> str:
     return table(columns, ([fact[column] for column in columns] for fact in facts), empty="no buckets")
 
 
-def status_of(control: Control) -> dict[str, Any]:
+def status_of(journal: Journal) -> dict[str, Any]:
     """How things stand, from the journal."""
-    last = control.reports(1)
-    facts: dict[str, Any] = {"paused": bool(control.state.fact("paused")), "last_pass": None}
+    last = journal.reports(1)
+    facts: dict[str, Any] = {"paused": journal.paused, "last_pass": None}
     if not last:
         return facts
     made = last[0]
     facts["last_pass"] = {
         "number": made.number,
         "started": made.started,
-        "seconds_ago": round((control.now() - made.started).total_seconds(), 1),
+        "seconds_ago": round((journal.now() - made.started).total_seconds(), 1),
         "ok": made.ok,
         "summary": report_module.summary(made),
     }

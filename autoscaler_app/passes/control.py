@@ -16,7 +16,7 @@ from autoscaler_app.listening.workers import BrokersWorkers, Workers
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
-from autoscaler_app.passes import report
+from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.observe.strays import StrayWatch
 from autoscaler_app.passes.report import Report
 from autoscaler_app.periodic import Periodic
@@ -94,7 +94,7 @@ class Control:
 
     def reports(self, last: int) -> list[Report]:
         """The newest reports of the journal, newest first."""
-        return [report.decode(text, number) for number, text in self.state.reports(last)]
+        return Journal(state=self.state).reports(last)
 
     def close(self) -> None:
         """Stop listening and let go of every file and connection."""

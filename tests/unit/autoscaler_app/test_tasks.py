@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from autoscaler_app import tasks
+from autoscaler_app import schedule, tasks
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.lock import held
 from autoscaler_app.worker.requests import Requests
@@ -50,11 +50,11 @@ def test_a_request_makes_a_pass_and_says_what_it_did(world: World, asked: list[A
 def test_a_request_that_was_sent_before_a_pass_began_is_covered_by_it(world: World, asked: list[Any]) -> None:
     sent = world.now.timestamp()
     world.go_on(1)
-    number = autoscale(**{tasks.ASKED_AT: sent})["number"]
-    assert autoscale(**{tasks.ASKED_AT: sent}) == {"covered_by": number}
+    number = autoscale(**{schedule.ASKED_AT: sent})["number"]
+    assert autoscale(**{schedule.ASKED_AT: sent}) == {"covered_by": number}
     assert autoscale()["number"] == number + 1, "one that does not say when it was sent is none"
     world.go_on(5)
-    assert autoscale(**{tasks.ASKED_AT: world.now.timestamp() - 1})["number"] == number + 2
+    assert autoscale(**{schedule.ASKED_AT: world.now.timestamp() - 1})["number"] == number + 2
 
 
 def test_a_pass_that_failed_covers_nothing(
@@ -67,9 +67,9 @@ def test_a_pass_that_failed_covers_nothing(
     world.go_on(1)
     with monkeypatch.context() as patch:
         patch.setattr(world.cloud, "cloud", away)
-        failed = autoscale(**{tasks.ASKED_AT: sent})
+        failed = autoscale(**{schedule.ASKED_AT: sent})
     assert (failed["ok"], failed["launched"]) == (False, {})
-    assert "number" in autoscale(**{tasks.ASKED_AT: sent})
+    assert "number" in autoscale(**{schedule.ASKED_AT: sent})
 
 
 def test_a_pass_that_has_more_to_do_asks_for_the_next(world: World, asked: list[Any]) -> None:
