@@ -12,10 +12,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
-from autoscaler_app.passes.journal import Journal
 from scalelib.errors import InvalidConfig, InvalidInput
 
 DEMAND_COLUMNS = (
@@ -43,6 +41,8 @@ def autoscaler() -> None:
 @speaks
 def status(json_: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
+    from autoscaler_app.passes.journal import Journal
+
     with closing(Journal.look()) as journal:
         facts = show.status_of(journal)
     say(as_json(facts) if json_ else show.status(facts))
@@ -155,6 +155,8 @@ def replay(file: Path, json_: bool) -> None:
 @speaks
 def journal(json_: bool, last: int) -> None:
     """What the last passes saw, decided and did."""
+    from autoscaler_app.passes.journal import Journal
+
     with closing(Journal.look()) as looked:
         reports = looked.reports(last)
     say(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
@@ -186,6 +188,8 @@ def resume(ctx: click.Context) -> None:
 @speaks
 def config() -> None:
     """The settings in force, without secrets, as JSON."""
+    from autoscaler_app import settings as settings_module
+
     settings = settings_module.load()
     say(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autoscaler_app.passes import report as report_module
-from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
 
 if TYPE_CHECKING:
+    from autoscaler_app.passes.journal import Journal
     from scalelib.bucket import Bucket
     from scalelib.provider import Cloud
 
