@@ -19,6 +19,7 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from autoscaler_app.brokers.errors import BrokerError, BrokerRefused, BrokerUnreachable
+from autoscaler_app.brokers.insides import cut_waits
 
 NEVER = 10 * 365 * 86_400
 """Seconds. A visibility timeout with which a reader never sweeps the messages of workers back."""
@@ -146,16 +147,8 @@ def _drop(connection: Connection | None) -> None:
     """Close without a word to the other side, which may not be listening any more."""
     if connection is None:
         return
-    for channel in _redis_channels(connection):
-        # Closing such a channel waits for its outstanding pop; cut the sockets instead.
-        channel._in_poll = None
-        channel._disconnect_pools()
+    cut_waits(connection)
     connection.collect()
-
-
-def _redis_channels(connection: Connection) -> list[Any]:
-    raw: Any = connection.connection if connection.connected else None
-    return [channel for channel in getattr(raw, "channels", ()) if hasattr(channel, "_disconnect_pools")]
 
 
 def _address(app: Celery) -> str:

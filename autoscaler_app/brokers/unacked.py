@@ -15,6 +15,7 @@ from celery import Celery
 from kombu.utils.json import dumps, loads
 
 from autoscaler_app.brokers.connection import Deadline
+from autoscaler_app.brokers.insides import lists_of
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Unacked:
         count = 0
         for tag, value in self._read(list(tags)):
             message, exchange, routing_key = loads(value.decode())
-            queues = self._lists_for(message, exchange, routing_key)
+            queues = lists_of(self._channel, message, exchange, routing_key)
             if not queues:
                 log.warning(
                     "no queue is bound for %s with %s: message left where it is", exchange, routing_key
@@ -96,13 +97,6 @@ class Unacked:
             batch = names[start : start + BATCH]
             values = self._client.hmget(self._hash, batch)
             yield from ((tag, value) for tag, value in zip(batch, values, strict=True) if value is not None)
-
-    def _lists_for(self, message: Any, exchange: str, routing_key: str) -> list[str]:
-        priority = self._channel._get_message_priority(message, reverse=False)
-        return [
-            f"{self._channel.global_keyprefix}{self._channel._q_for_pri(queue, priority)}"
-            for queue in self._channel._lookup(exchange, routing_key)
-        ]
 
 
 def _redelivered(message: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from celery_resources.errors import ResourceError
 from celery_resources.gangs.gang import Gang
+from celery_resources.insides.requests import context_of, job_of, tell_no_end, was_revoked
 from celery_resources.sending.announcing import HURRIED, send_note
 
 logger = get_logger(__name__)
@@ -41,13 +42,13 @@ def fail_running(request: Any, pool: Any, why: str) -> None:
     """Let a running task fail with GangMemberLost, now."""
     # The control side says so in every pass for as long as the task has not ended: a thread runs on, and a
     # child may take its time. Once is enough, or errbacks and a chord would be told of each.
-    if not request._already_revoked:
+    if not was_revoked(request):
         request.task.backend.mark_as_failure(
-            request.id, GangMemberLost(why), request=request._context, store_result=request.store_errors
+            request.id, GangMemberLost(why), request=context_of(request), store_result=request.store_errors
         )
         request.acknowledge()
-        # The child's death is no news then: neither a lost worker, nor a revoke.
-        request._already_revoked = True
+        # The child's death is no news then.
+        tell_no_end(request)
     if request.worker_pid is None:
         return
     try:
@@ -56,6 +57,6 @@ def fail_running(request: Any, pool: Any, why: str) -> None:
         # How a pool without processes (threads, say) tells that it has nothing to send a signal to.
         logger.error("task %s has failed (%s) and runs on: this pool cannot end a task", request.id, why)
         return
-    job = request._apply_result and request._apply_result()
+    job = job_of(request)
     if job is not None:
         job.terminate(signal.SIGTERM)

@@ -19,14 +19,29 @@ from functools import partial
 from typing import Any
 
 from celery.concurrency.asynpool import AsynPool
+from celery.utils.log import get_logger
 from celery.worker import state as worker_state
+
+from celery_resources.insides.requests import job_of
+
+logger = get_logger(__name__)
+
+RELIES_ON = ("_busy_workers", "_cache")
+"""Of the pool; nothing public says which jobs a child was given."""
 
 
 def keep_what_children_were_given(pool: Any) -> None:
     """Let this worker's pool keep it through every lost connection. Other kinds of pool lose nothing."""
     # A pool that is started again has a method of its own again.
-    if getattr(pool.flush, "__func__", None) is AsynPool.flush:
-        pool.flush = partial(_flush, pool.flush.__self__)
+    if getattr(pool.flush, "__func__", None) is not AsynPool.flush:
+        return
+    if missing := [name for name in RELIES_ON if not hasattr(pool.flush.__self__, name)]:
+        logger.warning(
+            "the pool of this Celery has no %s: what runs when the connection breaks is lost from sight",
+            ", ".join(missing),
+        )
+        return
+    pool.flush = partial(_flush, pool.flush.__self__)
 
 
 def _flush(pool: Any) -> None:
@@ -48,5 +63,4 @@ def _flush(pool: Any) -> None:
 
 
 def _is_in_pool(request: Any) -> bool:
-    job = request._apply_result
-    return job is not None and job() is not None
+    return job_of(request) is not None

@@ -15,6 +15,11 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
+RELIES_ON = ("_in_poll", "client", "conn_or_acquire", "ResponseError")
+"""What a channel has to have for its waits to be ended. kombu says nowhere else that its Redis transport
+waits, and on which connection. Every other kind of channel lacks the first."""
+
+
 class BrokerWait:
     """The wait of one consumer's channel. Made anew for each connection."""
 
@@ -22,7 +27,8 @@ class BrokerWait:
         self._channel = channel
         self._socket: object = None
         self._client_id: int | None = None
-        self.can_unblock = hasattr(channel, "_brpop_start")
+        self._is_redis = all(hasattr(channel, name) for name in RELIES_ON)
+        self.can_unblock = self._is_redis
         """Whether this is a Redis whose waits we can end."""
 
     @property
@@ -55,7 +61,7 @@ class BrokerWait:
 
     def check(self) -> None:
         """Raise an error of the connection if the server is gone: Redis looks connected until it is asked."""
-        if hasattr(self._channel, "_brpop_start"):
+        if self._is_redis:
             # To be refused is an answer as well.
             with contextlib.suppress(self._channel.ResponseError), self._channel.conn_or_acquire() as client:
                 client.ping()
@@ -68,7 +74,8 @@ class BrokerWait:
         if client.connection is None:
             # As the transport does before its first wait.
             client.connection = client.connection_pool.get_connection("_")
-        return client.connection
+        # Where it keeps its socket elsewhere, it cannot be told whether it is still the one that we asked.
+        return client.connection if hasattr(client.connection, "_sock") else None
 
     def _give_up(self, error: Exception) -> None:
         # A server may forbid the command to us. Then a new queue is heard a second later, no more.

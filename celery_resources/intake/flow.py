@@ -8,20 +8,41 @@ fast, and nothing is said at all. Elsewhere the credit is *closed*: set so low t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from celery_resources.gangs.gang import Duty
 from celery_resources.insides.waker import Waker
 from celery_resources.intake.subscriptions import Subscriptions
-from celery_resources.room.ledger import Need
+from celery_resources.intake.unstarted import Unstarted
+from celery_resources.room.books import Books
+from celery_resources.room.ledger import Ledger, Need
+from celery_resources.room.reserving import Reservation
 
-if TYPE_CHECKING:
-    from celery_resources.node.gate import ResourceGate
+
+class Admits(Protocol):
+    """What is looked at to decide: the gate, as far as its flow knows it."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def books(self) -> Books: ...
+    @property
+    def unstarted(self) -> Unstarted: ...
+    @property
+    def duty(self) -> Duty: ...
+    @property
+    def reservation(self) -> Reservation: ...
+    @property
+    def takes_nothing(self) -> bool: ...
+    @property
+    def serves(self) -> dict[str, Need]: ...
+    def may_start(self, queue: str, need: Need) -> bool: ...
 
 
 class Flow:
     """Decides by the gate's books, and has the broker told by `subscriptions`."""
 
-    def __init__(self, gate: ResourceGate, consumer: Any) -> None:
+    def __init__(self, gate: Admits, consumer: Any) -> None:
         self._gate = gate
         self._consumer = consumer
         self.subscriptions = Subscriptions(consumer, self.update)

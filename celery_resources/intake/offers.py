@@ -9,6 +9,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
+from celery_resources.insides.messages import has_named_queues
 from celery_resources.need.requirement import Requirement
 from celery_resources.sending import board
 from celery_resources.sending.kinds import Kinds
@@ -28,8 +29,7 @@ class Offers:
     def __init__(self, app: Any, kinds: Kinds) -> None:
         self._app = app
         self._kinds = kinds
-        named = app.amqp.queues._consume_from is not None
-        self.is_open = kinds.settings.control_queue is None and not named
+        self.is_open = kinds.settings.control_queue is None and not has_named_queues(app)
         """Whether there are more than Celery selected."""
         self.queues: dict[str, None] = dict.fromkeys(app.amqp.queues.consume_from)
         """In the order in which they became known."""

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from celery.worker import state as worker_state
-
+from celery_resources.insides.requests import cancel_timer, is_revoked, strike_off
 from celery_resources.intake.giving_back import give_back
 from celery_resources.room.books import queue_of
 from celery_resources.room.ledger import Need
@@ -62,8 +61,8 @@ class Unstarted:
         """Start what is held, the oldest first, as far as `start` does. All but one of the rest go back."""
         while self._held:
             request, need, _ = self._held[0]
-            if request.acknowledged or (request.id in worker_state.revoked and request.revoked()):
-                worker_state.task_ready(request)
+            if request.acknowledged or is_revoked(request):
+                strike_off(request)
             elif not start(request, need):
                 break
             self._held.pop(0)
@@ -87,11 +86,7 @@ class Unstarted:
             if bucket:
                 bucket.clear_pending()
         for request in list(self._scheduled):
-            # Celery 5.7 keeps the timer with the request. Elsewhere it fires, and finds the request given
-            # back.
-            entry = getattr(request, "_eta_timer_entry", None)
-            if entry is not None:
-                self._consumer.timer.cancel(entry)
+            cancel_timer(self._consumer, request)
             if not request.acknowledged:
                 self.give_back(request)
         self._scheduled.clear()

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery.utils.log import get_logger
-from celery.worker import state as worker_state
 from kombu.exceptions import OperationalError
 
+from celery_resources.insides.requests import is_terminated
 from celery_resources.node.telling import short_host
 from celery_resources.sending.announcing import PATIENT, send_note
 
@@ -47,7 +47,7 @@ def say_farewell(sender: Any = None, **kwargs: Any) -> None:
 
 def _left_behind(worker: Any, gate: Any) -> str:
     """Why this end proves nothing; empty if it was clean."""
-    if worker_state.should_terminate not in (None, False):
+    if is_terminated():
         return "the worker was terminated"
     if worker.exitcode not in (None, 0):
         return f"the worker ends with exit code {worker.exitcode}"

@@ -22,11 +22,11 @@ from amqp import NotFound
 from celery import bootsteps, signals
 from celery.exceptions import ImproperlyConfigured
 from celery.utils.log import get_logger
-from celery.worker import state as worker_state
 
 from celery_resources.errors import InvalidSetting
 from celery_resources.gangs.gang import Duty, Gang, GangRefused, Role
 from celery_resources.gangs.releasing import fail_running, release_members
+from celery_resources.insides.requests import strike_off
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.intake.flow import Flow
 from celery_resources.intake.offers import Offers
@@ -195,7 +195,7 @@ class ResourceGate(bootsteps.StartStopStep):
         self.unstarted.asked(request)
         if request.acknowledged:
             # Given back while it waited for its time; only its timer was left.
-            worker_state.task_ready(request)
+            strike_off(request)
             return
         if self._reap() and self.unstarted.holds:
             # The next tick will not find that anything has ended, and would let it wait.

@@ -6,19 +6,46 @@ import itertools
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from celery_resources.node.gate import ResourceGate
+from celery_resources.gangs.gang import Duty
+from celery_resources.intake.offers import Offers
+from celery_resources.intake.unstarted import Unstarted
+from celery_resources.node.standing import StandingFile
+from celery_resources.room.books import Books
+from celery_resources.room.ledger import Ledger
+from celery_resources.room.node import NodeFacts
+from celery_resources.settings import Settings
 
 EVENT = "worker-resources"
 """Type of the event. It begins with `worker-`, so that it flows without `-E`."""
 
 
+class Told(Protocol):
+    """What an account is made of: the gate, as far as what it tells is concerned."""
+
+    @property
+    def facts(self) -> NodeFacts: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def standing(self) -> StandingFile: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def books(self) -> Books: ...
+    @property
+    def unstarted(self) -> Unstarted: ...
+    @property
+    def duty(self) -> Duty: ...
+    @property
+    def offers(self) -> Offers: ...
+
+
 class Telling:
     """The account that a node gives of itself."""
 
-    def __init__(self, gate: ResourceGate, consumer: Any) -> None:
+    def __init__(self, gate: Told, consumer: Any) -> None:
         self._gate = gate
         self._consumer = consumer
         self._seq = itertools.count(1)

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery.worker import state as worker_state
-
 from celery_resources.errors import InvalidRequirement
+from celery_resources.insides.requests import is_in_books, job_of
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
 from celery_resources.room.ledger import Ledger, Need
@@ -111,12 +110,9 @@ def queue_of(request: Any) -> str:
 
 
 def _has_ended(request: Any) -> bool:
-    if worker_state.requests.get(request.id) is request:
-        return False
-    if request in worker_state.active_requests or request in worker_state.reserved_requests:
+    if is_in_books(request):
         return False
     # Celery strikes a task that it terminates off before the child is dead, and forgets one that was
     # given to a child when the connection broke; the pool's own job tells.
-    reference = request._apply_result
-    job = reference() if reference is not None else None
+    job = job_of(request)
     return job is None or not hasattr(job, "ready") or bool(job.ready())

@@ -15,6 +15,7 @@ from celery.app.routes import Router
 from kombu import Queue
 
 from celery_resources.errors import ConflictingQueue
+from celery_resources.insides.messages import task_of
 from celery_resources.need.naming import is_derived
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.surroundings import LOCAL
@@ -49,7 +50,7 @@ class ResourceRouter(Router):
         """The options of the message: where it goes, and the header that says what it needs."""
         if task_type is None:
             # Older versions of Celery do not look up a task that is sent by its name.
-            task_type = self.app._tasks.get(name)
+            task_type = task_of(self.app, name)
         said = {key: options[key] for key in OPTIONS if options.get(key) is not None}
         options = {key: value for key, value in options.items() if key not in OPTIONS}
         if options.get("headers"):

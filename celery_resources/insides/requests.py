@@ -1,0 +1,73 @@
+"""What Celery's worker keeps with a request, and in its own books of requests.
+
+Each function is one reach into what Celery does not promise. `tests/unit/celery_resources/insides` says of
+each name where it has to be, so that a release that moves one is a red test and not a dead worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.worker import state as worker_state
+
+
+def job_of(request: Any) -> Any | None:
+    """What the pool has of a request that was given to it; None before, and when the pool has forgotten it.
+
+    Celery keeps a weak reference: no public name leads from a request to its job.
+    """
+    reference = request._apply_result
+    return reference() if reference is not None else None
+
+
+def is_in_books(request: Any) -> bool:
+    """Celery itself counts this very request as here: known, reserved or active.
+
+    `inspect` asks the same sets, but only by a message, and by id: another request may have the same.
+    """
+    return (
+        worker_state.requests.get(request.id) is request
+        or request in worker_state.active_requests
+        or request in worker_state.reserved_requests
+    )
+
+
+def strike_off(request: Any) -> None:
+    """Celery's books are to forget a request that is over. Nothing public does it without running it."""
+    worker_state.task_ready(request)
+
+
+def is_terminated() -> bool:
+    """The worker was told to end at once, which is no warm shutdown."""
+    return worker_state.should_terminate not in (None, False)
+
+
+def is_revoked(request: Any) -> bool:
+    """Somebody revoked it. Settles the message, if so."""
+    # Asked of the set first: `revoked()` costs more, and this is asked of every held request in turn.
+    return request.id in worker_state.revoked and bool(request.revoked())
+
+
+def context_of(request: Any) -> Any:
+    """The context that a result backend wants beside a failure; the public one needs a task that runs."""
+    return request._context
+
+
+def was_revoked(request: Any) -> bool:
+    """Celery has told of its end already."""
+    return bool(request._already_revoked)
+
+
+def tell_no_end(request: Any) -> None:
+    """Its end was told: neither a lost worker nor a revoke is news of it any more."""
+    request._already_revoked = True
+
+
+def cancel_timer(consumer: Any, request: Any) -> None:
+    """Take back the timer of a request that waits for its time, where there is a way to it: since 5.7.
+
+    Elsewhere it fires, and finds the request given back.
+    """
+    entry = getattr(request, "_eta_timer_entry", None)
+    if entry is not None:
+        consumer.timer.cancel(entry)
