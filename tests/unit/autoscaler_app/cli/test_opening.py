@@ -49,5 +49,6 @@ def test_it_is_so_for_every_command() -> None:
 
 def test_output_that_is_no_file_is_written_to_as_well(tmp_path) -> None:
     outcome = CliRunner().invoke(autoscaler, ["replay", str(tmp_path / "none.json")])
-    assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert "none.json" in outcome.stderr
+    assert outcome.exit_code == 2
+    assert outcome.output.startswith("error: ")
+    assert "none.json" in outcome.output

@@ -6,67 +6,23 @@ import errno
 import os
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery.worker import state as worker_state
 
-from celery_resources.gangs.gang import Duty, Gang, Role
-from celery_resources.intake.unstarted import Unstarted
+from celery_resources.gangs.gang import Gang, GangRefused, Role
+from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
-from celery_resources.node.gate import ResourceGate
-from celery_resources.node.standing import Standing, StandingFile
-from celery_resources.room.books import Books
-from celery_resources.room.node import NodeFacts
-from celery_resources.sending.kinds import Kinds
+from celery_resources.node.standing import StandingFile
 from celery_resources.settings import Settings
-
-
-class Request:
-    """A request as Celery's books have it."""
-
-    acknowledged = False
-    time_start: float | None = None
-    name = "t"
-    _apply_result = None
-
-    def __init__(self, name: str) -> None:
-        self.id = name
-        self.request_dict: dict[str, Any] = {}
-        self.delivery_info = {"routing_key": "q"}
-
-
-@pytest.fixture
-def celery_has(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Celery's own list of the requests that have not ended."""
-    requests: dict[str, Any] = {}
-    monkeypatch.setattr(worker_state, "requests", requests)
-    return requests
-
-
-def _gate(submitted: list[Any]) -> Any:
-    """A node of one cpu."""
-    gate: Any = ResourceGate.__new__(ResourceGate)
-    gate.books = Books(NodeFacts(resources={"ncpus": 1}), 4, Kinds(Settings()))
-    gate.ledger = gate.books.ledger
-    gate.unstarted = Unstarted(None, 2.0)
-    gate.duty, gate.closing = Duty(None), False
-    gate.standing = SimpleNamespace(now=Standing())
-    gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None)
-    gate.flow = SimpleNamespace(update=lambda: None, is_steady=lambda _: False)
-    gate.telling = SimpleNamespace(changed=lambda: None)
-    gate.subscriptions = SimpleNamespace(is_stuck=False, back_off=lambda: None, credit_was_moved=False)
-    gate.consumer = SimpleNamespace(qos=None)
-    gate._submit = submitted.append
-    return gate
+from tests.unit.celery_resources.plain import Request, plain_gate
 
 
 def test_what_is_held_starts_at_once_when_an_end_is_seen_by_way_of_the_next_message(
     celery_has: dict[str, Any],
 ) -> None:
     submitted: list[Any] = []
-    gate = _gate(submitted)
+    gate = plain_gate(submitted)
     first, held, third = (Request(name) for name in ("first", "held", "third"))
     for request in (first, held):
         celery_has[request.id] = request
@@ -81,7 +37,7 @@ def test_what_is_held_starts_at_once_when_an_end_is_seen_by_way_of_the_next_mess
 
 
 def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
-    gate = _gate([])
+    gate = plain_gate([])
     expired, ran = Request("expired"), Request("ran")
     for request in (expired, ran):
         celery_has[request.id] = request
@@ -99,7 +55,7 @@ def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
     celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(gate_module, "release_members", lambda *_: None)
-    gate = _gate([])
+    gate = plain_gate([])
     gate.consumer.app, gate.settings = None, Settings()
     gate.standing = StandingFile(tmp_path / "state", "w@n1")
     gang = Gang(id="g", members=("w@n1", "w@n2"), queue="q")
@@ -117,3 +73,158 @@ def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
 
 def _full(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# -- who may start, and what becomes of who may not
+
+
+def _hold_one(gate: Any, celery_has: dict[str, Any]) -> tuple[Request, Request]:
+    """A task that fills the node, and one that is held for it."""
+    first, held = Request("first"), Request("held")
+    for request in (first, held):
+        celery_has[request.id] = request
+        gate.asked(request)
+    assert gate.unstarted.holds
+    return first, held
+
+
+def test_a_fenced_node_starts_nothing_and_gives_back_what_comes(celery_has: dict[str, Any]) -> None:
+    submitted: list[Any] = []
+    gate = plain_gate(submitted)
+    gate.fence("test")
+    late = Request("late")
+    gate.asked(late)
+    assert (submitted, late.went_back) == ([], [True])
+
+
+def test_what_was_held_or_waits_for_its_time_goes_back_when_the_node_is_fenced(
+    celery_has: dict[str, Any],
+) -> None:
+    submitted: list[Any] = []
+    gate = plain_gate(submitted)
+    first, held = _hold_one(gate, celery_has)
+    later = Request("later")
+    gate.unstarted.received(later)
+    gate.fence("test")
+    assert (submitted, held.went_back, later.went_back) == ([first], [True], [True])
+    assert (gate.unstarted.holds, len(gate.unstarted)) == (False, 0)
+
+
+def test_a_held_task_does_not_start_while_the_worker_shuts_down(celery_has: dict[str, Any]) -> None:
+    submitted: list[Any] = []
+    gate = plain_gate(submitted)
+    gate.offers.stop_reading = lambda: None
+    first, _ = _hold_one(gate, celery_has)
+    gate.close(None)
+    del celery_has["first"]
+    gate._tick()
+    late = Request("late")
+    gate.asked(late)
+    assert (submitted, late.went_back) == ([first], [True])
+
+
+def test_a_kind_that_must_wait_for_a_bigger_one_goes_back(celery_has: dict[str, Any]) -> None:
+    submitted: list[Any] = []
+    gate = plain_gate(submitted)
+    gate.reservation.allows = lambda queue, need: queue != "q"
+    small = Request("small")
+    gate.asked(small)
+    assert (submitted, small.went_back) == ([], [True])
+
+
+def test_one_that_was_settled_while_it_waited_is_struck_off_and_not_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    struck_off: list[Any] = []
+    monkeypatch.setattr(gate_module, "strike_off", struck_off.append)
+    submitted: list[Any] = []
+    gate, settled = plain_gate(submitted), Request("settled")
+    settled.acknowledged = True
+    gate.asked(settled)
+    assert (submitted, struck_off) == ([], [settled])
+
+
+def test_what_is_held_for_too_long_goes_back(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = plain_gate([])
+    _, held = _hold_one(gate, celery_has)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3.0)
+    gate._tick()
+    assert held.went_back == [True]
+
+
+def test_deliveries_of_an_earlier_connection_are_void(celery_has: dict[str, Any]) -> None:
+    submitted: list[Any] = []
+    gate = plain_gate(submitted)
+    _, held = _hold_one(gate, celery_has)
+    gate.consumer.pool = type("Pool", (), {"flush": lambda: None})
+    gate.subscriptions.connected = gate.offers.start_reading = lambda: None
+    gate.start(gate.consumer)
+    del celery_has["first"]
+    gate._tick()
+    assert (len(submitted), gate.unstarted.holds, held.went_back) == (1, False, [])
+
+
+def test_one_that_can_never_run_here_goes_behind_all_others_and_its_queue_is_left_alone(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_the_ends: list[bool] = []
+
+    def give_back(request: Any, *, to_the_end: bool = False) -> None:
+        to_the_ends.append(to_the_end)
+
+    gate = plain_gate([])
+    monkeypatch.setattr(gate.unstarted, "give_back", give_back)
+    assert "q" in gate.serves
+    gate.asked(Request("big", constraints={"ncpus": 8}))
+    assert to_the_ends == [True]
+    assert "q" not in gate.serves
+
+
+def test_whether_the_consumer_was_closed_with_its_connection_alive_is_remembered() -> None:
+    for alive in (True, False):
+        gate = plain_gate([])
+        gate.subscriptions.is_connected = alive
+        gate.shutdown(None)
+        assert gate.closed_connected is alive
+
+
+# -- gangs
+
+
+GANG = Gang(id="q/1", members=("w@n1", "w@n2"), queue="q", requirement=Requirement(node_count=2))
+
+
+def test_a_head_serves_the_queue_of_its_gang_until_it_has_its_message(celery_has: dict[str, Any]) -> None:
+    gate = plain_gate([])
+    gate.lead(GANG)
+    assert list(gate.serves) == ["q"]
+    task = celery_has["task"] = Request("task")
+    gate.asked(task)
+    assert gate.duty.role is Role.RUNS
+    assert gate.serves == {}
+
+
+def test_a_queue_of_gangs_is_served_by_their_heads_alone() -> None:
+    gate = plain_gate([])
+    gate.kinds.learn("q", Requirement(node_count=2))
+    assert gate.serves == {}
+
+
+@pytest.mark.parametrize(("setting", "failed"), [("fail", 1), ("ignore", 0)])
+def test_a_lost_member_ends_the_task_if_the_settings_say_so(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, setting: Any, failed: int
+) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr(gate_module, "fail_running", lambda request, *_: ended.append(request))
+    gate = plain_gate([])
+    gate.settings = Settings(gang_member_lost=setting)
+    with pytest.raises(GangRefused, match="runs nothing for gang q/1"):
+        gate.member_lost("q/1", "n2")
+    gate.lead(GANG)
+    celery_has["task"] = task = Request("task")
+    gate.asked(task)
+    gate.member_lost("q/1", "n2")
+    assert ended == [task] * failed

@@ -1,0 +1,78 @@
+"""Celery's part on a node, played by a few plain objects: for tests that need no broker."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from celery_resources.gangs.gang import Duty
+from celery_resources.intake.unstarted import Unstarted
+from celery_resources.node.gate import ResourceGate
+from celery_resources.node.standing import Standing
+from celery_resources.room.books import Books
+from celery_resources.room.node import NodeFacts
+from celery_resources.sending.kinds import Kinds
+from celery_resources.settings import Settings
+
+
+class Request:
+    """A request as Celery's books have it; it writes down what becomes of its message."""
+
+    acknowledged = False
+    time_start: float | None = None
+    name = "t"
+    _apply_result: Any = None
+
+    def __init__(self, name: str, queue: str = "q", **needs: Any) -> None:
+        self.id = name
+        self.request_dict: dict[str, Any] = {"resources": needs} if needs else {}
+        self.delivery_info = {"routing_key": queue}
+        self.message = SimpleNamespace(channel=SimpleNamespace())
+        self.went_back: list[bool] = []
+        self.is_revoked = False
+
+    def reject(self, requeue: bool) -> None:
+        """Back to the queue, or dropped."""
+        self.went_back.append(requeue)
+        self.acknowledged = True
+
+    def revoked(self) -> bool:
+        """Whether somebody revoked it; settles the message as Celery does."""
+        self.acknowledged = self.acknowledged or self.is_revoked
+        return self.is_revoked
+
+
+def plain_gate(submitted: list[Any], **resources: int) -> Any:
+    """The gate of a node (of one cpu), whose flow and telling do nothing; what it starts is `submitted`."""
+    gate: Any = ResourceGate.__new__(ResourceGate)
+    gate.settings = Settings()
+    gate.kinds = Kinds(gate.settings)
+    gate.books = Books(NodeFacts(resources=resources or {"ncpus": 1}), 4, gate.kinds)
+    gate.ledger = gate.books.ledger
+    gate.consumer = SimpleNamespace(qos=None, task_buckets={}, pool=None)
+    gate.unstarted = Unstarted(gate.consumer, 2.0)
+    gate.duty, gate.closing, gate.closed_connected = Duty(None), False, False
+    gate.standing = PlainStanding()
+    gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
+    gate.flow = SimpleNamespace(update=lambda **_: None, is_steady=lambda _: False)
+    gate.telling = SimpleNamespace(changed=lambda: None)
+    gate.subscriptions = SimpleNamespace(is_stuck=False, back_off=lambda: None, credit_was_moved=False)
+    gate.offers = SimpleNamespace(queues={"q": None})
+    gate._misfits, gate._serves = {}, None
+    gate._submit = submitted.append
+    return gate
+
+
+class PlainStanding:
+    """A standing that is not written anywhere."""
+
+    def __init__(self) -> None:
+        self.now = Standing()
+
+    def change(self, **changes: Any) -> Standing:
+        """As `StandingFile.change`."""
+        self.now = Standing(**{**{name: getattr(self.now, name) for name in _FIELDS}, **changes})
+        return self.now
+
+
+_FIELDS = ("joined", "fenced", "fence_reason", "gang")

@@ -1,0 +1,57 @@
+"""What runs on a node by Celery's books and the pool's, and what its end gives back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_resources.need.requirement import Requirement
+from celery_resources.room.ledger import Ledger
+from tests.unit.celery_resources.plain import Request, plain_gate
+
+
+class Job:
+    """What the pool has of a request."""
+
+    def __init__(self) -> None:
+        self.has_ended = False
+
+    def ready(self) -> bool:
+        return self.has_ended
+
+
+def test_a_task_whose_child_lives_runs_though_celery_has_struck_it_off(celery_has: dict[str, Any]) -> None:
+    gate, request, job = plain_gate([]), Request("task"), Job()
+    request._apply_result = lambda: job
+    gate.asked(request)
+    assert gate.books.reap() == []
+    job.has_ended = True
+    assert gate.books.reap() == [request]
+
+
+def test_only_messages_that_the_broker_still_counts_as_ours_are_unacknowledged(
+    celery_has: dict[str, Any],
+) -> None:
+    gate = plain_gate([], ncpus=2)
+    early, late = Request("early"), Request("late")
+    for request in (early, late):
+        celery_has[request.id] = request
+        gate.asked(request)
+    early.acknowledged = True
+    assert gate.books.unacknowledged() == 1
+
+
+def test_the_gpus_of_a_task_that_has_ended_are_free_for_the_next() -> None:
+    ledger = Ledger({"ncpus": 4, "ngpus": 1}, 4)
+    need = ledger.need(Requirement(constraints={"ngpus": 1}))
+    ledger.start("a", need)
+    ledger.start("b", ledger.need(Requirement(constraints={"ncpus": 1})))
+    assert not ledger.fits_now(need)
+    ledger.end("a")
+    assert ledger.fits_now(need)
+
+
+def test_it_is_never_said_that_a_gpu_is_refilled_for_which_ones_are_left_is_not_known() -> None:
+    ledger = Ledger({"ncpus": 4, "ngpus": 2}, 4)
+    whole = ledger.need(Requirement(constraints={"ngpus": 1}))
+    ledger.start("a", ledger.need(Requirement(constraints={"ngpus": 1, "ncpus": 1})))
+    assert not ledger.is_refilled_by([whole])
