@@ -84,27 +84,52 @@ def test_a_task_that_lost_a_member_fails_once_however_often_that_is_said() -> No
     assert ended == [4711, 4711, 4711], "a child that has not ended is told again"
 
 
-@pytest.mark.parametrize("has_started", [True, False])
-def test_a_head_whose_answer_came_too_late_keeps_its_gang_if_it_has_its_message(has_started: bool) -> None:
-    freed: list[str] = []
+@pytest.mark.parametrize(
+    ("head", "outcome", "freed"),
+    [
+        ("runs", None, ["w@n1"]),
+        ("waits", "w@n1 did not answer lead within 5 s; none of its nodes is kept", ["w@n1", "w@n2"]),
+        # It may run: unknown is not idle.
+        ("silent", "w@n1 did not answer lead within 5 s; w@n1 did not acknowledge", ["w@n1"]),
+    ],
+)
+def test_a_head_whose_answer_came_too_late_keeps_its_gang_unless_it_says_that_it_has_no_message(
+    head: str, outcome: str | None, freed: list[str]
+) -> None:
+    told: list[str] = []
 
-    def broadcast(command: str, arguments: Any, destination: Any, reply: bool, **_: Any) -> Any:
-        if command == "lead":
+    def broadcast(command: str, arguments: Any, destination: Any, **_: Any) -> Any:
+        if command == "disband":
+            told.extend(destination)
+        if command == "lead" or (command == "disband" and head == "silent"):
             return None
-        if command == "disband" and not reply:
-            freed.extend(destination)
-            return None
-        runs = {"id": arguments["gang"], "role": "runs"} if has_started and command == "disband" else None
+        runs = {"id": arguments["gang"], "role": "runs"} if head == "runs" and command == "disband" else None
         return [{destination[0]: {"ok": {"gang": runs}}}]
 
     app = SimpleNamespace(control=SimpleNamespace(broadcast=broadcast))
-    if has_started:
-        assert form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members).startswith("q/")
-        assert freed == []
+    pair = Requirement({"ncpus": 1}, node_count=2)
+    if outcome is None:
+        assert form_gang(app, "q", pair, GANG.members).startswith("q/")
     else:
-        with pytest.raises(GangRefused, match="w@n1 did not answer lead"):
-            form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members)
-        assert freed == ["w@n1", "w@n2"]
+        with pytest.raises(GangRefused, match=outcome):
+            form_gang(app, "q", pair, GANG.members)
+    assert told == freed
+
+
+def test_nodes_are_asked_in_one_order_up_to_the_first_that_refuses() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def broadcast(command: str, destination: Any, **_: Any) -> Any:
+        [node] = destination
+        asked.append((command, node))
+        refuses = command == "follow" and node == "w@n2"
+        return [{node: {"error": "in another gang"} if refuses else {"ok": {}}}]
+
+    app = SimpleNamespace(control=SimpleNamespace(broadcast=broadcast))
+    with pytest.raises(GangRefused, match="w@n2: in another gang"):
+        form_gang(app, "q", Requirement({"ncpus": 1}, node_count=3), ("w@n3", "w@n2", "w@n1"))
+    assert asked[:2] == [("follow", "w@n1"), ("follow", "w@n2")]
+    assert {command for command, _ in asked[2:]} == {"disband"}
 
 
 def test_a_broker_that_is_gone_does_not_hold_up_the_head(caplog: pytest.LogCaptureFixture) -> None:

@@ -36,7 +36,7 @@ class Hosts:
 @pytest.mark.parametrize(
     ("role", "freed", "said"),
     [
-        ("runs", ["celery@ip-1"], "celery@ip-1 has started the task meanwhile; it goes on"),
+        ("runs", ["celery@ip-1"], ""),
         ("waits", ["celery@ip-1", "celery@ip-2"], "none of its nodes is kept"),
     ],
 )
@@ -46,7 +46,8 @@ def test_members_stay_with_a_head_whose_answer_was_late_and_that_runs(
     hosts = Hosts(role)
     wrong = carry_out(FORM, NODENAMES, PAIR, hosts.ask)
     assert [name for command, names in hosts.told if command == "disband" for name in names] == freed
-    assert said in wrong
+    assert wrong.endswith(said)
+    assert bool(wrong) is bool(said)
 
 
 class Answers:
