@@ -80,7 +80,7 @@ class _InTurn:
         self._said: dict[str, str] = {}
 
     def why(self, members: Sequence[str]) -> str:
-        """What the one of these said that did not do what it was asked; the others were not asked any more."""
+        """What the one of these said that did not do what it was asked; the others were not asked."""
         return next(self._said[member] for member in members if member in self._said)
 
     def ask(self, command: str, members: Sequence[str], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
