@@ -15,7 +15,10 @@ from scalelib.history import NodeTimes
 from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
 from scalelib.node import NodeState
+from scalelib.planning.clocks import tier_of
 from scalelib.planning.dealing import JobQueue, undealt
+from scalelib.planning.fleet import Tier
+from scalelib.planning.groups import Groups
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.limits import Limits
 from scalelib.policy import Expander, Policy, Timeout
@@ -374,3 +377,71 @@ def test_of_two_counts_of_a_placement_group_the_larger_is_believed(world: Any, t
     nodes = [world.node(number, placement_group="a") for number in range(seen)]
     limits = Limits(world.pools(), [bucket], nodes)
     assert limits.room_in_group(bucket, "a") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "closed", "tier"),
+    [
+        ({"state": NodeState.READY}, False, Tier.READY),
+        ({"state": NodeState.READY}, True, Tier.CLOSED),
+        ({"state": NodeState.PREPARING}, False, Tier.BOOTING),
+        # Nobody has opened it again before it is up.
+        ({"state": NodeState.PREPARING}, True, Tier.BOOTING),
+        ({"state": NodeState.FAILED}, False, None),
+        ({"state": NodeState.READY, "wanted": False}, False, None),
+        ({"state": NodeState.PREPARING, "wanted": False}, False, None),
+        ({"state": NodeState.READY, "managed": False}, False, Tier.UNMANAGED),
+        ({"state": NodeState.PREPARING, "managed": False}, True, Tier.CLOSED),
+        ({"state": NodeState.FAILED, "managed": False}, False, None),
+        ({"state": NodeState.STOPPING, "managed": False}, False, None),
+    ],
+)
+def test_when_a_node_is_filled(world: Any, changes: dict[str, Any], closed: bool, tier: Tier | None) -> None:
+    node = replace(world.node(1), **changes)
+    problem = world.problem([], [node], closed=frozenset({node.id} if closed else ()))
+    assert tier_of(node, problem) is tier
+
+
+def test_one_that_boots_for_too_long_is_filled_no_more(world: Any) -> None:
+    node = world.node(1, state=NodeState.PREPARING)
+    long_ago = {node.id: NodeTimes(created=world.now - timedelta(days=1))}
+    assert tier_of(node, world.problem([], [node], history=long_ago)) is None
+
+
+def test_the_ceiling_that_is_named_is_the_wider_one_where_both_are_reached(world: Any) -> None:
+    """A cloud tells the room of a bucket with all wider ceilings taken in."""
+    pools = [
+        Pool(name="bucket/F2", kind=PoolKind.BUCKET, nodes=0),
+        Pool(name="cluster", kind=PoolKind.CLUSTER, cores=0),
+    ]
+    bucket = world.bucket("F2")
+    tightest = Limits(pools, [bucket], []).tightest(bucket)
+    assert tightest is not None
+    assert tightest.name == "cluster"
+
+
+def test_no_more_groups_are_begun_by_name_than_the_nodearray_may_have(world: Any) -> None:
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 2}}})
+    bucket = world.bucket("F2")
+    limits = Limits(world.pools(), [bucket], [])
+    groups = Groups(world.policy, limits, [bucket])
+    assert groups.fresh(bucket, ["a", "b", "c"]) == ["a", "b"]
+    groups.note(bucket, "a")
+    limits.take(bucket, "a", 1)
+    assert groups.fresh(bucket, ["a", "b", "c"]) == ["b"]
+
+
+def test_a_machine_is_not_needed_for_what_a_host_that_costs_nothing_could_run(world: Any) -> None:
+    ours, theirs = world.node(1), replace(world.node(2), managed=False)
+    runs = Job("a", {"ncpus": 1}, executing_hostnames=["ip-1"])
+    verdicts = {v.node.name: v.needed for v in world.plan([runs], [ours, theirs]).nodes}
+    assert verdicts == {"worker-1": False, "worker-2": True}
+
+
+def test_what_has_its_machine_for_itself_is_not_counted_beside_others(world: Any) -> None:
+    jobs = [
+        Job("alone", {"ncpus": 1}, exclusive=True, executing_hostnames=["ip-1"]),
+        Job("other", {"ncpus": 1}, executing_hostnames=["ip-2"]),
+    ]
+    verdicts = world.plan(jobs, [world.node(1), world.node(2)]).nodes
+    assert [v.needed for v in verdicts] == [True, True]
