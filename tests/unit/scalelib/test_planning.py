@@ -394,6 +394,7 @@ def test_of_two_counts_of_a_placement_group_the_larger_is_believed(world: Any, t
         ({"state": NodeState.PREPARING, "managed": False}, True, Tier.CLOSED),
         ({"state": NodeState.FAILED, "managed": False}, False, None),
         ({"state": NodeState.STOPPING, "managed": False}, False, None),
+        ({"state": NodeState.READY, "managed": False, "wanted": False}, False, None),
     ],
 )
 def test_when_a_node_is_filled(world: Any, changes: dict[str, Any], closed: bool, tier: Tier | None) -> None:
