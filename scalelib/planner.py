@@ -11,7 +11,7 @@ from scalelib.node import Node
 from scalelib.planning.catalogue import Catalogue
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.outcome import demand_of
-from scalelib.planning.plan import Plan
+from scalelib.planning.plan import Planning
 from scalelib.planning.problem import Problem
 from scalelib.policy import Policy
 
@@ -30,7 +30,7 @@ __all__ = [
 
 def calculate(problem: Problem) -> Demand:
     """The plan for a problem."""
-    plan = Plan(problem)  # machines set up, equal ones together; what runs has its place already
+    plan = Planning(problem)  # machines set up, equal ones together; what runs has its place already
     plan.place()  # priority by priority: gangs and whole nodes first, then single slots
     return demand_of(plan)  # launches, a verdict on each node, a reason for all that stays
 

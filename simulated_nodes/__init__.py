@@ -19,14 +19,14 @@ DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 def open_fleet(nodes: Nodes, *, on_exit: WorkerExit) -> SimulatedFleet:
     """A fleet on the broker that the nodes' environment names, or else this process's."""
     # Celery is slow to import, and nothing else here needs it.
-    from simulated_nodes.wire import Wire
+    from simulated_nodes.wire import SimWire
 
     environment = {**os.environ, **nodes.environment}
     broker = environment.get("CELERY_BROKER_URL", DEFAULT_BROKER)
     is_redis = broker.startswith(("redis://", "rediss://"))
     backend = environment.get("CELERY_RESULT_BACKEND") or (broker if is_redis else None)
     return SimulatedFleet(
-        lambda: Wire(broker, backend),
+        lambda: SimWire(broker, backend),
         on_exit=on_exit,
         control_queue=nodes.control_queue,
         task_seconds=nodes.simulated_task_seconds,

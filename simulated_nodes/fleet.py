@@ -22,10 +22,10 @@ from cyclecloud_emulator.fleet.machine import Machine, WorkerExit
 from simulated_nodes import gangs
 from simulated_nodes.commands import CHANGING, answer
 from simulated_nodes.voice import Voice
-from simulated_nodes.worker import Job, SimWorker, Standing, amounts_of, is_exclusive
+from simulated_nodes.worker import SimJob, SimStanding, SimWorker, amounts_of, is_exclusive
 
 if TYPE_CHECKING:
-    from simulated_nodes.wire import Command, Delivery, Wire
+    from simulated_nodes.wire import Command, Delivery, SimWire
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class SimulatedFleet:
 
     def __init__(
         self,
-        connect: Callable[[], Wire],
+        connect: Callable[[], SimWire],
         *,
         on_exit: WorkerExit,
         control_queue: str = "",
@@ -60,7 +60,7 @@ class SimulatedFleet:
         self._workers: dict[str, SimWorker] = {}
         """By node id. Read by other threads, changed only by the fleet's own."""
         self._by_name: dict[str, SimWorker] = {}
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, SimStanding] = {}
         self._hopeful: dict[str, dict[str, SimWorker]] = {}
         """By queue: workers, by node id, that may have room for more of it."""
         self._empty_until: dict[str, float] = {}
@@ -150,7 +150,7 @@ class SimulatedFleet:
     # -- workers ---------------------------------------------------------------------------------------
 
     def _begin_worker(self, machine: Machine) -> None:
-        standing = self._standings.setdefault(machine.node_id, Standing())
+        standing = self._standings.setdefault(machine.node_id, SimStanding())
         worker = SimWorker(machine=machine, standing=standing, started=time.time())
         self._workers[machine.node_id] = worker
         self._by_name[worker.nodename] = worker
@@ -263,7 +263,7 @@ class SimulatedFleet:
         if gang is not None:
             gang.role, gang.job_id = gangs.RUNS, delivery.id
         now = time.time()
-        job = Job(
+        job = SimJob(
             id=delivery.id,
             name=delivery.name,
             queue=name,

@@ -55,7 +55,7 @@ class Delivery:
     message: Any
 
 
-class Wire:
+class SimWire:
     """One connection to the broker. Used by one thread."""
 
     def __init__(self, broker: str, backend: str | None) -> None:

@@ -27,7 +27,7 @@ _pids = itertools.count(1_000_001)
 
 
 @dataclass(kw_only=True, slots=True)
-class Standing:
+class SimStanding:
     """What the control side last told a node; kept when its worker ends and another is started."""
 
     joined: dict[str, Mapping[str, Any]] | None = None
@@ -38,7 +38,7 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Job:
+class SimJob:
     """One task that runs on a node, or waits there for its time."""
 
     id: str
@@ -58,10 +58,10 @@ class SimWorker:
     """The worker of one node."""
 
     machine: Machine
-    standing: Standing
+    standing: SimStanding
     started: float
     pid: int = field(default_factory=lambda: next(_pids))
-    running: dict[str, Job] = field(default_factory=dict)
+    running: dict[str, SimJob] = field(default_factory=dict)
     leaving: bool = False
     """Told to shut down: takes nothing more, ends with its last task."""
     ends_at: float | None = None
@@ -119,18 +119,18 @@ class SimWorker:
             return False
         return all(self._free.get(name, 0) >= amount for name, amount in amounts.items())
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: SimJob) -> None:
         """Take a task."""
         self.running[job.id] = job
         self._add(job.amounts, -1)
 
-    def end(self, job_id: str) -> Job:
+    def end(self, job_id: str) -> SimJob:
         """A task ended, or was taken away."""
         job = self.running.pop(job_id)
         self._add(job.amounts, 1)
         return job
 
-    def count(self, job: Job, seconds: float) -> None:
+    def count(self, job: SimJob, seconds: float) -> None:
         """A task ran to its end."""
         runs, before = self._ended.get(job.queue, (0, 0.0))
         self._ended[job.queue] = (runs + 1, before + seconds)

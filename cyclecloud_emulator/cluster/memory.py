@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from cyclecloud_emulator.cluster.ledger import Entry
+from cyclecloud_emulator.cluster.costs import Entry
 from cyclecloud_emulator.cluster.life import Due, Life
 from cyclecloud_emulator.cluster.node import Node, Phase
 from cyclecloud_emulator.cluster.state import Operation, State

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cyclecloud_emulator.cluster.ledger import Ledger
+from cyclecloud_emulator.cluster.costs import Costs
 from cyclecloud_emulator.cluster.limits import Usage, usage_of
 from cyclecloud_emulator.cluster.node import Node
 from cyclecloud_emulator.settings import Settings
@@ -50,7 +50,7 @@ class State:
     metadata_url: str = ""
     """Below which each node has its metadata service; empty for none."""
     mishaps: Mishaps = field(default_factory=Mishaps)
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Costs = field(default_factory=Costs)
     seen_usage: tuple[float, Usage] | None = None
     """Consumed numbers as last read from the cloud, and when."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from cyclecloud_emulator.cluster.ledger import Entry, Ledger
+from cyclecloud_emulator.cluster.costs import Costs, Entry
 from cyclecloud_emulator.errors import BadQuery
 
 TIMEFRAMES = ("monthToDate", "lastMonth", "weekToDate", "custom")
@@ -15,7 +15,7 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 def report(
-    ledger: Ledger,
+    ledger: Costs,
     cluster: str,
     parameters: Mapping[str, str],
     now: float,

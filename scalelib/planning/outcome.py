@@ -12,7 +12,7 @@ from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planning import clocks
 from scalelib.planning.dealing import Dealer, Run, undealt
-from scalelib.planning.plan import Plan
+from scalelib.planning.plan import Planning
 from scalelib.planning.reasons import Reason, Reasons
 
 _GONE = (NodeState.OFF, NodeState.DEALLOCATED, NodeState.TERMINATED)
@@ -27,7 +27,7 @@ class _Purchase:
     runs: list[Run] = field(default_factory=list)
 
 
-def demand_of(plan: Plan) -> Demand:
+def demand_of(plan: Planning) -> Demand:
     """The answer."""
     planned, purchases = _dealt(plan)
     launches = _launches(plan, purchases)
@@ -45,11 +45,11 @@ def demand_of(plan: Plan) -> Demand:
     )
 
 
-def _price(plan: Plan, node: Node) -> float:
+def _price(plan: Planning, node: Node) -> float:
     return node.price_per_hour or plan.prices.get(node.bucket_id, 0.0)
 
 
-def _dealt(plan: Plan) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
+def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
     """Which jobs' slots each node and each new machine got."""
     dealer = Dealer(plan.kinds)
     planned: dict[NodeId, dict[str, int]] = {}
@@ -73,7 +73,7 @@ def _dealt(plan: Plan) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
     return planned, list(purchases.values())
 
 
-def _launches(plan: Plan, purchases: list[_Purchase]) -> tuple[Launch, ...]:
+def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
     taken = {node.name for node in plan.problem.nodes}
     numbers: dict[str, counting[int]] = {}
     purchases = sorted(purchases, key=lambda p: (p.bucket.position, p.bucket.id, p.group or ""))
@@ -112,7 +112,7 @@ def _names(array: str, total: int, taken: set[str], numbers: counting[int]) -> t
 # -- verdicts
 
 
-def _verdicts(plan: Plan, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[NodeVerdict, ...]:
+def _verdicts(plan: Planning, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[NodeVerdict, ...]:
     needed = plan.needed()
     pads = {pad.name for pad in plan.pads}
     return tuple(
@@ -120,7 +120,9 @@ def _verdicts(plan: Plan, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[
     )
 
 
-def _verdict(plan: Plan, node: Node, planned: Mapping[str, int], needed: bool, pads: set[str]) -> NodeVerdict:
+def _verdict(
+    plan: Planning, node: Node, planned: Mapping[str, int], needed: bool, pads: set[str]
+) -> NodeVerdict:
     load = plan.loads.get(node.id)
     running = dict(load.jobs) if load else {}
     jobs = dict(running)
@@ -164,7 +166,7 @@ def _reason(
     return next((reason for holds, reason in steps if holds), NodeReason.IDLE)
 
 
-def _detail(plan: Plan, node: Node, reason: NodeReason, jobs: Mapping[str, int]) -> str:
+def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, int]) -> str:
     said = f": {node.status_message}" if node.status_message else ""
     names = ", ".join(sorted(jobs)[:3]) + (f" and {len(jobs) - 3} more" if len(jobs) > 3 else "")
     match reason:
@@ -198,7 +200,7 @@ def _detail(plan: Plan, node: Node, reason: NodeReason, jobs: Mapping[str, int])
 # -- what stays
 
 
-def _unserved(plan: Plan) -> tuple[Unserved, ...]:
+def _unserved(plan: Planning) -> tuple[Unserved, ...]:
     reasons = Reasons(
         fleet=plan.fleet,
         shared=plan.shared,

@@ -25,7 +25,7 @@ from scalelib.prices import price_list
 _Alike = tuple[Tier, int, str, str | None, tuple[Amounts, Sharing] | None]
 
 
-class Plan:
+class Planning:
     """Where everything goes. `place` does the work; the rest is asked for afterwards."""
 
     def __init__(self, problem: Problem) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from cyclecloud_emulator.fleet.machine import Machine
 from simulated_nodes.commands import answer
-from simulated_nodes.worker import Job, SimWorker, Standing, amounts_of, is_exclusive
+from simulated_nodes.worker import SimJob, SimStanding, SimWorker, amounts_of, is_exclusive
 
 MACHINE = Machine(
     node_id="id-1", name="worker-1", hostname="ip-7F000002", private_ip="127.0.0.2", cluster="c",
@@ -15,11 +15,11 @@ MACHINE = Machine(
 
 @pytest.fixture
 def worker():
-    return SimWorker(machine=MACHINE, standing=Standing(), started=1000.0)
+    return SimWorker(machine=MACHINE, standing=SimStanding(), started=1000.0)
 
 
 def job(job_id="t", exclusive=False, **constraints):
-    return Job(
+    return SimJob(
         id=job_id, name="some.task", queue="q", requirement={"constraints": constraints}, delivery=None,
         amounts=amounts_of(constraints), exclusive=exclusive, seconds=1.0, started=1001.0,
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_the_account_counts_what_runs(worker):
 
 
 def test_two_lives_of_a_worker_have_different_process_ids():
-    first, second = (SimWorker(machine=MACHINE, standing=Standing(), started=1.0) for _ in range(2))
+    first, second = (SimWorker(machine=MACHINE, standing=SimStanding(), started=1.0) for _ in range(2))
     assert first.pid != second.pid
 
 

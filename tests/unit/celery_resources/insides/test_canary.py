@@ -120,11 +120,9 @@ def test_an_instance_is_given_it(where: str, name: str, method: str) -> None:
     assert any(name in one.__code__.co_names for one in written), f"{where}.{method}"
 
 
-@pytest.mark.skipif(
-    celery.VERSION < (5, 7), reason="Celery keeps the timer since 5.7; before, there is none to cancel"
-)
-def test_a_request_keeps_its_timer() -> None:
-    assert hasattr(there("celery.worker.request:Request"), "_eta_timer_entry")
+def test_a_request_keeps_its_timer_since_5_7_and_before_there_is_none_to_cancel() -> None:
+    keeps = hasattr(there("celery.worker.request:Request"), "_eta_timer_entry")
+    assert keeps is (celery.VERSION >= (5, 7))
 
 
 def private_names(tree: ast.Module) -> Iterator[str]:

@@ -36,7 +36,7 @@ class Entry:
         return self.seconds(now, since=since, until=until) * self.price / 3600
 
 
-class Ledger:
+class Costs:
     """Every machine there ever was, and how many nodes came and went."""
 
     def __init__(self) -> None:
