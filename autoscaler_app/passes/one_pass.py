@@ -57,11 +57,22 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
                 again=deeds.again,
                 **fields,
             )
-            number = control.state.write_report(
-                started, report.encode(made), keep=control.settings.autoscaler.journal_size
-            )
-            log.log(logging.INFO if made.ok else logging.WARNING, "pass %d: %s", number, report.summary(made))
-        return report.decode(report.encode(made), number)
+            made = _written(control, made)
+            level = logging.INFO if made.ok else logging.WARNING
+            log.log(level, "pass %d: %s", made.number, report.summary(made))
+        return made
+
+
+def _written(control: Control, made: Report) -> Report:
+    """The report as it stands in the journal. On a full disk it stands nowhere: number 0, and failed."""
+    keep = control.settings.autoscaler.journal_size
+    try:
+        number = control.state.write_report(made.started, report.encode(made), keep=keep)
+    except ScalelibError as error:
+        log.error("the report of this pass cannot be written: %s", error)
+        said = made.error or f"{type(error).__name__}: {error}"
+        return msgspec.structs.replace(made, ok=False, error=said, number=0)
+    return report.decode(report.encode(made), number)
 
 
 def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:

@@ -269,6 +269,28 @@ def test_a_defect_is_raised_and_still_in_the_journal(world: World, monkeypatch: 
     assert report.error == "a defect of this program, please report it: ZeroDivisionError: oops"
 
 
+def test_a_pass_whose_report_cannot_be_written_says_so_and_ends_in_order(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite itself finds the disk full: the file may not grow by a page."""
+    world.make_pass()
+    for n in range(1, 200):
+        queue = f"res:ncpus={n}"
+        world.control.state.announce(queue, {"constraints": {"ncpus": n}}, world.now)
+        world.queues.waiting[queue] = 1
+    db = world.control.state._file._db
+    assert db is not None
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    made = make_pass(world.control)
+    assert (made.ok, made.number) == (False, 0)
+    assert "the report of this pass cannot be written: state file" in caplog.text
+    assert "database or disk is full" in made.error
+    db.execute("PRAGMA max_page_count = 1000000")
+    again = make_pass(world.control)
+    assert (again.error, again.number > 0) == ("", True)
+
+
 def test_a_machine_that_is_not_ours_is_filled_and_never_ended(world: World) -> None:
     world.cloud.machines["desk"] = Machine("desk", "large", state="Ready", hostname="desk", managed=False)
     world.queues.waiting["celery"] = 8
