@@ -58,7 +58,7 @@ def test_fields_of_the_carrier_are_none_of_the_body() -> None:
         opened(Kind.ACCOUNT, carried, frozenset({"type", "clock"}))
 
 
-@pytest.mark.parametrize("kind", set(Kind) - {Kind.ACCOUNT})
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.ACCOUNT])
 def test_a_seal_of_one_kind_is_none_of_another(kind: Kind) -> None:
     with pytest.raises(NotSealed, match="does not hold"):
         opened(kind, SEALED)
