@@ -7,7 +7,7 @@ so that nobody takes "nothing could be read" for "nothing is there".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cyclecloud_api import models
@@ -15,6 +15,7 @@ from cyclecloud_api.errors import Garbled
 from cyclecloud_api.limits import SizeUse, pools_over, withheld
 from cyclecloud_api.nodes import NodeReader
 from cyclecloud_api.sizes import Size, bucket_of, read_sizes
+from scalelib.names import ByName, folded, region
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
@@ -75,6 +76,7 @@ def inventory(
     except models.ShapeError as wrong:
         raise Garbled(f"the status of cluster {cluster} cannot be read: {wrong}") from wrong
     warnings: list[str] = []
+    prices = ByName(prices)
     arrays, sizes = read_sizes(status, warnings)
     by_kind = {(s.nodearray.lower(), s.vm_size.lower()): s for s in sizes}
     reader = NodeReader(arrays, by_kind, prices, config or {}, warnings)
@@ -85,7 +87,8 @@ def inventory(
             id=s.id,
             nodearray=s.nodearray,
             vm_size=s.vm_size,
-            region=s.attributes.region,
+            region=region(s.attributes.region),
+            account=s.account,
             spot=s.spot,
             status=s.status,
             nodes=reader.counted.get(s.id, 0),
@@ -95,6 +98,9 @@ def inventory(
     pools, taken = pools_over(status, uses, stray=reader.stray)
     buckets = tuple(bucket_of(s, taken[s.id], prices) for s in sizes)
     held_back = withheld(buckets, pools, uses)
+    if (off := _off(status)) is not None:
+        buckets = tuple(replace(b, valid=False, invalid_reason=b.invalid_reason or off) for b in buckets)
+        warnings.append(f"cluster {cluster}: {off}; nothing is launched")
     cloud = Cloud(
         cluster=cluster,
         state=status.state,
@@ -117,6 +123,18 @@ def inventory(
         # What a cluster that is not started offers says nothing about machines.
         throttled=frozenset(i for i, told in held_back.items() if told and _is_started(status)),
     )
+
+
+_OFF = ("off", "stopping", "terminating", "terminated", "deallocated")
+
+
+def _off(status: models.ClusterStatus) -> str | None:
+    """Why the cluster takes no new nodes at all, if it does not: it is not started, or is to be stopped."""
+    if status.target_state and folded(status.target_state) != "started":
+        return f"the cluster is to be {status.target_state}, not Started: start it"
+    if not status.target_state and folded(status.state) in _OFF:
+        return f"the cluster is {status.state}, not Started: start it"
+    return None
 
 
 def _is_started(status: models.ClusterStatus) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from cyclecloud_api import models
 from scalelib.bucket import Bucket, Pool, PoolKind
+from scalelib.names import folded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +24,8 @@ class SizeUse:
     nodearray: str
     vm_size: str
     region: str
+    account: str = ""
+    """The subscription that is charged; each has quotas of its own."""
     spot: bool
     status: models.BucketStatus
     nodes: int
@@ -173,8 +176,8 @@ def _quotas(sizes: Sequence[SizeUse]) -> list[_Quota]:
 def _family(size: SizeUse) -> _Claim | None:
     """The quota of the VM family. Spot has none: its family fields are 0 by design, which is no quota of 0.
 
-    The answer does not name the family. Sizes of one region with equal family numbers share a pool; the
-    letters of the series keep apart two families that merely have equal numbers, as unused ones often do.
+    The answer does not name the family, the size does. Two families often have equal numbers, and one family
+    is told of with different ones while nodes come and go: so numbers say nothing about which family it is.
     """
     status = size.status
     if size.spot:
@@ -185,7 +188,7 @@ def _family(size: SizeUse) -> _Claim | None:
     if quota is None:
         return None
     consumed = max(0, consumed or 0)
-    name = f"family/{size.region}/{series(size.vm_size)}/{quota}-{consumed}"
+    name = f"family/{_whose(size)}/{family(size.vm_size)}"
     return _Claim(name=name, kind=PoolKind.FAMILY, quota=quota, consumed=consumed)
 
 
@@ -197,12 +200,33 @@ def _regional(size: SizeUse) -> _Claim | None:
         quota, consumed = status.quota_core_count, status.consumed_core_count
     if quota is None:
         return None
-    name = f"{'spot' if size.spot else 'regional'}/{size.region}"
+    name = f"{'spot' if size.spot else 'regional'}/{_whose(size)}"
     kind = PoolKind.SPOT if size.spot else PoolKind.REGIONAL
     return _Claim(name=name, kind=kind, quota=quota, consumed=max(0, consumed or 0))
 
 
-def series(vm_size: str) -> str:
-    """The letters that every size of a family begins with: `F` of Standard_F2s_v2, `NC` of Standard_NC6."""
-    found = re.match(r"(?:[A-Za-z]+_)?([A-Z]+)", vm_size)
-    return found.group(1) if found else vm_size
+def _whose(size: SizeUse) -> str:
+    return f"{size.account}/{size.region}" if size.account else size.region
+
+
+_SIZE = re.compile(r"(?:(?:standard|basic)_)?([a-z]+)\d+(?:-\d+)?([a-z]*)((?:_[a-z0-9]+)*)", re.IGNORECASE)
+"""Series, size, constrained cores, what is added (`s`: premium disks, say), accelerator and version."""
+
+_NOT_A_FAMILY: Mapping[str, str] = {"a": "m", "b": "mlt", "h": "mr", "m": "ml"}
+"""By series: letters that say how large a size is, not of which family. `i` and `r` never do."""
+
+
+def family(vm_size: str) -> str:
+    """The quota family of a size: `dsv5` of Standard_D4s_v5, `ncasv3_t4` of Standard_NC4as_T4_v3.
+
+    A family is a series with what its sizes add, its version and its accelerator.
+    """
+    found = _SIZE.fullmatch(folded(vm_size))
+    if found is None:
+        return folded(vm_size)
+    series, added, rest = found.groups()
+    size_only = "ir" + _NOT_A_FAMILY.get(series, "")
+    added = "".join(letter for letter in added if letter not in size_only)
+    parts = [part for part in rest.split("_") if part]
+    version = next((part for part in parts if re.fullmatch(r"v\d+", part)), "")
+    return "_".join([f"{series}{added}{version}", *(part for part in parts if part != version)])

@@ -10,8 +10,9 @@ and `NodearrayRecord` are typed views of the attributes that an autoscaler reads
 
 from __future__ import annotations
 
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -127,6 +128,13 @@ class NodearrayRecord(Struct, frozen=True, kw_only=True, rename="pascal"):
     """What an autoscaler reads of a nodearray's attributes."""
 
     region: str = ""
+    subscription_id: str = ""
+    account_name: str = ""
+    """The account of the cloud that its machines are charged to; `Credentials` on some servers."""
+    credentials: str = ""
+    memory: Annotated[float, Meta(gt=0)] | None = None
+    """GB that its machines have, where it says otherwise than their size."""
+    core_count: Annotated[int, Meta(gt=0)] | None = None
     interruptible: bool = False
     is_spot_instance: bool = False
     priority: float = 1
@@ -298,6 +306,24 @@ def read(kind: type[S], value: object, *, where: str = "$") -> S:
     except msgspec.ValidationError as wrong:
         text = str(wrong).replace("`$", f"`{where}")
         raise ShapeError(text if " - at " in text else f"{text} - at `{where}`") from wrong
+
+
+def read_most(
+    kind: type[S], value: object, *, where: str = "$", spare: Collection[str], warnings: list[str]
+) -> S:
+    """The same, but that a property of `spare` (names on the wire) that is wrong spoils only itself: it
+    counts as absent and is named in `warnings`.
+    """
+    left = value
+    while True:
+        try:
+            return read(kind, left, where=where)
+        except ShapeError as wrong:
+            found = re.search(rf"`{re.escape(where)}\.(\w+)", str(wrong))
+            if found is None or found[1] not in spare or not isinstance(left, Mapping):
+                raise
+            warnings.append(f"{wrong}: it is taken for absent")
+            left = {key: item for key, item in left.items() if key.lower() != found[1].lower()}
 
 
 def get(record: Mapping[str, Any], name: str) -> Any:

@@ -41,6 +41,21 @@ WITHOUT_ID = "name:"
 """Begins the id of a node that is booting and has no NodeId yet. It is capacity to come: left out, it would
 be asked for once more. It can be neither ended nor followed before it has an id of its own."""
 
+_SPARE = (
+    *(
+        "StatusMessage",
+        "Infiniband",
+        "CoreCount",
+        "Memory",
+        "Region",
+        "RequestId",
+        "PhaseFailed",
+        "Configuration",
+    ),
+    *("InstanceId", "Interruptible"),
+)
+"""Attributes that may be missing: what is planned stays right without them."""
+
 _NO_MACHINE = (NodeState.OFF, NodeState.DEALLOCATED, NodeState.TERMINATED)
 """Not counted against limits, as long as nobody wants the node started."""
 
@@ -72,14 +87,19 @@ class NodeReader:
 
     def add(self, raw: object) -> None:
         """Take in one record."""
+        odd: list[str] = []
         try:
-            record = models.read(models.NodeRecord, raw)
+            record = models.read_most(models.NodeRecord, raw, spare=_SPARE, warnings=odd)
         except models.ShapeError as wrong:
             self._warnings.append(f"node {_name_in(raw)} cannot be read and is left out: {wrong}")
             self._count(None, "", 0)
             self.unreadable += 1
             return
+        self._warnings += [f"node {record.name}: {text}" for text in odd]
         state = _state(record)
+        if record.status and record.status.strip().lower() not in STATES:
+            said = f"node {record.name} has the status {record.status!r}, which is none that we know"
+            self._warnings.append(f"{said}: it counts as {state.value}")
         wanted = _wanted(record, state)
         array = record.template.lower()
         size = self._sizes.get((array, record.machine_type.lower())) or (
@@ -119,7 +139,7 @@ class NodeReader:
         attributes: models.NodearrayRecord,
     ) -> Node:
         machine = None if size is None else size.status.virtual_machine
-        vcpus = record.core_count or (machine.vcpu_count if machine else 0)
+        vcpus = record.core_count or (size.vcpus if size else 0)
         vm_size = record.machine_type or (size.vm_size if size else "")
         in_array_of_spot = attributes.interruptible or attributes.is_spot_instance
         spot = in_array_of_spot if record.interruptible is None else record.interruptible
@@ -141,9 +161,9 @@ class NodeReader:
             keep_alive=record.keep_alive,
             location=record.region or attributes.region,
             vcpu_count=vcpus,
-            pcpu_count=vcpus if machine is None or machine.pcpu_count is None else machine.pcpu_count,
+            pcpu_count=vcpus if size is None else min(size.pcpus, vcpus),
             gpu_count=machine.gpu_count if machine else 0,
-            memory_gib=record.memory or (machine.memory if machine else 0.0),
+            memory_gib=record.memory or (size.memory if size else 0.0),
             infiniband=bool(machine and machine.infiniband)
             if record.infiniband is None
             else record.infiniband,
@@ -194,7 +214,14 @@ def _wanted(record: models.NodeRecord, state: NodeState) -> bool:
 
 
 def _state(record: models.NodeRecord) -> NodeState:
-    return STATES.get((record.status or record.state).strip().lower(), NodeState.UNKNOWN)
+    """By its status; where that is a word that we do not know, by the finer step. Who is said to be up by
+    that alone is not known to be: idle, it would be ended.
+    """
+    known = STATES.get((record.status or record.state).strip().lower())
+    if known is not None:
+        return known
+    finer = STATES.get(record.state.strip().lower(), NodeState.UNKNOWN)
+    return NodeState.UNKNOWN if finer is NodeState.READY else finer
 
 
 def _only_sizes(sizes: Iterable[Size]) -> dict[str, Size]:

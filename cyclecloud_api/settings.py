@@ -17,6 +17,7 @@ from cyclecloud_api.deadlines import Deadlines
 from cyclecloud_api.failures import Backoff
 from cyclecloud_api.watch import Rules
 from scalelib.errors import InvalidConfig
+from scalelib.names import ByName
 
 VERBS = ("terminate", "shutdown")
 
@@ -121,7 +122,7 @@ def _prices(value: Any) -> Mapping[str, float]:
         if not math.isfinite(price) or price < 0:
             raise InvalidConfig(f"prices[{size!r}] is {price!r}: a number of 0 or more is wanted")
         prices[str(size)] = float(price)
-    return prices
+    return ByName.read(prices, "prices")
 
 
 def _positive(value: Any, key: str, wanted: str) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from cyclecloud_api import models
-from cyclecloud_api.errors import Garbled
 from scalelib.bucket import Bucket
+from scalelib.names import folded
 from scalelib.node import ResourceValue
 
 
@@ -22,6 +24,8 @@ class Size:
     status: models.BucketStatus
     spot: bool
     enabled: bool
+    unclear: str
+    """Why nothing may be launched, if what the machines would be is not known; empty if it is."""
     position: int
 
     @property
@@ -29,29 +33,50 @@ class Size:
         """The machine type."""
         return self.status.definition.machine_type
 
+    @property
+    def vcpus(self) -> int:
+        """What a machine of it has: the nodearray may say otherwise than the size."""
+        return self.attributes.core_count or self.status.virtual_machine.vcpu_count
+
+    @property
+    def pcpus(self) -> int:
+        """Physical ones, never more than virtual ones."""
+        told = self.status.virtual_machine.pcpu_count
+        return self.vcpus if told is None else min(told, self.vcpus)
+
+    @property
+    def memory(self) -> float:
+        """GiB of a machine of it: the nodearray may say otherwise than the size."""
+        return self.attributes.memory or self.status.virtual_machine.memory
+
+    @property
+    def account(self) -> str:
+        """Who is charged: quotas of two subscriptions have nothing to do with each other."""
+        told = self.attributes
+        return folded(told.subscription_id or told.account_name or told.credentials)
+
 
 def read_sizes(
     status: models.ClusterStatus, warnings: list[str]
 ) -> tuple[dict[str, models.NodearrayRecord], list[Size]]:
     """Nodearrays by name in lower case, and all sizes in the server's order, which is one of preference.
 
-    A size that cannot be read is left out with a warning. Garbled if a nodearray cannot be read.
+    A size that cannot be read is left out with a warning; an odd attribute spoils itself only.
     """
     arrays: dict[str, models.NodearrayRecord] = {}
     sizes: list[Size] = []
     seen: set[str] = set()
     for number, array in enumerate(status.nodearrays):
         where = f"$.nodearrays[{number}].nodearray"
-        try:
-            attributes = models.read(models.NodearrayRecord, array.nodearray, where=where)
-        except models.ShapeError as wrong:
-            # Whether it is spot, and whether we may use it at all, is not known then.
-            raise Garbled(f"nodearray {array.name} cannot be read: {wrong}") from wrong
+        attributes, unclear = _attributes(array, where, warnings)
         arrays[array.name.lower()] = attributes
+        enabled = _enabled(array.name, attributes, warnings)
         for place, raw in enumerate(array.buckets):
             where = f"$.nodearrays[{number}].buckets[{place}]"
             try:
-                bucket = models.read(models.BucketStatus, raw, where=where)
+                bucket = models.read_most(
+                    models.BucketStatus, raw, where=where, spare=_SPARE_OF_SIZE, warnings=warnings
+                )
             except models.ShapeError as wrong:
                 warnings.append(f"a size of nodearray {array.name} cannot be read and is left out: {wrong}")
                 continue
@@ -67,12 +92,53 @@ def read_sizes(
                     attributes=attributes,
                     status=bucket,
                     spot=attributes.interruptible or attributes.is_spot_instance,
-                    enabled=autoscale_setting(attributes.configuration, "enabled")
-                    not in (False, 0, "false", "False"),
+                    enabled=enabled,
+                    unclear=unclear,
                     position=len(sizes),
                 )
             )
     return arrays, sizes
+
+
+_SPARE = ("Priority", "Azure", "Memory", "CoreCount")
+"""Attributes of a nodearray that may be missing."""
+
+_SPARE_OF_SIZE = ("invalidReason", "activeNodes", "lastCapacityFailure", "spotPlacementScore")
+"""Properties of a size that may be missing; without a ceiling it would be taken for unlimited."""
+
+_ON = ("true", "yes", "on", "1", "enabled", "t", "y")
+_OFF = ("false", "no", "off", "0", "disabled", "f", "n", "none", "null")
+
+
+def _attributes(
+    array: models.NodearrayStatus, where: str, warnings: list[str]
+) -> tuple[models.NodearrayRecord, str]:
+    """The attributes, and why nothing may be launched by them, if they leave open what it would be."""
+    found: list[str] = []
+    every = [field.encode_name for field in msgspec.structs.fields(models.NodearrayRecord)]
+    attributes = models.read_most(
+        models.NodearrayRecord, array.nodearray, where=where, spare=every, warnings=found
+    )
+    warnings += [f"nodearray {array.name}: {text}" for text in found]
+    # Whether it is spot, where it is, and whether we may use it at all, is not known then.
+    vital = [text for text in found if not any(f"{where}.{name}" in text for name in _SPARE)]
+    return attributes, f"its nodearray cannot be read: {vital[0]}" if vital else ""
+
+
+def _enabled(nodearray: str, attributes: models.NodearrayRecord, warnings: list[str]) -> bool:
+    """The owner's switch, in any spelling. What cannot be understood is off: it has some reason."""
+    value = autoscale_setting(attributes.configuration, "enabled")
+    if value is None:
+        return True
+    word = str(value).strip().lower()
+    if word in _ON or (word.replace(".", "", 1).isdecimal() and float(word) != 0):
+        return True
+    if word not in _OFF and not (word.replace(".", "", 1).isdecimal() and float(word) == 0):
+        warnings.append(
+            f"nodearray {nodearray}: Configuration.autoscale.enabled is {value!r}, neither true nor false: "
+            "it is taken for false"
+        )
+    return False
 
 
 def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float]) -> Bucket:
@@ -81,6 +147,8 @@ def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float])
     reason = status.invalid_reason
     if not status.valid:
         reason = reason or "the server calls it invalid"
+    elif size.unclear:
+        reason = size.unclear
     elif not size.enabled:
         reason = "autoscaling is switched off for this nodearray (Configuration.autoscale.enabled)"
     return Bucket(
@@ -89,10 +157,10 @@ def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float])
         vm_size=size.vm_size,
         spot=size.spot,
         location=size.attributes.region,
-        vcpu_count=machine.vcpu_count,
-        pcpu_count=machine.vcpu_count if machine.pcpu_count is None else machine.pcpu_count,
+        vcpu_count=size.vcpus,
+        pcpu_count=size.pcpus,
         gpu_count=machine.gpu_count,
-        memory_gib=machine.memory,
+        memory_gib=size.memory,
         infiniband=machine.infiniband,
         price_per_hour=price_of(prices, size.vm_size, size.spot),
         pools=taken,
@@ -101,7 +169,7 @@ def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float])
             status.max_placement_group_size, size.attributes.azure.max_scaleset_size, 100
         ),
         fixed_placement_group=size.attributes.placement_group_id or None,
-        valid=status.valid and size.enabled,
+        valid=status.valid and size.enabled and not size.unclear,
         invalid_reason=reason,
         priority=int(size.attributes.priority),
         position=size.position,

@@ -29,7 +29,7 @@ class Pool:
     """
 
     name: str
-    """Unique: `cluster`, `nodearray/worker`, `family/westeurope/…`, `regional/westeurope`, `bucket/<id>`."""
+    """Unique: `cluster`, `nodearray/worker`, `family/eastus/dsv5`, `regional/eastus`, `bucket/<id>`."""
     kind: PoolKind
     nodes: int | None = None
     cores: int | None = None

@@ -12,7 +12,7 @@ from scalelib.amounts import shown
 from scalelib.clouds import open_provider
 from scalelib.demand import Demand, NodeVerdict
 from scalelib.errors import InvalidConfig, InvalidJob
-from scalelib.history import MemoryNodeHistory, NodeHistory, SQLiteNodeHistory
+from scalelib.history import MemoryNodeHistory, NodeHistory, SQLiteNodeHistory, seen_booting
 from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
 from scalelib.node import Node, NodeId, NodeState, SchedulerNode
@@ -110,7 +110,7 @@ class DemandCalculator:
             nodes=self._nodes,
             buckets=self.cloud.buckets,
             pools=self.cloud.pools,
-            history=self.history.times(),
+            history=seen_booting(self.history.times(), self._nodes, self.now),
             policy=self.policy,
             now=self.now,
             closed=self._closed,
@@ -164,14 +164,15 @@ class DemandCalculator:
         )
 
     def find_booting(self, at_least: float | timedelta = 0) -> list[NodeVerdict]:
-        """Nodes that were asked for `at_least` seconds ago or longer and are not ready yet."""
-        least, times = _duration(at_least), self.history.times()
+        """Nodes that have been booting for `at_least` seconds or longer, this time."""
+        least, times = _duration(at_least), self.problem.history
         return [
             verdict
             for verdict in self.get_demand().nodes
             if verdict.node.is_booting
             and verdict.node.managed
-            and self.now - (times[verdict.node.id].created if verdict.node.id in times else self.now) >= least
+            and self.now - (times[verdict.node.id].boot_began if verdict.node.id in times else self.now)
+            >= least
         ]
 
     # -- carrying it out

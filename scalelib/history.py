@@ -40,6 +40,7 @@ _TABLES: Final = Tables(
             """,
         ),
         ("CREATE INDEX node_history_gone ON node_history (gone) WHERE gone IS NOT NULL",),
+        ("ALTER TABLE node_history ADD COLUMN booting INTEGER",),
     ),
 )
 
@@ -59,6 +60,14 @@ class NodeTimes:
     """When something last ran there or was planned for it, or it was not ready."""
     last_needed: datetime | None = None
     """When the plan last could not do without it, or it was not ready."""
+    booting: datetime | None = None
+    """Since when it has been booting, this time; None: it is not, or that was not noted."""
+
+    @property
+    def boot_began(self) -> datetime:
+        """When a node that boots began to: at the latest when something else was last noted of it."""
+        known = (self.booting, self.created if self.ready is None else self.last_active or self.ready)
+        return next(each for each in known if each is not None)
 
 
 class NodeHistory(Protocol):
@@ -111,7 +120,23 @@ def moved(times: NodeTimes, by: timedelta, now: datetime) -> NodeTimes:
         ready=None if times.ready is None else min(times.ready + by, now),
         last_active=None if times.last_active is None else min(times.last_active + by, now),
         last_needed=None if times.last_needed is None else min(times.last_needed + by, now),
+        booting=None if times.booting is None else min(times.booting + by, now),
     )
+
+
+def seen_booting(
+    times: Mapping[NodeId, NodeTimes], nodes: Iterable[Node], now: datetime
+) -> dict[NodeId, NodeTimes]:
+    """The clocks as they are at a look: a node that has begun to boot since the last one began now.
+
+    It may have been up, or switched off for days: how long ago it was made says nothing about that.
+    """
+    found = dict(times)
+    for node in nodes:
+        before = times.get(node.id)
+        if node.is_booting and before is not None and before.booting is None:
+            found[node.id] = replace(before, booting=now)
+    return found
 
 
 def advance(times: NodeTimes | None, node: Node, now: datetime, *, active: bool, needed: bool) -> NodeTimes:
@@ -121,7 +146,13 @@ def advance(times: NodeTimes | None, node: Node, now: datetime, *, active: bool,
     that was set back must not make a node look idle for years to come, so no time is ever in the future.
     """
     if times is None:
-        return NodeTimes(created=now, ready=now if node.is_ready else None, last_active=now, last_needed=now)
+        return NodeTimes(
+            created=now,
+            ready=now if node.is_ready else None,
+            last_active=now,
+            last_needed=now,
+            booting=now if node.is_booting else None,
+        )
     busy, wanted = active or not node.is_ready, needed or not node.is_ready
     return replace(
         times,
@@ -129,6 +160,7 @@ def advance(times: NodeTimes | None, node: Node, now: datetime, *, active: bool,
         ready=min(times.ready, now) if times.ready else (now if node.is_ready else None),
         last_active=now if busy or times.last_active is None else min(times.last_active, now),
         last_needed=now if wanted or times.last_needed is None else min(times.last_needed, now),
+        booting=min(times.booting or now, now) if node.is_booting else None,
     )
 
 
@@ -168,17 +200,17 @@ class SQLiteNodeHistory:
 
     def times(self) -> Mapping[NodeId, NodeTimes]:
         """The clocks of the nodes seen at the last update."""
-        rows = self._file.rows(
-            "SELECT node_id, created, ready, last_active, last_needed FROM node_history WHERE gone IS NULL"
-        )
+        # All columns: a look may find a file of an older version, which has no `booting` at the end.
+        rows = self._file.rows("SELECT * FROM node_history WHERE gone IS NULL")
         return {
             NodeId(node_id): NodeTimes(
                 created=_instant(created),
                 ready=None if ready is None else _instant(ready),
                 last_active=_instant(active),
                 last_needed=_instant(needed),
+                booting=_instant(more[0]) if more and more[0] is not None else None,
             )
-            for node_id, created, ready, active, needed in rows
+            for node_id, created, ready, active, needed, _, *more in rows
         }
 
     def boot_time(self) -> timedelta | None:
@@ -208,10 +240,10 @@ class SQLiteNodeHistory:
                 for node in _remembered(nodes)
             }
             db.executemany(
-                "INSERT INTO node_history (node_id, created, ready, last_active, last_needed, gone) "
-                "VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (node_id) DO UPDATE SET "
+                "INSERT INTO node_history (node_id, created, ready, last_active, last_needed, booting, gone) "
+                "VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (node_id) DO UPDATE SET "
                 "created = excluded.created, ready = excluded.ready, last_active = excluded.last_active, "
-                "last_needed = excluded.last_needed, gone = NULL",
+                "last_needed = excluded.last_needed, booting = excluded.booting, gone = NULL",
                 [_row(node_id, times) for node_id, times in after.items() if times != before.get(node_id)],
             )
             db.executemany(
@@ -227,7 +259,8 @@ class SQLiteNodeHistory:
             db.execute(
                 "UPDATE node_history SET created = min(created + :step, :latest), "
                 "ready = min(ready + :step, :latest), last_active = min(last_active + :step, :latest), "
-                "last_needed = min(last_needed + :step, :latest) WHERE gone IS NULL",
+                "last_needed = min(last_needed + :step, :latest), "
+                "booting = min(booting + :step, :latest) WHERE gone IS NULL",
                 {"step": step, "latest": latest},
             )
 
@@ -247,4 +280,5 @@ def _row(node_id: NodeId, times: NodeTimes) -> tuple[object, ...]:
         None if times.ready is None else _number(times.ready),
         _number(times.last_active or times.created),
         _number(times.last_needed or times.created),
+        None if times.booting is None else _number(times.booting),
     )

@@ -84,7 +84,7 @@ def of_bucket(bucket: Bucket, placement_group: str | None) -> dict[str, Resource
 
 
 def family_of(bucket: Bucket) -> str:
-    """The quota family, read from the name of the pool that holds it (`family/<region>/<family>`)."""
+    """The quota family, read from the name of the pool that holds it (`family/…/<family>`)."""
     return next((pool.rsplit("/", 1)[1] for pool in bucket.pools if pool.startswith("family/")), "")
 
 

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from scalelib.amounts import shown
 from scalelib.constraints.model import nearest
 from scalelib.errors import InvalidConfig
+from scalelib.names import ByName
 from scalelib.resources import Rule, read_rules
 from scalelib.warm import WarmPool, read_warm_pool
 
@@ -145,7 +146,7 @@ def _timeout(config: Mapping[str, object], key: str, default: timedelta) -> Time
     if not isinstance(value, Mapping):
         return Timeout(default=_seconds(value, key))
     times = {name: _seconds(each, f"{key}.{name}") for name, each in object_at(value, key).items()}
-    return Timeout(default=times.pop("default", default), nodearrays=times)
+    return Timeout(default=times.pop("default", default), nodearrays=ByName.read(times, key))
 
 
 def _expander(value: object) -> Expander:
@@ -159,9 +160,9 @@ def _expander(value: object) -> Expander:
     return Expander(value)
 
 
-def _numbers(config: Mapping[str, object], key: str, read: Callable[[object, str], T]) -> dict[str, T]:
+def _numbers(config: Mapping[str, object], key: str, read: Callable[[object, str], T]) -> Mapping[str, T]:
     values = object_at(config.get(key, {}), key)
-    return {name: read(value, f"{key}.{name}") for name, value in values.items()}
+    return ByName.read({name: read(value, f"{key}.{name}") for name, value in values.items()}, key)
 
 
 def _price(value: object, place: str) -> float:
@@ -176,7 +177,7 @@ def _priority(value: object, place: str) -> int:
     return value
 
 
-def _groups(value: object) -> dict[str, Groups]:
+def _groups(value: object) -> Mapping[str, Groups]:
     known = ("placement_groups", "generated_placement_group_buffer", "max_placement_groups")
     groups = {}
     for nodearray, settings in object_at(value, "nodearrays").items():
@@ -202,4 +203,4 @@ def _groups(value: object) -> dict[str, Groups]:
             1e6,
         )
         groups[nodearray] = Groups(names=tuple(dict.fromkeys(names)), most=most)
-    return groups
+    return ByName.read(groups, "nodearrays")

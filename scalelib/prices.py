@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Final
 
 from scalelib.bucket import Bucket
+from scalelib.names import ByName
 
 PER_VCPU: Final = 0.035
 """Money per hour and vCPU where no price is known at all."""
@@ -25,7 +26,7 @@ SPOT_SHARE: Final = 1 / 3
 
 def price_list(buckets: Iterable[Bucket], prices: Mapping[str, float]) -> dict[str, float]:
     """Money per hour of one machine, by bucket id. `prices` has `<vm_size>` and `<vm_size>/spot` as keys."""
-    buckets = list(buckets)
+    buckets, prices = list(buckets), ByName(prices)
     known = {bucket.id: price for bucket in buckets if (price := _known(bucket, prices)) is not None}
     rates: dict[tuple[bool, bool], list[float]] = {}
     for bucket in buckets:

@@ -96,6 +96,8 @@ class TimesSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ready: datetime | None = None
     last_active: datetime | None = None
     last_needed: datetime | None = None
+    booting: datetime | None = None
+    """Since when it has been booting, this time; None: it is not, or that was not noted."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -265,7 +265,7 @@ CLEAN_UP = (
     ),
     CleanUp(
         reason=DeleteReason.BOOT_TIMEOUT,
-        shown_by="asked for longer ago than that, never ready, never heard",
+        shown_by="booting for longer than that, this time, never heard",
         deadline="boot_timeout",
         is_shown=_boot_timeout,
         may_be_our_ears=False,

@@ -28,8 +28,10 @@ from scalelib.constraints.model import (
     SharedConsumable,
     SharedNonConsumable,
 )
+from scalelib.constraints.properties import NAMES_OF_THE_CLOUD
 from scalelib.errors import InvalidConstraint
 from scalelib.machine import Machine
+from scalelib.names import folded
 from scalelib.node import ResourceValue
 
 _MOST: Final = 256
@@ -183,10 +185,14 @@ def _joined(left: Alternative, right: Alternative) -> Alternative:
 def _position(test: Constraint, machine: Machine) -> int | None:
     """Place of the match in the list of values, 0 where there is no list; None if it does not hold."""
     match test:
+        case Resource(name="nodearray", values=values):
+            return _index(_named(machine.resources.get("nodearray")), [_named(value) for value in values])
         case Resource(name=name, values=values):
             return _index(machine.resources.get(name), values) if name in machine.resources else None
         case Property(name="memory", values=values):
             return _index(machine.properties["memory"], [_bytes(value) for value in values])
+        case Property(name=name, values=values) if name in NAMES_OF_THE_CLOUD:
+            return _index(_named(machine.properties.get(name)), [_named(value) for value in values])
         case Property(name=name, values=values):
             return _index(machine.properties.get(name), values)
     return 0 if holds(test, machine) else None
@@ -229,6 +235,11 @@ def _equal(value: ResourceValue, wanted: ResourceValue) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return value == wanted
+
+
+def _named(value: ResourceValue) -> ResourceValue:
+    """A name of the cloud as the cloud compares it."""
+    return folded(value) if isinstance(value, str) else value
 
 
 def _bytes(value: ResourceValue) -> ResourceValue:

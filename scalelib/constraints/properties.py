@@ -31,6 +31,11 @@ PROPERTIES: Final[dict[str, str]] = {
 }
 """Each property with what it means."""
 
+NAMES_OF_THE_CLOUD: Final = frozenset(
+    {"nodearray", "vm_size", "vm_family", "location", "placement_group", "instance_id", "bucket_id"}
+)
+"""Properties whose values the cloud compares without regard to case."""
+
 PER_NODE: Final = frozenset(
     {"name", "node_id", "hostname", "hostname_or_uuid", "private_ip", "instance_id", "state", "keep_alive"}
 )

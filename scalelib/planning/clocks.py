@@ -10,11 +10,11 @@ from scalelib.planning.problem import Problem
 
 
 def boot_timed_out(node: Node, problem: Problem) -> bool:
-    """Was it asked for longer ago than the boot timeout, and never ready since?"""
+    """Has it been booting for longer than the boot timeout, this time?"""
     times = problem.history.get(node.id)
-    if not node.is_booting or not node.managed or times is None or times.ready is not None:
+    if not node.is_booting or not node.managed or times is None:
         return False
-    return problem.now - times.created > problem.policy.boot_timeout(node.nodearray)
+    return problem.now - times.boot_began > problem.policy.boot_timeout(node.nodearray)
 
 
 def idle_for(node: Node, problem: Problem) -> timedelta:

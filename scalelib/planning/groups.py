@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from scalelib.bucket import Bucket
 from scalelib.constraints import Constraint, Property
+from scalelib.names import folded
 from scalelib.planning.limits import Limits
 from scalelib.policy import Policy
 
@@ -33,6 +34,8 @@ class Groups:
 
     def may_begin(self, bucket: Bucket, group: str) -> bool:
         """Is there still room for it in the nodearray? Its other sizes may have begun groups meanwhile."""
+        if self._limits.is_anothers(bucket, group):
+            return False
         return group in self._in_array[bucket.nodearray] or self._room(bucket) > 0
 
     def full(self, bucket: Bucket) -> int | None:
@@ -46,8 +49,9 @@ class Groups:
             return []
         names = asked or self._policy.groups_of(bucket.nodearray).names
         if names:
-            used = {*self._limits.groups(bucket), *bucket.failing_groups}
-            return [name for name in names if name not in used][:room]
+            used = set(map(folded, (*self._limits.groups(bucket), *bucket.failing_groups)))
+            free = [n for n in names if folded(n) not in used and not self._limits.is_anothers(bucket, n)]
+            return free[:room]
         return [self._made_up(bucket)]
 
     def after(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
@@ -66,7 +70,11 @@ class Groups:
         base += "_spot" * bucket.spot
         taken, key = self._in_array[bucket.nodearray], (bucket.nodearray, base)
         number = self._next.get(key, 0)
-        while (name := f"{base}_pg{number}") in taken or name in bucket.failing_groups:
+        while (
+            (name := f"{base}_pg{number}") in taken
+            or name in bucket.failing_groups
+            or self._limits.is_anothers(bucket, name)
+        ):
             number += 1
         self._next[key] = number
         return name

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from scalelib.bucket import Bucket, Pool, PoolKind
 from scalelib.errors import InvalidInput
+from scalelib.names import folded
 from scalelib.node import Node
 
 UNLIMITED = 200_000
@@ -19,9 +20,13 @@ class Limits:
         self.pools: dict[str, Pool] = {pool.name: pool for pool in pools}
         self._nodes = {name: pool.nodes for name, pool in self.pools.items()}
         self._cores = {name: pool.cores for name, pool in self.pools.items()}
-        self._in_group: dict[tuple[str, str], int] = {}
+        self._in_group: dict[str, int] = {}
+        """Nodes by placement group: one name is one group, whoever uses it."""
         self._groups: dict[str, list[str]] = {}
+        self._owners: dict[str, set[str]] = {}
+        """Ids of the buckets that have nodes in a group. All of a group are of one size: others keep out."""
         counted: dict[tuple[str, str], int] = {}
+        told: dict[tuple[str, str], int] = {}
         for node in nodes:
             if node.placement_group is not None:
                 key = (node.bucket_id, node.placement_group)
@@ -32,13 +37,18 @@ class Limits:
                     raise InvalidInput(
                         f"bucket {bucket.id!r}: there is no pool {name!r}: pass it with the pools"
                     )
-            for group, told in bucket.placement_groups.items():
-                self._in_group[(bucket.id, group)] = told
-        # The larger of what the cloud says and what we see: both may lag behind.
-        for key, count in counted.items():
-            self._in_group[key] = max(count, self._in_group.get(key, 0))
-        for owner, group in sorted(self._in_group):
+            for group, count in bucket.placement_groups.items():
+                told[(bucket.id, group)] = count
+        for key in sorted(told.keys() | counted.keys()):
+            # The larger of what the cloud says and what we see: both may lag behind.
+            self._begin(*key, max(counted.get(key, 0), told.get(key, 0)))
+
+    def _begin(self, owner: str, group: str, count: int) -> None:
+        name, owners = folded(group), self._owners.setdefault(folded(group), set())
+        if owner not in owners:
+            owners.add(owner)
             self._groups.setdefault(owner, []).append(group)
+        self._in_group[name] = self._in_group.get(name, 0) + count
 
     def fork(self) -> Limits:
         """An independent copy, to try something with."""
@@ -47,6 +57,7 @@ class Limits:
         other._nodes, other._cores = dict(self._nodes), dict(self._cores)
         other._in_group = dict(self._in_group)
         other._groups = {owner: list(groups) for owner, groups in self._groups.items()}
+        other._owners = {group: set(owners) for group, owners in self._owners.items()}
         return other
 
     def room(self, bucket: Bucket, group: str | None) -> int:
@@ -65,9 +76,14 @@ class Limits:
 
     def room_in_group(self, bucket: Bucket, group: str) -> int:
         """How many more nodes may be launched in this placement group of the bucket."""
-        if group in bucket.failing_groups:
+        if group in bucket.failing_groups or self.is_anothers(bucket, group):
             return 0
-        return max(bucket.max_placement_group_size - self._in_group.get((bucket.id, group), 0), 0)
+        return max(bucket.max_placement_group_size - self._in_group.get(folded(group), 0), 0)
+
+    def is_anothers(self, bucket: Bucket, group: str) -> bool:
+        """Has another bucket nodes in this placement group, and this one none?"""
+        owners = self._owners.get(folded(group), ())
+        return bool(owners) and bucket.id not in owners and group != bucket.fixed_placement_group
 
     def take(self, bucket: Bucket, group: str | None, count: int) -> None:
         """Use up what `count` nodes take."""
@@ -78,10 +94,7 @@ class Limits:
             self._nodes[name] = None if nodes is None else nodes - count
             self._cores[name] = None if left is None else left - count * cores
         if group is not None:
-            key = (bucket.id, group)
-            if key not in self._in_group:
-                self._groups.setdefault(bucket.id, []).append(group)
-            self._in_group[key] = self._in_group.get(key, 0) + count
+            self._begin(bucket.id, group, count)
 
     def nodes_left(self, name: str) -> int | None:
         """Nodes that this pool still lets in; None if it does not count nodes."""

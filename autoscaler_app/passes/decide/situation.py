@@ -45,7 +45,11 @@ class Situation:
             pools=self.cloud.pools,
             history={
                 NodeId(i): NodeTimes(
-                    created=t.created, ready=t.ready, last_active=t.last_active, last_needed=t.last_needed
+                    created=t.created,
+                    ready=t.ready,
+                    last_active=t.last_active,
+                    last_needed=t.last_needed,
+                    booting=t.booting,
                 )
                 for i, t in self.snapshot.history.items()
             },

@@ -31,6 +31,7 @@ from autoscaler_app.passes.snapshot import (
 from celery_resources import EVICTION, Requirement
 from celery_resources.gangs.gang import queue_of_gang
 from celery_resources.settings import ONE_CPU
+from scalelib.history import seen_booting
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
@@ -157,8 +158,9 @@ def _history(asked: Asked) -> dict[str, TimesSeen]:
             ready=times.ready,
             last_active=times.last_active,
             last_needed=times.last_needed,
+            booting=times.booting,
         )
-        for node_id, times in asked.history.items()
+        for node_id, times in seen_booting(asked.history, asked.cloud.nodes, asked.now).items()
         if node_id in present
     }
 

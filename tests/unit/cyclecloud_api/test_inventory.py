@@ -80,12 +80,63 @@ def test_only_a_target_of_started_is_capacity(
 
 
 def test_one_bad_node_is_left_out_and_named(status: Make, node: Make) -> None:
-    bad: list[Any] = [{"NodeId": "x"}, "text", 5, None, node(9, CoreCount="many"), []]
+    bad: list[Any] = [{"NodeId": "x"}, "text", 5, None, node(9, KeepAlive="perhaps"), []]
     cloud = cloud_of(status(nodes=[node(1), *bad, node(2)]))
     assert [n.id for n in cloud.nodes] == ["node-1", "node-2"]
     assert len(cloud.warnings) == len(bad)
     assert "worker-9" in " ".join(cloud.warnings)
     assert left(cloud)["cluster"][0] == 200 - 2 - len(bad)
+
+
+def test_an_odd_attribute_spoils_only_itself(status: Make, node: Make) -> None:
+    cloud = cloud_of(status(nodes=[node(1, CoreCount="many", StatusMessage=7)]))
+    assert [(n.id, n.vcpu_count) for n in cloud.nodes] == [("node-1", 4)]
+    assert sorted("CoreCount" in w or "StatusMessage" in w for w in cloud.warnings) == [True, True]
+
+
+def test_an_unknown_status_counts_by_its_finer_step_and_is_named(status: Make, node: Make) -> None:
+    """But nobody is up by that alone: idle, it would be ended."""
+    cloud = cloud_of(
+        status(nodes=[node(1, Status="Wobbling", State="Allocation"), node(2, Status="Wobbling")])
+    )
+    assert [n.state for n in cloud.nodes] == [NodeState.ACQUIRING, NodeState.UNKNOWN]
+    assert len([w for w in cloud.warnings if "Wobbling" in w]) == 2
+
+
+@pytest.mark.parametrize("off", [False, 0, "false", "FALSE", "no", "Off", "0", "0.0", "n", "whatever"])
+def test_the_owners_switch_is_understood_in_any_spelling(status: Make, array: Make, off: object) -> None:
+    cloud = cloud_of(status(array(Configuration={"autoscale": {"enabled": off}})))
+    assert not any(b.valid for b in cloud.buckets)
+    assert any("whatever" in w for w in cloud.warnings) is (off == "whatever")
+
+
+@pytest.mark.parametrize("on", [True, 1, "true", "YES", "on", "1", None])
+def test_a_switch_that_is_on_is_on(status: Make, array: Make, on: object) -> None:
+    assert all(b.valid for b in cloud_of(status(array(Configuration={"autoscale": {"enabled": on}}))).buckets)
+
+
+def test_an_odd_attribute_of_a_nodearray_spoils_only_itself(status: Make, array: Make, bucket: Make) -> None:
+    """Where it leaves open what the machines would be, that nodearray gets none; the others do."""
+    odd = array("odd", bucket(bucketId="o"), Priority="")
+    unclear = array("unclear", bucket(bucketId="u"), Interruptible="sometimes")
+    cloud = cloud_of(status(odd, unclear))
+    assert [(b.nodearray, b.valid) for b in cloud.buckets] == [("odd", True), ("unclear", False)]
+    assert "Interruptible" in cloud.buckets[1].invalid_reason
+    assert len(cloud.warnings) == 2
+
+
+def test_a_nodearray_overrides_what_its_size_has(status: Make, array: Make) -> None:
+    (found,) = cloud_of(status(array(Memory=14.0, CoreCount=2))).buckets
+    assert (found.memory_gib, found.vcpu_count) == (14.0, 2)
+
+
+@pytest.mark.parametrize("states", [("Off", "Off"), ("Started", "Terminated"), ("Terminated", "")])
+def test_a_cluster_that_is_not_started_gets_no_nodes_and_says_so(
+    status: Make, states: tuple[str, str]
+) -> None:
+    cloud = cloud_of(status(state=states[0], targetState=states[1]))
+    assert [(b.valid, "Started: start it" in b.invalid_reason) for b in cloud.buckets] == [(False, True)]
+    assert "nothing is launched" in cloud.warnings[-1]
 
 
 def test_a_booting_node_without_an_id_is_capacity_to_come(status: Make, node: Make) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from cyclecloud_api.inventory import cloud_from_status
+from cyclecloud_api.limits import family
 from scalelib.bucket import PoolKind
 from scalelib.provider import Cloud
 
@@ -91,7 +94,7 @@ def test_a_family_quota_of_zero_on_regular_machines_is_a_quota(
     assert [p.cores for p in cloud.pools if p.kind is PoolKind.FAMILY] == [0]
 
 
-def test_families_with_equal_numbers_are_kept_apart_by_their_letters(
+def test_families_with_equal_numbers_are_kept_apart_by_their_names(
     status: Make, array: Make, bucket: Make
 ) -> None:
     cloud = cloud_of(
@@ -100,8 +103,9 @@ def test_families_with_equal_numbers_are_kept_apart_by_their_letters(
         )
     )
     assert [p.name for p in cloud.pools if p.kind is PoolKind.FAMILY] == [
-        "family/westeurope/D/1000-0",
-        "family/westeurope/F/1000-0",
+        "family/westeurope/dsv5",
+        "family/westeurope/dv5",
+        "family/westeurope/fsv2",
     ]
 
 
@@ -109,8 +113,8 @@ def test_the_same_family_in_two_regions_has_two_quotas(status: Make, array: Make
     there = array("there", bucket(bucketId="x"), Region="eastus")
     cloud = cloud_of(status(array(), there))
     assert {p.name for p in cloud.pools if p.kind is PoolKind.FAMILY} == {
-        "family/westeurope/D/1000-0",
-        "family/eastus/D/1000-0",
+        "family/westeurope/dsv5",
+        "family/eastus/dsv5",
     }
 
 
@@ -122,7 +126,7 @@ def test_constrained_core_sizes_charge_quotas_for_all_their_cores(
     assert taken.pools["cluster"] == 4
     assert taken.pools["nodearray/worker"] == 4
     assert taken.pools["regional/westeurope"] == 16
-    assert taken.pools["family/westeurope/E/1000-0"] == 16
+    assert taken.pools["family/westeurope/esv5"] == 16
 
 
 def test_nodes_on_their_way_out_count_though_the_server_forgets_them(
@@ -163,7 +167,7 @@ def test_our_own_nodes_count_against_a_quota_that_the_server_polled_before_them(
     status: Make, node: Make
 ) -> None:
     cloud = cloud_of(status(nodes=[node(i) for i in range(1, 11)]))
-    assert left(cloud)["family/westeurope/D/1000-0"] == (None, 960)
+    assert left(cloud)["family/westeurope/dsv5"] == (None, 960)
 
 
 def test_what_old_servers_do_not_send_is_no_ceiling(status: Make, array: Make) -> None:
@@ -182,3 +186,48 @@ def test_what_old_servers_do_not_send_is_no_ceiling(status: Make, array: Make) -
     }
     assert cloud.buckets[0].pcpu_count == 4
     assert cloud.buckets[0].valid
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Standard_D4s_v5", "standard_d16s_V5"),
+        ("Standard_E16-4s_v5", "Standard_E8s_v5"),
+        ("Standard_NC4as_T4_v3", "Standard_NC64as_T4_v3"),
+        ("Standard_HB120rs_v3", "Standard_HB120-16rs_v3"),
+        ("Standard_M8ms", "Standard_M64s"),
+        ("Standard_B2ms", "Standard_B1s"),
+    ],
+)
+def test_sizes_of_one_family(one: str, other: str) -> None:
+    assert family(one) == family(other)
+
+
+def test_sizes_of_different_families() -> None:
+    sizes = [
+        "D4s_v3",
+        "D4s_v5",
+        "D4_v5",
+        "D4as_v5",
+        "DS2_v2",
+        "NC4as_T4_v3",
+        "NC24ads_A100_v4",
+        "NC6s_v3",
+        "odd",
+    ]
+    assert len({family(f"Standard_{size}") for size in sizes}) == len(sizes)
+
+
+def test_of_two_statements_on_one_family_the_tighter_holds(status: Make, array: Make, bucket: Make) -> None:
+    """The server tells of them at different moments."""
+    one = bucket(bucketId="x1", familyQuotaCoreCount=40, familyConsumedCoreCount=20)
+    other = bucket(bucketId="x2", familyQuotaCoreCount=40, familyConsumedCoreCount=24)
+    cloud = cloud_of(status(array("a", one), array("b", other, Region="West Europe")))
+    assert [p.cores for p in cloud.pools if p.kind is PoolKind.FAMILY] == [16]
+
+
+def test_each_subscription_has_quotas_of_its_own(status: Make, array: Make, bucket: Make) -> None:
+    full = bucket(bucketId="x2", regionalQuotaCoreCount=8, regionalConsumedCoreCount=8)
+    cloud = cloud_of(status(array("a", AccountName="one"), array("b", full, AccountName="two")))
+    assert [p.cores for p in cloud.pools if p.kind is PoolKind.REGIONAL][1] == 0
+    assert len({name for b in cloud.buckets for name in b.pools if name.startswith("regional/")}) == 2

@@ -39,8 +39,8 @@ def test_the_clocks_of_a_node(history: NodeHistory, world: Any) -> None:
     """Both stand still until it is ready; then each runs while its reason is away."""
     booting, ready = world.node(1, state=NodeState.PREPARING), world.node(1)
     steps = [
-        (0, booting, False, False, NodeTimes(created=T0, ready=None, last_active=T0, last_needed=T0)),
-        (9, booting, False, False, NodeTimes(created=T0, ready=None, last_active=at(9), last_needed=at(9))),
+        (0, booting, False, False, NodeTimes(created=T0, last_active=T0, last_needed=T0, booting=T0)),
+        (9, booting, False, False, NodeTimes(created=T0, last_active=at(9), last_needed=at(9), booting=T0)),
         (20, ready, False, False, NodeTimes(created=T0, ready=at(20), last_active=at(9), last_needed=at(9))),
         (30, ready, True, False, NodeTimes(created=T0, ready=at(20), last_active=at(30), last_needed=at(9))),
         (40, ready, False, True, NodeTimes(created=T0, ready=at(20), last_active=at(30), last_needed=at(40))),
@@ -49,7 +49,7 @@ def test_the_clocks_of_a_node(history: NodeHistory, world: Any) -> None:
             booting,
             False,
             False,
-            NodeTimes(created=T0, ready=at(20), last_active=at(50), last_needed=at(50)),
+            NodeTimes(created=T0, ready=at(20), last_active=at(50), last_needed=at(50), booting=at(50)),
         ),
     ]
     for seconds, node, active, needed, expected in steps:
@@ -73,6 +73,7 @@ def test_after_the_clock_was_set_the_clocks_show_what_they_showed(
             times,
             created=times.created + by,
             ready=times.ready + by if times.ready else None,
+            booting=times.booting + by if times.booting else None,
             last_active=times.last_active + by,
             last_needed=times.last_needed + by,
         )
@@ -263,8 +264,11 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path, world: Any) -> None
     SQLiteNodeHistory(path).close()
     db = sqlite3.connect(path)
     db.execute("DROP INDEX node_history_gone")
+    db.execute("ALTER TABLE node_history DROP COLUMN booting")
     db.execute("UPDATE node_history_schema SET version = 1")
+    db.execute("INSERT INTO node_history VALUES ('old', 5, NULL, 5, 5, NULL)")
     db.commit()
+    assert SQLiteNodeHistory.look(path).times()[NodeId("old")].booting is None
     with SQLiteNodeHistory(path) as history:
         history.update(at(0), [world.node(1)], (), ())
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scalelib.bucket import Pool, PoolKind
-from scalelib.errors import InvalidInput
+from scalelib.errors import InvalidConfig, InvalidInput
 from scalelib.history import NodeTimes
 from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
@@ -283,12 +283,20 @@ def test_a_name_that_two_nodes_claim_is_nobodys(world: Any) -> None:
     assert by_host(nodes) == {"10.0.0.1": "Id-1", "10.0.0.2": "Id-2"}
 
 
-def test_a_node_that_was_ready_once_is_never_late_again(world: Any) -> None:
+def test_the_boot_clock_starts_anew_whenever_a_node_is_started_again(world: Any) -> None:
     node = world.node(1, state=NodeState.PREPARING)
-    long_ago = world.now - timedelta(days=1)
-    late = NodeTimes(created=long_ago)
-    once = NodeTimes(created=long_ago, ready=long_ago, last_active=long_ago, last_needed=long_ago)
-    for times, expected in ((late, True), (once, False)):
+    long_ago, lately = world.now - timedelta(days=1), world.now - timedelta(seconds=5)
+    never_up = NodeTimes(created=long_ago, last_active=lately, last_needed=lately)
+    once = replace(never_up, ready=long_ago)
+    hangs = replace(once, last_active=long_ago)
+    for times, expected in (
+        (never_up, True),
+        (replace(never_up, booting=lately), False),
+        (once, False),
+        (replace(once, booting=long_ago), True),
+        (hangs, True),
+        (replace(hangs, booting=lately), False),
+    ):
         (verdict,) = world.plan([], [node], history={node.id: times}).nodes
         assert verdict.boot_timed_out is expected
         assert not verdict.idle_timed_out
@@ -446,3 +454,37 @@ def test_what_has_its_machine_for_itself_is_not_counted_beside_others(world: Any
     ]
     verdicts = world.plan(jobs, [world.node(1), world.node(2)]).nodes
     assert [v.needed for v in verdicts] == [True, True]
+
+
+def test_names_of_the_cloud_compare_as_the_cloud_does(world: Any) -> None:
+    for asked in ({"node.vm_size": "f2"}, {"nodearray": "WORKER"}, {"node.nodearray": ["x", "Work*"]}):
+        assert world.plan([Job("a", asked)]).new_nodes == 1, asked
+
+
+def test_settings_by_name_are_found_in_any_spelling() -> None:
+    policy = Policy.from_config(
+        {
+            "idle_timeout": {"GPU": 9},
+            "priorities": {"Gpu": 4},
+            "nodearrays": {"GPU": {"max_placement_groups": 3}},
+        }
+    )
+    assert policy.idle_timeout("gpu") == timedelta(seconds=9)
+    assert policy.priorities["gpu"] == 4
+    assert policy.groups_of("gpu").most == 3
+
+
+def test_one_name_in_two_spellings_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="'GPU' and 'gpu' are one name"):
+        Policy.from_config({"idle_timeout": {"GPU": 9, "gpu": 5}})
+
+
+def test_one_name_of_a_placement_group_is_one_group(world: Any) -> None:
+    """All machines of a group are of one size: a second size does not get into it, whatever its spelling."""
+    world.policy = Policy.from_config({"nodearrays": {"worker": {"placement_groups": ["pg"]}}})
+    jobs = [Job(size, {"node.vm_size": size}, node_count=2, colocated=True) for size in ("F2", "F4")]
+    demand = world.plan(jobs)
+    assert [(launch.vm_size, launch.placement_group) for launch in demand.launches] == [("F2", "pg")]
+    assert [unserved.job for unserved in demand.unserved] == ["F4"]
+    there = world.node(1, "F4", placement_group="PG")
+    assert [launch.vm_size for launch in world.plan(jobs, [there]).launches] == ["F4"]

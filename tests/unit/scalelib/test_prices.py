@@ -16,6 +16,10 @@ def test_settings_before_the_cloud(world: Any) -> None:
     assert price_list(buckets, {"F2": 0.2, "F2/spot": 0.01}) == {"F2": 0.2, "F2/spot": 0.01}
 
 
+def test_a_price_is_found_in_any_spelling(world: Any) -> None:
+    assert price_list([world.bucket("F2")], {"f2": 0.2}) == {"F2": 0.2}
+
+
 def test_a_missing_price_is_the_mean_per_vcpu_of_the_same_kind(world: Any) -> None:
     buckets = [
         world.bucket("F2"),
