@@ -41,7 +41,7 @@ def test_the_worked_example_of_the_reference_adds_up(status: Make, array: Make, 
         "nodearray/worker": (12, 44),
         "bucket/id-Standard_D4s_v5": (11, None),
         "bucket/id-Standard_D8s_v5": (5, None),
-        "family/westeurope/D/100-44": (None, 56),
+        "family/westeurope/dsv5": (None, 56),
         "regional/westeurope": (None, 230),
     }
     assert [dict(b.pools) for b in cloud.buckets] == [
@@ -49,7 +49,7 @@ def test_the_worked_example_of_the_reference_adds_up(status: Make, array: Make, 
             "cluster": n,
             "nodearray/worker": n,
             f"bucket/id-{size}": n,
-            "family/westeurope/D/100-44": n,
+            "family/westeurope/dsv5": n,
             "regional/westeurope": n,
         }
         for size, n in (("Standard_D4s_v5", 4), ("Standard_D8s_v5", 8))
@@ -104,8 +104,8 @@ def test_families_with_equal_numbers_are_kept_apart_by_their_names(
     )
     assert [p.name for p in cloud.pools if p.kind is PoolKind.FAMILY] == [
         "family/westeurope/dsv5",
-        "family/westeurope/dv5",
         "family/westeurope/fsv2",
+        "family/westeurope/dv5",
     ]
 
 
