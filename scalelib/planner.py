@@ -11,8 +11,8 @@ from scalelib.node import Node
 from scalelib.planning.catalogue import Catalogue
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.outcome import demand_of
-from scalelib.planning.plan import Planning
 from scalelib.planning.problem import Problem
+from scalelib.planning.trials import best_plan
 from scalelib.policy import Policy
 
 __all__ = [
@@ -30,9 +30,7 @@ __all__ = [
 
 def calculate(problem: Problem) -> Demand:
     """The plan for a problem."""
-    plan = Planning(problem)  # machines set up, equal ones together; what runs has its place already
-    plan.place()  # priority by priority: gangs and whole nodes first, then single slots
-    return demand_of(plan)  # launches, a verdict on each node, a reason for all that stays
+    return demand_of(best_plan(problem))  # launches, a verdict on each node, a reason for all that stays
 
 
 class Fitting:

@@ -18,7 +18,8 @@ from autoscaler_app.passes import lock, report
 from autoscaler_app.passes.act import ending, growing, housekeeping, serving
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.decide.decision import Decision, decide
+from autoscaler_app.passes.meant import found
 from autoscaler_app.passes.observe.clocks import followed
 from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.remembering import learn_run_times, remember
@@ -97,7 +98,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     serving.unfence(control, deeds, sight, plan)
     serving.give_queues(control, deeds, sight, plan)
     serving.reserve(control, deeds, sight, plan)
-    _grow(control, deeds, sight, plan)
+    _grow(control, deeds, sight, decision)
     ending.fence(control, deeds, sight, plan)
     ending.end(control, deeds, sight, plan)
     ending.call_off(control, sight, plan)
@@ -109,17 +110,25 @@ MOST_OFFERINGS = 4
 """How often one pass plans anew when the cloud has nothing where the plan wanted it."""
 
 
-def _grow(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
+def _grow(control: Control, deeds: Deeds, sight: Sight, decision: Decision) -> None:
     """Launch; where an offering turns out to have nothing, plan anew without it in the same pass."""
-    snapshot, launches = sight.snapshot, plan.launch
+    snapshot = sight.snapshot
     for _ in range(MOST_OFFERINGS):
-        all_came = growing.launch_all(control, deeds, launches)
+        # Before the launch: of the machines that a killed pass leaves, the next one knows the purpose.
+        control.state.set_fact("meant", decision.meant)
+        all_came = growing.launch_all(control, deeds, decision.plan.launch)
         aside = dict(control.provider.set_aside())
         if all_came or aside.keys() <= snapshot.set_aside.keys():
             return
-        cluster = dict(control.provider.cloud().raw)
-        snapshot = msgspec.structs.replace(snapshot, cluster=cluster, set_aside=aside)
-        launches = decide(snapshot).plan.launch
+        cloud = control.provider.cloud()
+        meant = found(decision.meant, cloud.nodes, sight.asked.history)
+        snapshot = msgspec.structs.replace(
+            snapshot,
+            cluster=dict(cloud.raw),
+            set_aside=aside,
+            meant={str(i): jobs for i, jobs in meant.items()},
+        )
+        decision = decide(snapshot)
 
 
 def dry_run(control: Control) -> tuple[Sight, Plan]:

@@ -111,6 +111,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs: tuple[JobSeen, ...] = ()
     hosts: tuple[HostSeen, ...] = ()
     history: dict[str, TimesSeen] = msgspec.field(default_factory=dict)
+    meant: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """By node id: slots by job that it was bought for, or that the last plan put there."""
     listening_since: datetime | None = None
     """Since when whoever speaks up is heard: who was not heard before then may have been there all the same.
     None: for as long as any node has been there."""

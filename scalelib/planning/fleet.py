@@ -53,6 +53,21 @@ class Cohort:
     """Slots on each machine by job, where it matters which job is where (gangs)."""
     kinds: set[int] = field(default_factory=set)
     """Every kind that has something there."""
+    meant: Mapping[str, int] = field(default_factory=dict)
+    """Slots by job that each machine was bought for."""
+
+    def still_meant(self, kind: Kind) -> int:
+        """Slots of the kind that each machine was bought for and has not got yet."""
+        if not self.meant:
+            return 0
+        mine = [name for name in self.meant if name in kind.names]
+        meant = sum(self.meant[name] for name in mine)
+        return meant - self.slots.get(kind.no, 0) - sum(self.named.get(name, 0) for name in mine)
+
+    @property
+    def is_anothers(self) -> bool:
+        """Was it bought for work that is not there yet? Then it is taken last."""
+        return bool(self.meant) and self.empty
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -83,6 +98,7 @@ class Fleet:
         self.offers: list[Offer] = []
         """One for each bucket, without a placement group unless the bucket has a fixed one."""
         self._group_offers: dict[tuple[str, str], Offer] = {}
+        self._by_meant: dict[str, list[Cohort]] = {}
         self._made = 0
         self._needs: dict[tuple[int, int], Amounts] = {}
 
@@ -100,11 +116,19 @@ class Fleet:
         return found
 
     def add_nodes(
-        self, nodes: list[Node], machine: int, tier: Tier, free: Amounts, *, empty: bool, closed: bool
+        self,
+        nodes: list[Node],
+        machine: int,
+        tier: Tier,
+        free: Amounts,
+        *,
+        empty: bool,
+        closed: bool,
+        meant: Mapping[str, int],
     ) -> Cohort:
         """Machines that exist."""
         first = nodes[0]
-        return self._add(
+        cohort = self._add(
             machine=machine,
             bucket_id=first.bucket_id,
             group=first.placement_group,
@@ -115,6 +139,13 @@ class Fleet:
             empty=empty,
             closed=closed,
         )
+        self._mean(cohort, meant)
+        return cohort
+
+    def _mean(self, cohort: Cohort, meant: Mapping[str, int]) -> None:
+        cohort.meant = meant
+        for name in meant:
+            self._by_meant.setdefault(name, []).append(cohort)
 
     def add_offers(self, buckets: Iterable[Bucket]) -> None:
         """Every bucket."""
@@ -178,6 +209,12 @@ class Fleet:
             return 0
         return space(cohort.free, self.needs(kind, way), kind.alternatives[way].sharing > 1)
 
+    def meant_for(self, kind: Kind) -> list[Cohort]:
+        """Machines that were bought for the kind and have not got all of it yet, in a fixed order."""
+        few, many = sorted((self._by_meant.keys(), kind.names), key=len)
+        found = {cohort.no: cohort for name in few if name in many for cohort in self._by_meant[name]}
+        return [found[no] for no in sorted(found) if found[no].still_meant(kind) > 0]
+
     def room(self, offer: Offer) -> int:
         """How many more of these may be bought."""
         return self.limits.room(offer.bucket, offer.group)
@@ -218,6 +255,7 @@ class Fleet:
             closed=cohort.closed,
         )
         part.slots, part.named, part.kinds = dict(cohort.slots), dict(cohort.named), set(cohort.kinds)
+        self._mean(part, cohort.meant)
         return part
 
     def put(

@@ -28,6 +28,8 @@ class Kind:
     """(name, slots), by name. With `node_count`, a slot is a gang."""
     count: int
     """Slots of all of them."""
+    names: frozenset[str] = frozenset()
+    """Of the jobs."""
 
     @property
     def sharing(self) -> Sharing:
@@ -96,4 +98,5 @@ def _kind(no: int, jobs: list[Job]) -> Kind:
         priority=first.priority,
         jobs=sorted(slots.items()),
         count=sum(slots.values()),
+        names=frozenset(slots),
     )

@@ -18,6 +18,9 @@ from scalelib.policy import Expander, Policy
 _BUY: Final = 99
 """Tier of what is bought: even where it costs nothing, what runs already is filled first."""
 
+_ANOTHERS: Final = 10
+"""Comes on top of the tier of a machine that was bought for other work: it comes last of those there are."""
+
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Purchases:
@@ -83,7 +86,14 @@ class Packer:
         prices = self.fleet.prices
         cohorts = sorted(
             (cohort for cohort in self.fleet.cohorts if not cohort.closed),
-            key=lambda c: (c.tier, c.group is not None, c.empty, prices.get(c.bucket_id, 0.0), c.no),
+            key=lambda c: (
+                c.is_anothers,
+                c.tier,
+                c.group is not None,
+                c.empty,
+                prices.get(c.bucket_id, 0.0),
+                c.no,
+            ),
         )
         seats = [
             Seat(group=i, machine=c.machine, free=c.free, count=c.count, empty=c.empty)
@@ -220,7 +230,7 @@ class Packer:
         for cohort in self.fleet.cohorts:
             if cohort.closed or any(free < need for free, need in zip(cohort.free, least, strict=True)):
                 continue
-            key = (cohort.tier, cohort.machine, cohort.free, cohort.empty)
+            key = (cohort.is_anothers, cohort.tier, cohort.machine, cohort.free, cohort.empty)
             together.setdefault(key, []).append(cohort)
         return {f"s{i:06d}": cohorts for i, cohorts in enumerate(together.values())}
 
@@ -335,7 +345,7 @@ def _stock_offer(key: str, cohorts: Sequence[Cohort]) -> packing.Offer:
         capacity=tuple(max(free, 0) for free in cohorts[0].free),
         price=0.0,
         most=sum(cohort.count for cohort in cohorts),
-        tier=int(cohorts[0].tier),
+        tier=int(cohorts[0].tier) + _ANOTHERS * cohorts[0].is_anothers,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from scalelib.constraints.alternatives import Sharing, alternatives
@@ -22,20 +24,25 @@ from scalelib.planning.shared import Shared
 from scalelib.planning.together import Together
 from scalelib.prices import price_list
 
-_Alike = tuple[Tier, int, str, str | None, tuple[Amounts, Sharing] | None]
+_Alike = tuple[Tier, int, str, str | None, tuple[Amounts, Sharing] | None, tuple[tuple[str, int], ...]]
 
 
 class Planning:
     """Where everything goes. `place` does the work; the rest is asked for afterwards."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, keep: bool = False, solver: bool = True) -> None:
+        """`keep`: first of all as it was meant. `solver`: it may have a say."""
         self.problem = problem
+        self.keep = keep
+        self.policy = problem.policy if solver else replace(problem.policy, solver=False)
         self.buckets = sorted(problem.buckets, key=lambda bucket: (bucket.position, bucket.id))
         self.running = [job for job in problem.jobs if job.executing_hostnames]
         waiting = [job for job in problem.jobs if not job.executing_hostnames]
         asked = sum(job.iterations * max(job.node_count, 1) for job in problem.jobs)
         self.pads = problem.policy.warm_pool.pads(asked, problem.now)
         self.kinds = kinds_of([*waiting, *self.pads])
+        self.kept: dict[Kind, int] = {}
+        """Slots that had a place before the planning began."""
         self.left: dict[Kind, int] = {}
         """Slots that got no place."""
         self.capped: dict[Kind, int] = {}
@@ -78,9 +85,10 @@ class Planning:
                 continue
             load = self.loads.get(node.id)
             taken = (self.fleet.amounts(load.taken), load.sharing) if load else None
-            key = (tier, self.machines[node.id], node.bucket_id, node.placement_group, taken)
+            meant = tuple(sorted(self.problem.meant.get(node.id, {}).items())) if self.keep else ()
+            key = (tier, self.machines[node.id], node.bucket_id, node.placement_group, taken, meant)
             alike.setdefault(key, []).append(node)
-        for (tier, machine, *_), nodes in sorted(alike.items(), key=lambda each: each[0][0]):
+        for (tier, machine, *_, meant), nodes in sorted(alike.items(), key=lambda each: each[0][0]):
             load = self.loads.get(nodes[0].id)
             self.fleet.add_nodes(
                 nodes,
@@ -89,6 +97,7 @@ class Planning:
                 self._free(machine, load),
                 empty=load is None,
                 closed=load is not None and load.sharing is not Sharing.ANYBODY,
+                meant=dict(meant),
             )
 
     def _free(self, machine: int, load: Load | None) -> Amounts:
@@ -109,21 +118,21 @@ class Planning:
 
     def _place_class(self, kinds: list[Kind], seconds: float) -> None:
         allowed = {}
+        for kind in sorted(kinds, key=_order) if self.keep else ():
+            may = self.shared.allowed(kind)
+            self.kept[kind] = may - self.together.keep(kind, may)
+            self.shared.take(kind, self.kept[kind])
         # What needs whole nodes or many at once goes first; single slots then fill what that leaves.
         for kind in sorted(kinds, key=_order):
-            allowed[kind] = self.shared.allowed(kind)
+            kept = self.kept.get(kind, 0)
+            more = self.shared.allowed(kind, kept)
+            allowed[kind] = kept + more
             self.capped[kind] = kind.count - allowed[kind]
-            self.left[kind] = self.capped[kind]
-            if not kind.plain:
-                over = self.together.place(kind, allowed[kind])
-                self.left[kind] += over
-                self.shared.take(kind, allowed[kind] - over)
-            else:
-                self.shared.take(kind, allowed[kind])
-        packer = Packer(
-            fleet=self.fleet, policy=self.problem.policy, seconds=seconds, purchases=self.purchases
-        )
-        wanted = {kind: count for kind, count in allowed.items() if kind.plain}
+            over = 0 if kind.plain else self.together.place(kind, more)
+            self.left[kind] = self.capped[kind] + over
+            self.shared.take(kind, more - over, kept)
+        packer = Packer(fleet=self.fleet, policy=self.policy, seconds=seconds, purchases=self.purchases)
+        wanted = {kind: count - self.kept.get(kind, 0) for kind, count in allowed.items() if kind.plain}
         while wanted:
             stuck = {kind: over for kind, over in packer.place(wanted).items() if over}
             for kind, over in stuck.items():
@@ -148,6 +157,42 @@ class Planning:
                 self.left[kind] -= more
                 found[kind] = more
         return found
+
+    def squeeze(self, work: Sequence[tuple[Kind, int]]) -> bool:
+        """Put so many slots of each kind on what is there, in this order. False: they do not fit."""
+        offers, buckets = self.fleet.offers, self.together.buckets
+        self.fleet.offers, self.together.buckets = [], {}
+        for kind, count in work:
+            if count > self.shared.allowed(kind) or self.together.place(kind, count):
+                return False
+            self.shared.take(kind, count)
+            self.kept[kind] = count
+        self.fleet.offers, self.together.buckets = offers, buckets
+        return True
+
+    @property
+    def is_whole(self) -> bool:
+        """Has everything a place that shared things allow one?"""
+        return all(left <= self.capped.get(kind, 0) for kind, left in self.left.items())
+
+    @property
+    def price(self) -> float:
+        """Money per hour of what is bought."""
+        new = (cohort for cohort in self.fleet.cohorts if cohort.nodes is None)
+        return sum(self.prices[cohort.bucket_id] * cohort.count for cohort in new)
+
+    @property
+    def bought(self) -> int:
+        """Machines that are bought."""
+        return sum(cohort.count for cohort in self.fleet.cohorts if cohort.nodes is None)
+
+    @property
+    def unserved(self) -> tuple[int, ...]:
+        """Slots without a place, those of the highest priority first."""
+        classes = groupby(self.kinds, key=lambda kind: kind.priority)
+        return tuple(
+            sum(self.left.get(kind, 0) * max(kind.node_count, 1) for kind in kinds) for _, kinds in classes
+        )
 
     # -- what follows from it
 

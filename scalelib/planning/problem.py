@@ -26,3 +26,6 @@ class Problem:
     now: datetime
     closed: frozenset[NodeId] = frozenset()
     """Nodes that take no new work now but can be opened again at no cost (fenced)."""
+    meant: Mapping[NodeId, Mapping[str, int]] = field(default_factory=dict)
+    """Slots by job that a node was bought for, or that the last plan put there; empty where nobody knows.
+    That packing is the first that is tried, so that a plan that is carried out is not made anew."""

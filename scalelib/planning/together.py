@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count as counting
 from typing import Final
 
@@ -66,6 +66,8 @@ class Together:
     groups: Groups
     bought: float = 0.0
     """Money per hour of the machines bought here."""
+    queues: dict[int, JobQueue] = field(default_factory=dict)
+    """Whose turn it is, by number of kind of gang."""
 
     def place(self, kind: Kind, count: int) -> int:
         """Put `count` slots (gangs, with a node count) somewhere; how many are left over comes back."""
@@ -73,14 +75,50 @@ class Together:
             return count
         return self._gangs(kind, count) if kind.node_count else self._slots(kind, count)
 
+    def keep(self, kind: Kind, count: int) -> int:
+        """Put slots (gangs) on the machines that were bought for them; how many are left over comes back."""
+        meant = [c for c in self.fleet.meant_for(kind) if c.group is not None or not kind.colocated]
+        if not kind.node_count:
+            for cohort in meant:
+                count = self._keep_slots(kind, count, cohort)
+            return count
+        # A gang that is to be in one placement group is in the one in which it was.
+        places = {(c.bucket_id, c.group) if kind.grouped else None: None for c in meant}
+        for place in places:
+            count = self._keep_gangs(kind, count, place)
+        return count
+
+    def _keep_gangs(self, kind: Kind, count: int, place: tuple[str, str | None] | None) -> int:
+        while count > 0:
+            here = [c for c in self.fleet.meant_for(kind) if place is None or (c.bucket_id, c.group) == place]
+            pieces = self._choose(kind, Scope(cohorts=here, offers=()), count, kept=True)
+            if pieces is None:
+                break
+            count -= self._put_gangs(kind, pieces, count)
+        return count
+
+    def _keep_slots(self, kind: Kind, count: int, cohort: Cohort) -> int:
+        piece = self._cohort_piece(kind, cohort)
+        if piece is None:
+            return count
+        each = min(piece.space, cohort.still_meant(kind))
+        full = min(count // each, cohort.count)
+        if full:
+            is_all = full == cohort.count
+            self.fleet.put(self.fleet.part(cohort, full), kind, piece.way, each)
+            count -= full * each
+            if is_all:
+                return count
+        if count > 0:
+            self.fleet.put(self.fleet.part(cohort, 1), kind, piece.way, count)
+        return 0
+
     # -- gangs
 
     def _gangs(self, kind: Kind, count: int) -> int:
-        names = JobQueue(kind)
-
         def put(scope: Scope, gangs: int) -> int:
             pieces = self._choose(kind, scope, gangs)
-            return self._put_gangs(kind, pieces, gangs, names) if pieces else 0
+            return self._put_gangs(kind, pieces, gangs) if pieces else 0
 
         if kind.grouped:
             count = self._group_by_group(kind, count, self._rank_for_gang, put)
@@ -110,14 +148,15 @@ class Together:
                 return False, True, _NO_TIER, max(worst, new.level), money, scope.fresh
         return None
 
-    def _choose(self, kind: Kind, scope: Scope, gangs: int) -> list[Piece] | None:
+    def _choose(self, kind: Kind, scope: Scope, gangs: int, *, kept: bool = False) -> list[Piece] | None:
         """`node_count` machines of the scope that each hold a slot; None if it has not as many.
 
-        `gangs`: how many are still to be placed, this one included.
+        `gangs`: how many are still to be placed, this one included. `kept`: machines hold what they were
+        bought for.
         """
         missing, pieces = kind.node_count, []
         limits: Limits | None = None
-        for candidate in self._candidates(kind, scope, gangs):
+        for candidate in self._candidates(kind, scope, gangs, kept=kept):
             if missing <= 0:
                 break
             count = min(candidate.count, missing)
@@ -132,7 +171,7 @@ class Together:
                 missing -= count
         return pieces if missing <= 0 else None
 
-    def _candidates(self, kind: Kind, scope: Scope, gangs: int = 1) -> Iterator[Piece]:
+    def _candidates(self, kind: Kind, scope: Scope, gangs: int = 1, *, kept: bool = False) -> Iterator[Piece]:
         """Machines of the scope with room for a slot, best first; each once, in its best way."""
 
         def order(piece: Piece) -> tuple[object, ...]:
@@ -143,9 +182,17 @@ class Together:
             # Then what is least special: a dear machine, or one in a group, may have been bought for work
             # that has to have it and would buy another one at each pass.
             special = (here.group is not None, self.fleet.prices.get(here.bucket_id, 0.0))
-            return (-min(piece.space, gangs), here.tier, piece.level, *special, piece.space, here.no)
+            anothers = here.is_anothers and not kept
+            spread = -min(piece.space, gangs)
+            return (anothers, spread, here.tier, piece.level, *special, piece.space, here.no)
 
         have = [piece for cohort in scope.cohorts if (piece := self._cohort_piece(kind, cohort)) is not None]
+        if kept:
+            have = [
+                replace(piece, space=min(piece.space, cohort.still_meant(kind)))
+                for piece in have
+                if isinstance(cohort := piece.source, Cohort)
+            ]
         have.sort(key=order)
         yield from have
         buy = [new for offer in scope.offers if (new := self._offer_piece(kind, offer)) is not None]
@@ -190,8 +237,9 @@ class Together:
             case Expander.LEAST_COST:
                 return tie
 
-    def _put_gangs(self, kind: Kind, pieces: list[Piece], count: int, names: JobQueue) -> int:
+    def _put_gangs(self, kind: Kind, pieces: list[Piece], count: int) -> int:
         """Put as many gangs as the choice holds at once; returns how many."""
+        names = self.queues.setdefault(kind.no, JobQueue(kind))
         stack = min(min(piece.space for piece in pieces), count)
         sets = 1
         if len(pieces) == 1:

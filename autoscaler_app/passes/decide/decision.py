@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs
 from autoscaler_app.passes.decide.situation import Situation, read
+from autoscaler_app.passes.meant import noted
 from autoscaler_app.passes.plan import (
     Delete,
     DeleteReason,
@@ -44,6 +46,8 @@ class Decision:
     """Nodes that have work, running or meant for them."""
     needed: frozenset[NodeId]
     """Nodes that the plan could not do without."""
+    meant: dict[str, Any]
+    """For whom the nodes are, to be remembered before anything is launched."""
 
 
 def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter) -> Decision:
@@ -77,6 +81,7 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         plan=plan,
         active=frozenset(verdict.node.id for verdict in demand.nodes if verdict.jobs),
         needed=frozenset(verdict.node.id for verdict in demand.nodes if verdict.needed),
+        meant=noted(demand, launches=not snapshot.paused),
     )
 
 

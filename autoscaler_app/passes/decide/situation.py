@@ -56,6 +56,7 @@ class Situation:
             policy=self.policy,
             now=self.snapshot.now,
             closed=frozenset(closed),
+            meant={NodeId(i): jobs for i, jobs in self.snapshot.meant.items()},
         )
 
     def _jobs(self) -> list[Job]:

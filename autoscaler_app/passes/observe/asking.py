@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
@@ -57,6 +58,8 @@ class Asked:
     history: Mapping[NodeId, NodeTimes]
     hungry: Mapping[str, float]
     """Since when (seconds since the epoch) hosts were seen to take nothing, at the last pass."""
+    meant: Mapping[str, Any] | None
+    """What the last pass noted of whom its nodes are for."""
     paused: bool
     set_aside: Mapping[str, str]
     hold: str
@@ -101,6 +104,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         known=known,
         history=history,
         hungry=control.state.fact("hungry") or {},
+        meant=control.state.fact("meant"),
         paused=bool(control.state.fact("paused")),
         set_aside=dict(control.provider.set_aside()),
         hold=control.provider.no_ending,

@@ -14,6 +14,7 @@ from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.hosts import match_hosts, short_name
+from autoscaler_app.passes.meant import found
 from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
@@ -109,6 +110,7 @@ def put_together(asked: Asked) -> Sight:
         jobs=_running(views, asked.kinds),
         hosts=hosts,
         history=_history(asked),
+        meant={str(i): jobs for i, jobs in found(asked.meant, cloud.nodes, asked.history).items()},
         listening_since=asked.listening_since or now,
         set_aside=dict(asked.set_aside),
         hold=asked.hold,

@@ -1,0 +1,66 @@
+"""What each node was bought for: noted before it is launched, found again when it is seen. Pure.
+
+A plan says for whom every machine is. Without that, each pass would have to find the same packing again, and
+where it does not, it would buy more for work whose machines are on their way already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from scalelib.names import folded
+from scalelib.node import Node, NodeId
+from scalelib.planner import Demand
+
+Meant = dict[str, dict[str, int]]
+"""Slots by job, by node id."""
+
+
+def noted(demand: Demand, *, launches: bool) -> dict[str, Any]:
+    """What is to be remembered of a plan: for whom the nodes are that there are, and those to be launched, if
+    they are.
+    """
+    nodes: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for verdict in demand.nodes:
+        work = {
+            name: slots - verdict.running.get(name, 0)
+            for name, slots in verdict.jobs.items()
+            if slots > verdict.running.get(name, 0)
+        }
+        if work:
+            nodes.setdefault(tuple(sorted(work.items())), []).append(verdict.node.name)
+    return {
+        "nodes": [[dict(work), names] for work, names in nodes.items()],
+        "launched": [
+            [
+                launch.bucket_id,
+                launch.placement_group,
+                [[count, dict(here)] for count, here in launch.per_node],
+            ]
+            for launch in (demand.launches if launches else ())
+        ],
+    }
+
+
+def found(fact: Mapping[str, Any] | None, nodes: Collection[Node], seen: Collection[NodeId]) -> Meant:
+    """What each node is meant for. `seen`: those that were there at the last pass; it launched the others."""
+    if not fact:
+        return {}
+    by_name = {name: work for work, names in fact["nodes"] for name in names}
+    launched: dict[tuple[str, str | None], list[dict[str, int]]] = {}
+    for bucket_id, group, runs in fact["launched"]:
+        waiting = launched.setdefault((bucket_id, _group(group)), [])
+        waiting += [here for count, here in runs for _ in range(count)]
+    meant: Meant = {}
+    for node in nodes:
+        waiting = launched.get((node.bucket_id, _group(node.placement_group)), [])
+        if node.name in by_name:
+            meant[node.id] = by_name[node.name]
+        elif node.id not in seen and node.wanted and waiting:
+            meant[node.id] = waiting.pop(0)
+    return meant
+
+
+def _group(name: str | None) -> str | None:
+    return None if name is None else folded(name)

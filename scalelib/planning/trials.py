@@ -1,0 +1,77 @@
+"""Which plan is carried out: the first of a few that needs nothing new, or else the cheapest.
+
+A plan that was carried out is not made anew: what a machine was bought for is tried first, and all work is
+tried on all that is there, in several orders, before anything is bought.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Final
+
+from scalelib.planning.kinds import Kind
+from scalelib.planning.plan import Planning
+from scalelib.planning.problem import Problem
+
+MOST_KINDS: Final = 60
+"""With more kinds than these only the usual orders are tried: each trial costs as much as a plan."""
+
+MOST_MACHINES: Final = 500
+"""The same for machines that cannot be told apart."""
+
+SHUFFLES: Final = 12
+"""Orders that are tried besides the usual ones."""
+
+
+def best_plan(problem: Problem) -> Planning:
+    """The plan for a problem."""
+    if not any(node.is_ready or node.is_booting or not node.managed for node in problem.nodes):
+        return _placed(Planning(problem))
+    kept = _placed(Planning(problem, keep=True)) if problem.meant else None
+    if kept is not None and kept.is_whole and not kept.bought:
+        return kept
+    usual = _placed(Planning(problem, solver=kept is None))
+    plans = [plan for plan in (kept, usual, _squeezed(problem, usual) if usual.bought else None) if plan]
+    return min(plans, key=_score)  # the first of those that are equally good
+
+
+def _placed(plan: Planning) -> Planning:
+    plan.place()  # priority by priority: gangs and whole nodes first, then single slots
+    return plan
+
+
+def _score(plan: Planning) -> tuple[tuple[int, ...], float, int]:
+    """Lower is better: serve more of the highest priority, then pay less, then buy fewer machines."""
+    return plan.unserved, round(plan.price, 9), plan.bought
+
+
+def _squeezed(problem: Problem, usual: Planning) -> Planning | None:
+    """A plan that serves as much on what is there, if one is found; what is left may still buy."""
+    if len(usual.kinds) > MOST_KINDS or len(usual.fleet.cohorts) > MOST_MACHINES:
+        return None
+    served = {kind.no: kind.count - usual.left.get(kind, 0) for kind in usual.kinds}
+    for order in _orders(usual):
+        trial = Planning(problem, solver=False)
+        by_no = {kind.no: kind for kind in trial.kinds}
+        if trial.squeeze([(by_no[no], served[no]) for no in order if served[no]]):
+            return _placed(trial)
+    return None
+
+
+def _orders(plan: Planning) -> Iterator[list[int]]:
+    """Numbers of the kinds: those with the least choice first, the largest first, and some by chance."""
+    catalogue, fleet = plan.catalogue, plan.fleet
+
+    def size(kind: Kind) -> list[int]:
+        return [-amount * max(kind.node_count, 1) for amount in fleet.needs(kind, 0)]
+
+    kinds = [kind for kind in plan.kinds if kind.count]
+    choice = {kind.no: sum(map(bool, catalogue.table(kind))) for kind in kinds}
+    yield [k.no for k in sorted(kinds, key=lambda k: (-int(k.sharing), choice[k.no], size(k), k.no))]
+    yield [k.no for k in sorted(kinds, key=lambda k: (choice[k.no], k.plain, size(k), k.no))]
+    yield [k.no for k in sorted(kinds, key=lambda k: (size(k), k.no))]
+    numbers, chance = [kind.no for kind in kinds], random.Random(0)
+    for _ in range(SHUFFLES if len(kinds) > 1 else 0):
+        chance.shuffle(numbers)
+        yield list(numbers)

@@ -1,0 +1,38 @@
+"""A plan that was carried out is kept: nothing is bought twice."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from scalelib.node import NodeState
+from scalelib.packing import has_solver
+from scalelib.planner import calculate
+from tests.unit.scalelib.carried_out import bought_again, carried_out, world
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_a_second_and_third_pass_buy_nothing_and_fewer_jobs_never_buy(block: int) -> None:
+    """500 worlds; ten thousand of them are in `make bench`."""
+    found = [bought_again(seed) for seed in range(block * 50, block * 50 + 50)]
+    assert [text for text in found if text] == []
+
+
+@pytest.mark.skipif(not has_solver(), reason="needs the extra `solver`")
+def test_the_same_holds_for_a_solver_that_is_cut_short() -> None:
+    found = [bought_again(seed, solver=True) for seed in range(12)]
+    assert [text for text in found if text] == []
+
+
+def test_without_a_memory_all_work_is_tried_on_all_that_is_there_before_anything_is_bought() -> None:
+    """A snapshot of an older version, or a state file that was lost: most worlds still buy nothing."""
+    again = 0
+    for seed in range(60):
+        first = world(random.Random(seed))
+        demand = calculate(first)
+        if not demand.unserved:
+            again += bool(
+                calculate(carried_out(first, demand, [NodeState.READY] * 9999, known=False)).launches
+            )
+    assert again == 0
