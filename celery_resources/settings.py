@@ -42,6 +42,12 @@ class Settings:
     """`resource_metadata_url`: where the machine is told that it will be evicted; None: nobody asks."""
     gang_member_lost: str = "fail"
     """`resource_gang_member_lost`: "fail" the task of a gang that loses a node, or "continue" without it."""
+    signing: bool = False
+    """`resource_signing`: a node signs what it says, and obeys its control side alone (docs/signing.md)."""
+    control_key: str | None = None
+    """`resource_control_key`: the control side's public key; None: the first that a node meets."""
+    unsigned_commands: frozenset[str] = frozenset()
+    """`resource_unsigned_commands`: commands that a node which signs does for anybody all the same."""
 
     @property
     def known_names(self) -> frozenset[str]:
@@ -55,7 +61,7 @@ def read_settings(conf: Mapping[str, Any]) -> Settings:
     return Settings(
         queues=_queues(conf.get("resource_queues") or {}),
         control_queue=_text_or_none(conf, "resource_control_queue"),
-        names=_names(conf.get("resource_names") or ()),
+        names=_names(conf, "resource_names", "licenses"),
         node_kinds=_node_kinds(conf.get("resource_node_kinds") or ()),
         too_big_is_error=_one_of(conf, "resource_too_big", ("warn", "error")) == "error",
         beat=_seconds(conf, "resource_beat", Settings.beat),
@@ -65,6 +71,9 @@ def read_settings(conf: Mapping[str, Any]) -> Settings:
         reserve_after=_seconds(conf, "resource_reserve_after", Settings.reserve_after),
         metadata_url=_url_or_none(conf, "resource_metadata_url"),
         gang_member_lost=_one_of(conf, "resource_gang_member_lost", ("fail", "continue")),
+        signing=_true_or_false(conf, "resource_signing", Settings.signing),
+        control_key=_text_or_none(conf, "resource_control_key", "a public key"),
+        unsigned_commands=_names(conf, "resource_unsigned_commands", "terminate"),
     )
 
 
@@ -82,13 +91,14 @@ def _queues(value: object) -> dict[str, Requirement]:
     return queues
 
 
-def _names(value: object) -> frozenset[str]:
+def _names(conf: Mapping[str, Any], name: str, example: str) -> frozenset[str]:
+    value = conf.get(name) or ()
     if (
         isinstance(value, str)
         or not isinstance(value, Iterable)
         or not all(isinstance(n, str) for n in value)
     ):
-        raise InvalidSetting(f"resource_names must be a list of names such as ['licenses'], not {value!r}")
+        raise InvalidSetting(f"{name} must be a list of names such as [{example!r}], not {value!r}")
     return frozenset(value)
 
 
@@ -104,11 +114,11 @@ def _node_kinds(value: object) -> tuple[Mapping[str, Any], ...]:
     return kinds
 
 
-def _text_or_none(conf: Mapping[str, Any], name: str) -> str | None:
+def _text_or_none(conf: Mapping[str, Any], name: str, what: str = "a queue's name") -> str | None:
     value = conf.get(name)
     if value is None or (isinstance(value, str) and value):
         return value
-    raise InvalidSetting(f"{name} must be a queue's name or None, not {value!r}")
+    raise InvalidSetting(f"{name} must be {what} or None, not {value!r}")
 
 
 def _url_or_none(conf: Mapping[str, Any], name: str) -> str | None:

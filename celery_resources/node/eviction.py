@@ -18,11 +18,13 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 
+from celery_resources.errors import InvalidSetting
 from celery_resources.node.gate import ResourceGate
 from celery_resources.room.node import is_node
 from celery_resources.settings import read_settings
@@ -72,7 +74,7 @@ class MetadataService:
 
 
 class EvictionWatch(bootsteps.StartStopStep):
-    """Looks once a second in a thread of its own, and fences or opens the node by its own command."""
+    """Looks once a second in a thread of its own, and lets the worker fence or open itself."""
 
     label = "EvictionWatch"
     # Its first children are forked before our thread begins.
@@ -106,7 +108,7 @@ class EvictionWatch(bootsteps.StartStopStep):
             except _Failed as error:
                 log.debug("the metadata service does not tell: %s", error)
             except Exception:
-                # The broker perhaps, whose errors have no common base. The next look tries again.
+                # A defect of ours: the next look tries again.
                 log.warning("an announced eviction could not be acted on", exc_info=True)
 
     def _follow(self, parent: Any, evicted: bool) -> None:
@@ -117,16 +119,25 @@ class EvictionWatch(bootsteps.StartStopStep):
         ours = now.fenced and now.fence_reason == EVICTION
         if evicted == ours:
             return
-        # By its own command, because the gate belongs to the worker's main thread.
-        command, arguments = "unfence", {}
+        act: Callable[[], None] = gate.unfence
         if evicted:
             self._fenced_before = now.fence_reason if now.fenced else None
-            command, arguments = "fence", {"reason": EVICTION}
+            act = partial(gate.fence, EVICTION)
         elif self._fenced_before is not None:
             # Somebody else's fence stands again: it is not ours to lift.
-            command, arguments = "fence", {"reason": self._fenced_before}
-        log.warning("eviction %s: %s", "announced" if evicted else "withdrawn", command)
-        parent.app.control.broadcast(command, arguments=arguments, destination=[parent.hostname])
+            act = partial(gate.fence, self._fenced_before)
+        log.warning("eviction %s", "announced" if evicted else "withdrawn")
+        # The gate belongs to the worker's main thread, and the broker has no part in this.
+        parent.consumer.hub.call_soon(partial(_try, act))
+        gate.flow.wake()
+
+
+def _try(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except InvalidSetting as error:
+        # A full disk, say. The next look tries again; the worker is not to end for it.
+        log.warning("an announced eviction could not be acted on: %s", error)
 
 
 def metadata_url(setting: str | None, environ: Mapping[str, str] = os.environ) -> str:

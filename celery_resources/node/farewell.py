@@ -29,18 +29,18 @@ def say_farewell(sender: Any = None, **kwargs: Any) -> None:
     if why_not:
         logger.warning("no farewell to the control side: %s", why_not)
         return
+    facts: dict[str, Any] = {
+        "kind": "left",
+        "hostname": short_host(sender.hostname),
+        "nodename": sender.hostname,
+        "pid": os.getpid(),
+        "at": datetime.now(UTC).isoformat(),
+        "returned": gate.unstarted.returned,
+    }
+    if gate.sealing is not None:
+        facts = gate.sealing.farewell(facts)
     try:
-        send_note(
-            sender.app,
-            gate.settings.control_queue,
-            policy=PATIENT,
-            kind="left",
-            hostname=short_host(sender.hostname),
-            nodename=sender.hostname,
-            pid=os.getpid(),
-            at=datetime.now(UTC).isoformat(),
-            returned=gate.unstarted.returned,
-        )
+        send_note(sender.app, gate.settings.control_queue, policy=PATIENT, **facts)
     except OperationalError as error:
         logger.error("no farewell to the control side: the broker cannot be reached: %s", error)
 

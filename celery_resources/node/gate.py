@@ -32,6 +32,8 @@ from celery_resources.intake.flow import Flow
 from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.need.requirement import Requirement
+from celery_resources.node.guarding import guard_commands
+from celery_resources.node.sealing import sealing_of
 from celery_resources.node.standing import StandingFile
 from celery_resources.node.telling import Telling
 from celery_resources.room.books import Books, queue_of
@@ -70,6 +72,9 @@ class ResourceGate(bootsteps.StartStopStep):
         self.kinds = c.app.amqp.router.kinds
         self.settings: Settings = self.kinds.settings
         self.standing = StandingFile(facts.state_folder, c.hostname)
+        self.sealing = sealing_of(self.settings, facts.state_folder, c.hostname)
+        if self.sealing is not None:
+            guard_commands()
         self.books = Books(facts, c.controller.concurrency, self.kinds)
         self.ledger = self.books.ledger
         self.unstarted = Unstarted(c, self.settings.hold)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from celery_resources.gangs.gang import Duty
 from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
+from celery_resources.node.sealing import Sealing
 from celery_resources.node.standing import StandingFile
 from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger
@@ -30,6 +31,8 @@ class Told(Protocol):
     def settings(self) -> Settings: ...
     @property
     def standing(self) -> StandingFile: ...
+    @property
+    def sealing(self) -> Sealing | None: ...
     @property
     def ledger(self) -> Ledger: ...
     @property
@@ -128,6 +131,8 @@ class Telling:
         payload = self.payload()
         # An event brings these two itself; its `hostname` is the whole nodename.
         del payload["hostname"], payload["pid"]
+        if self._gate.sealing is not None:
+            payload = self._gate.sealing.account(payload)
         try:
             dispatcher.send(EVENT, **payload)
         except self._consumer.connection_errors:

@@ -52,7 +52,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.consumer = SimpleNamespace(qos=None, task_buckets={}, pool=None)
     gate.unstarted = Unstarted(gate.consumer, 2.0)
     gate.duty, gate.closing, gate.closed_connected = Duty(None), False, False
-    gate.standing = PlainStanding()
+    gate.standing, gate.sealing = PlainStanding(), None
     gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
     gate.flow = SimpleNamespace(update=lambda **_: None, is_steady=lambda _: False)
     gate.telling = SimpleNamespace(changed=lambda: None)

@@ -105,21 +105,9 @@ def test_a_node_fences_itself_and_opens_only_what_it_closed(
     evicted: bool, fenced: bool, reason: str, told: tuple[str, dict[str, str]] | None
 ) -> None:
     with Celery(broker="memory://", set_as_current=False) as app:
-        sent: list[Any] = []
-        app.control.broadcast = lambda command, arguments, destination: sent.append(
-            (command, arguments, destination)
-        )
-        standing = SimpleNamespace(fenced=fenced, fence_reason=reason)
-        gate = SimpleNamespace(standing=SimpleNamespace(now=standing))
-        worker = SimpleNamespace(
-            app=app,
-            hostname="celery@here",
-            options={"resources": "ncpus=1"},
-            consumer=SimpleNamespace(resource_gate=gate),
-            steps=[],
-        )
+        worker = worker_of(app, Standing(fenced=fenced, fence_reason=reason))
         EvictionWatch(worker)._follow(worker, evicted)
-        assert sent == ([] if told is None else [(*told, ["celery@here"])])
+        assert worker.consumer.done() == ([] if told is None else [told])
 
 
 @pytest.mark.parametrize(
@@ -134,17 +122,45 @@ def test_when_it_is_withdrawn_the_node_stands_as_it_did_before(
     before: Standing, after: tuple[str, dict[str, str]]
 ) -> None:
     with Celery(broker="memory://", set_as_current=False) as app:
-        sent: list[Any] = []
-        app.control.broadcast = lambda command, arguments, destination: sent.append((command, arguments))
-        gate = SimpleNamespace(standing=SimpleNamespace(now=before))
-        consumer = SimpleNamespace(resource_gate=gate)
-        worker = SimpleNamespace(app=app, hostname="celery@here", options={}, consumer=consumer, steps=[])
-        watch = EvictionWatch(worker)
+        worker = worker_of(app, before)
+        watch, standing = EvictionWatch(worker), worker.consumer.resource_gate.standing
         watch._follow(worker, True)
-        gate.standing.now = Standing(fenced=True, fence_reason=EVICTION)
+        standing.now = Standing(fenced=True, fence_reason=EVICTION)
         watch._follow(worker, True)
         watch._follow(worker, False)
-        assert sent == [("fence", {"reason": EVICTION}), after]
+        assert worker.consumer.done() == [("fence", {"reason": EVICTION}), after]
+
+
+def test_a_full_disk_does_not_end_the_worker() -> None:
+    def fails(reason: str) -> None:
+        raise InvalidSetting("no space left")
+
+    with Celery(broker="memory://", set_as_current=False) as app:
+        worker = worker_of(app, Standing())
+        worker.consumer.resource_gate.fence = fails
+        EvictionWatch(worker)._follow(worker, True)
+        assert worker.consumer.done() == []
+
+
+def worker_of(app: Any, standing: Standing) -> Any:
+    """A worker whose loop turns when `consumer.done()` is asked what it did."""
+    soon: list[Any] = []
+    done: list[Any] = []
+    gate = SimpleNamespace(
+        standing=SimpleNamespace(now=standing),
+        fence=lambda reason: done.append(("fence", {"reason": reason})),
+        unfence=lambda: done.append(("unfence", {})),
+        flow=SimpleNamespace(wake=lambda: None),
+    )
+
+    def turn() -> list[Any]:
+        while soon:
+            soon.pop(0)()
+        return done
+
+    consumer = SimpleNamespace(resource_gate=gate, hub=SimpleNamespace(call_soon=soon.append), done=turn)
+    options = {"resources": "ncpus=1"}
+    return SimpleNamespace(app=app, hostname="celery@here", options=options, consumer=consumer, steps=[])
 
 
 @pytest.mark.parametrize(
