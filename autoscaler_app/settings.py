@@ -60,6 +60,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Reports kept in the state file."""
     control_host: str = ""
     """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
+    signing: bool = False
+    """Nothing is believed in a node's name that it has not signed; commands are signed (docs/signing.md)."""
     least_gap: float = 1.0
     """Passes that are asked for begin at least so far apart."""
     batch_idle: float = 1.0
@@ -86,6 +88,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Held by the pass that runs."""
         named = self.config.get("lock_file")
         return self.folder / named if named else self.state_file.with_suffix(".lock")
+
+    @property
+    def key_file(self) -> Path:
+        """The control side's key pair, where it signs."""
+        return self.state_file.with_suffix(".key")
 
     @property
     def public_config(self) -> dict[str, Any]:

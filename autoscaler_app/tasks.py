@@ -64,6 +64,11 @@ def note(kind: str, **facts: Any) -> None:
         if is_new:
             autoscale.apply_async(ignore_result=True)
     elif kind == "left":
+        if control.trust is not None:
+            believed = control.trust.farewell({"kind": kind, **facts}, control.now())
+            if believed is None:
+                return None
+            facts = dict(believed)
         try:
             hostname, nodename = _text(facts, "hostname"), _text(facts, "nodename")
         except (KeyError, TypeError) as error:

@@ -185,6 +185,28 @@ def resume(ctx: click.Context) -> None:
 
 
 @autoscaler.command()
+@json_option
+@speaks
+def keys(json_: bool) -> None:
+    """The public key of this control side, and which key is bound to which host."""
+    from autoscaler_app.cli import keys
+
+    facts = keys.facts()
+    say(as_json(facts) if json_ else keys.text(facts))
+
+
+@autoscaler.command("forget-key")
+@click.argument("host")
+@click.option("--reason", required=True, help="Why another key is to be believed; kept and shown by `keys`.")
+@speaks
+def forget_key(host: str, reason: str) -> None:
+    """Bind the next key that speaks in this host's name: that of a machine that has lost its own, say."""
+    from autoscaler_app.cli import keys
+
+    say(keys.forget(host, reason))
+
+
+@autoscaler.command()
 @speaks
 def config() -> None:
     """The settings in force, without secrets, as JSON."""

@@ -11,12 +11,14 @@ import logging
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
 from kombu import Consumer, Producer, Queue
 
 from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.listening.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,14 @@ def ask(
     nodenames: Collection[str] | None,
     arguments: Mapping[str, Any] | None = None,
     timeout: float = 2.0,
+    trust: Trust | None = None,
 ) -> dict[str, Any]:
     """Send a remote control command and collect the answers, by nodename.
 
     A worker that answered that it could not has None (the reason is in the log); one that did not answer in
-    time is missing. Both mean unknown. `nodenames` None asks every worker and always takes the whole
-    timeout: for a person's command, not for a pass. Raises `BrokerError` if the broker does not answer.
+    time, or that is not believed, is missing. Both mean unknown. `nodenames` None asks every worker and
+    always takes the whole timeout: for a person's command, not for a pass. Raises `BrokerError` if the broker
+    does not answer.
     """
     if nodenames is not None and not nodenames:
         return {}
@@ -43,7 +47,7 @@ def ask(
     with brief_connection(app, deadline, write=True) as connection:
         # Of everybody, some are other workers that do not know the command: that is no news.
         refusals = logging.DEBUG if nodenames is None else logging.WARNING
-        question = _Question(app, connection, command, refusals)
+        question = _Question(app, connection, command, refusals, trust)
         with question.answers:
             question.send(nodenames, arguments or {}, timeout)
             while deadline.left and not question.is_answered_by(nodenames):
@@ -52,14 +56,19 @@ def ask(
     return question.found
 
 
-def tell(app: Celery, command: str, nodenames: Collection[str], timeout: float = 2.0) -> None:
+def tell(
+    app: Celery, command: str, nodenames: Collection[str], timeout: float = 2.0, trust: Trust | None = None
+) -> None:
     """Send a command without arguments to these workers; no answers are awaited. Raises `BrokerError` if the
     broker does not take it in time.
     """
     deadline = Deadline(timeout, f"sending {command!r}")
     with brief_connection(app, deadline, write=True) as connection:
         for batch in _batches(sorted(nodenames)):
-            _publish(app, connection.default_channel, command, destination=batch, arguments={}, expires=0.0)
+            arguments = _signed(trust, command, batch, {})
+            _publish(
+                app, connection.default_channel, command, destination=batch, arguments=arguments, expires=0.0
+            )
 
 
 def tell_everybody(app: Celery, channel: Any, command: str) -> None:
@@ -96,16 +105,33 @@ def _publish(
     )
 
 
+def _signed(
+    trust: Trust | None,
+    command: str,
+    nodenames: Collection[str],
+    arguments: Mapping[str, Any],
+    question: str = "",
+) -> Mapping[str, Any]:
+    return (
+        arguments
+        if trust is None
+        else trust.command(command, nodenames, arguments, question, datetime.now(UTC))
+    )
+
+
 class _Question:
     """One command and its answers."""
 
-    def __init__(self, app: Celery, connection: Any, command: str, refusals: int) -> None:
+    def __init__(
+        self, app: Celery, connection: Any, command: str, refusals: int, trust: Trust | None
+    ) -> None:
         mailbox = app.control.mailbox
         self.found: dict[str, Any] = {}
         self._app = app
         self._connection = connection
         self._channel = connection.default_channel
         self._command = command
+        self._trust = trust
         self._refusals = refusals
         """Level at which it is logged that a worker could not."""
         self._ticket = str(uuid.uuid4())
@@ -133,7 +159,7 @@ class _Question:
                 self._channel,
                 self._command,
                 destination=batch,
-                arguments=arguments,
+                arguments=_signed(self._trust, self._command, batch or (), arguments, self._ticket),
                 expires=time.time() + timeout,
                 ticket=self._ticket,
                 reply_to={"exchange": self._reply_queue.exchange.name, "routing_key": self._ticket},
@@ -158,6 +184,10 @@ class _Question:
         if not isinstance(body, dict) or message.headers.get("ticket") != self._ticket:
             return
         for nodename, answer in body.items():
+            if self._trust is not None:
+                answer = self._trust.answer(nodename, answer, self._ticket, datetime.now(UTC))
+                if answer is None:
+                    continue
             if isinstance(answer, dict) and "error" in answer:
                 log.log(self._refusals, "%s could not do %r: %s", nodename, self._command, answer["error"])
                 self.found[nodename] = None

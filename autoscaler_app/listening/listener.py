@@ -25,6 +25,7 @@ from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.errors import BrokerError, BrokerUnreachable
 from autoscaler_app.listening.activity import Activity, Change
 from autoscaler_app.listening.ask import tell_everybody
+from autoscaler_app.listening.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +52,16 @@ class Listener:
     """
 
     def __init__(
-        self, app: Celery, activity: Activity, on_change: Callable[[Change], None] | None = None
+        self,
+        app: Celery,
+        activity: Activity,
+        on_change: Callable[[Change], None] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self._app = app
         self._activity = activity
         self._on_change = on_change
+        self._trust = trust
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="autoscaler-listener", daemon=True)
         self._connected_since: datetime | None = None
@@ -166,7 +172,10 @@ class Listener:
             if event.get("type") == ECHO:
                 self._take_echo(event)
                 continue
-            changes = self._activity.apply(event, now)
+            believed = event if self._trust is None else self._trust.event(event, now)
+            if believed is None:
+                continue
+            changes = self._activity.apply(believed, now)
             if self._on_change is not None:
                 for change in changes:
                     self._on_change(change)

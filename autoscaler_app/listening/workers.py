@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from celery import Celery
 
 from autoscaler_app.listening.ask import ask, tell
+from autoscaler_app.listening.trust import Trust
 
 
 class Workers(Protocol):
@@ -29,16 +30,16 @@ class Workers(Protocol):
 class BrokersWorkers:
     """Those that the broker reaches."""
 
-    def __init__(self, app: Celery, timeout: float) -> None:
+    def __init__(self, app: Celery, timeout: float, trust: Trust | None = None) -> None:
         """`timeout`: seconds for which answers are waited for."""
-        self._app, self._timeout = app, timeout
+        self._app, self._timeout, self._trust = app, timeout, trust
 
     def ask(
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Send a command and collect the answers, by nodename; None asks everybody."""
-        return ask(self._app, command, nodenames, arguments, timeout=self._timeout)
+        return ask(self._app, command, nodenames, arguments, timeout=self._timeout, trust=self._trust)
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         """Send a command; no answers are awaited."""
-        tell(self._app, command, nodenames, timeout=self._timeout)
+        tell(self._app, command, nodenames, timeout=self._timeout, trust=self._trust)

@@ -36,6 +36,11 @@ TABLES = Tables(
             """CREATE TABLE IF NOT EXISTS journal (
                 number INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, report TEXT NOT NULL)""",
         ),
+        (
+            """CREATE TABLE IF NOT EXISTS node_key (
+                node_id TEXT PRIMARY KEY, instance_id TEXT NOT NULL, hostname TEXT NOT NULL,
+                key TEXT NOT NULL, bound TEXT NOT NULL)""",
+        ),
     ),
 )
 
@@ -67,6 +72,18 @@ class KnownHost(msgspec.Struct, frozen=True, kw_only=True):
     """When it last told what it runs."""
     tasks: tuple[str, ...] = ()
     """Ids of the tasks that it ran or held then: to be given back should it die."""
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that one machine signs with."""
+
+    node_id: str
+    instance_id: str
+    """Of the machine; empty while the cloud does not tell."""
+    hostname: str
+    key: str
+    bound: datetime
+    """Since when nothing else is believed in that name."""
 
 
 class State:
@@ -141,7 +158,7 @@ class State:
     def forget_nodes(self, node_ids: set[str]) -> None:
         """These nodes are gone."""
         with self._file.transaction() as db:
-            for table in ("host", "drain"):
+            for table in ("host", "drain", "node_key"):
                 db.executemany(f"DELETE FROM {table} WHERE node_id = ?", [(i,) for i in sorted(node_ids)])
 
     # -- drains
@@ -188,6 +205,42 @@ class State:
                     (json.dumps(last_words), row["node_id"]),
                 )
         return any(_drain(row).shut_down is not None for row in rows)
+
+    # -- keys
+
+    def key_bindings(self) -> dict[str, Binding]:
+        """The key of each machine that has one, by node id."""
+        rows = self._file.rows("SELECT * FROM node_key")
+        return {
+            row["node_id"]: Binding(
+                node_id=row["node_id"],
+                instance_id=row["instance_id"],
+                hostname=row["hostname"],
+                key=row["key"],
+                bound=_time(row["bound"]),
+            )
+            for row in rows
+        }
+
+    def bind_key(self, binding: Binding) -> None:
+        """From now on this machine has this key."""
+        with self._file.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO node_key (node_id, instance_id, hostname, key, bound) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    binding.node_id,
+                    binding.instance_id,
+                    binding.hostname,
+                    binding.key,
+                    _text(binding.bound),
+                ),
+            )
+
+    def unbind_key(self, node_id: str) -> bool:
+        """The next key that speaks in this node's name is to be its key. False if it had none."""
+        with self._file.transaction() as db:
+            return db.execute("DELETE FROM node_key WHERE node_id = ?", (node_id,)).rowcount > 0
 
     # -- time
 

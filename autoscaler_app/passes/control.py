@@ -12,6 +12,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.brokers import Broker, open_broker
 from autoscaler_app.listening.activity import Activity
 from autoscaler_app.listening.listener import Listener
+from autoscaler_app.listening.trust import Trust, open_trust
 from autoscaler_app.listening.workers import BrokersWorkers, Workers
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
@@ -47,6 +48,8 @@ class Control:
     runtimes: Runtimes
     periodic: Periodic
     strays: StrayWatch
+    trust: Trust | None = None
+    """None: whoever speaks is believed."""
     nodename: str = ""
     """The control worker's own name; empty in a command."""
     own_tasks: Callable[[], Collection[str]] = tuple
@@ -68,6 +71,7 @@ class Control:
         path = settings.state_file
         state = State.look(path) if look else State(path)
         provider = open_provider(settings.config, state_file=path, look=look)
+        trust = open_trust(settings, state) if settings.autoscaler.signing else None
         return cls(
             app=app,
             settings=settings,
@@ -75,12 +79,13 @@ class Control:
             history=SQLiteNodeHistory.look(path) if look else SQLiteNodeHistory(path),
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
-            workers=BrokersWorkers(app, settings.autoscaler.ask_timeout),
+            workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
             activity=Activity(),
             queues=KnownQueues(app, settings, state),
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
             periodic=Periodic(settings.autoscaler.beat_schedule_app, state),
             strays=StrayWatch(settings.autoscaler.give_back_after),
+            trust=trust,
         )
 
     def runtime_of(self, queue: str) -> float | None:

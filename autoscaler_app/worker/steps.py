@@ -81,7 +81,7 @@ class Listens(bootsteps.StartStopStep):
         batch = mine.settings.autoscaler
         self._wake = Wake(_ask_for_a_pass, idle=batch.batch_idle, longest=batch.batch_longest)
         self._wake.start()
-        self._listener = mine.listener = Listener(app, mine.activity, self._on_change)
+        self._listener = mine.listener = Listener(app, mine.activity, self._on_change, mine.trust)
         self._listener.start()
 
     def stop(self, parent: Any) -> None:

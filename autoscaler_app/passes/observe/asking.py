@@ -66,6 +66,8 @@ class Asked:
     strays: Strays
     unaccounted: int | None
     hearing: Hearing | None
+    disputed: frozenset[str] = frozenset()
+    """Hosts (short) in whose name somebody speaks who is not believed."""
     warnings: tuple[str, ...] = ()
     """What went wrong in asking, a sentence each."""
 
@@ -74,6 +76,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     """Ask everybody once. Raises ProviderError or BrokerError if the cloud or the broker does not answer."""
     _, set_before = clock()
     cloud = control.provider.cloud()
+    believe_of(control, cloud)
     horizon = control.boot_time() + timedelta(seconds=control.settings.autoscaler.eta_margin)
     # Before the others: now and then it takes a while, and what they say is to be fresh.
     periodic = _periodic(control, horizon, control.activity.take_sends())
@@ -111,8 +114,24 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         strays=strays,
         unaccounted=unaccounted,
         hearing=hearing_of(control.activity, control.listener),
-        warnings=(*set_before, *set_meanwhile, *count_unknown),
+        disputed=frozenset() if control.trust is None else control.trust.disputed(now),
+        warnings=(
+            *set_before,
+            *set_meanwhile,
+            *count_unknown,
+            *(() if control.trust is None else control.trust.warnings(now)),
+        ),
     )
+
+
+def believe_of(control: Control, cloud: Cloud) -> None:
+    """From here on, what is said in these nodes' names is judged by their keys."""
+    if control.trust is None:
+        return
+    doubtful = control.trust.know(cloud.nodes, control.now())
+    for view in control.activity.hosts() if doubtful else ():
+        if short_name(view.hostname) in doubtful:
+            control.activity.forget(view.hostname)
 
 
 def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Foreseen:

@@ -29,6 +29,8 @@ def remember(control: Control, sight: Sight) -> None:
     """Who was heard and what ran there, who takes nothing, how long nodes boot, when periodic tasks come."""
     asked = sight.asked
     control.state.heard(sight.heard)
+    if control.trust is not None:
+        control.trust.remember()
     control.state.change(
         "hungry",
         lambda before: hungry_since(

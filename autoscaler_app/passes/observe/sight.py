@@ -244,7 +244,7 @@ def _hosts(
             running=len(view.running),
             held=len(view.held),
             fenced=view.fenced,
-            heard_seconds_ago=_untold_seconds(asked, view),
+            heard_seconds_ago=None if is_disputed(name, view.told, asked) else _untold_seconds(asked, view),
             queues=tuple(sorted(view.queues)),
             stage=way_out.stage_of(by_host.get(name), fenced=view.fenced, told=view.told),
             gang=_gang(view),
@@ -261,7 +261,7 @@ def _hosts(
                 hostname=host.hostname,
                 running=0 if stage == "left" else len(host.tasks),
                 fenced=fenced,
-                heard_seconds_ago=_unheard_seconds(asked, host.heard),
+                heard_seconds_ago=None if name in asked.disputed else _unheard_seconds(asked, host.heard),
                 stage=stage,
             )
     return tuple(host for _, host in sorted(hosts.items()))
@@ -275,6 +275,12 @@ def _untold_seconds(asked: Asked, view: HostView) -> float | None:
     untold = _seconds(now, told) if told is not None else _unheard_seconds(asked, view.heard)
     alive = any((now - worker.heard).total_seconds() <= patience for worker in view.workers)
     return None if alive and untold is not None and untold > patience else untold
+
+
+def is_disputed(name: str, told: datetime | None, asked: Asked) -> bool:
+    """Somebody speaks in its name who is not believed, and it says nothing: perhaps it has lost its key."""
+    patience = asked.settings.autoscaler.told_within
+    return name in asked.disputed and (told is None or (asked.now - told).total_seconds() > patience)
 
 
 def _unheard_seconds(asked: Asked, heard: datetime | None) -> float | None:

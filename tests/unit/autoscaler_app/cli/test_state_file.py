@@ -17,6 +17,8 @@ from autoscaler_app.cli.group import autoscaler
 
 NEEDS_NONE = {"config", "replay", "web"}
 """Commands that open no state file themselves; the page is tried in its own tests."""
+ARGUMENTS = {"forget-key": ("n1", "--reason", "lost")}
+"""Of commands that have to be told something."""
 
 
 def no_database(path: Path) -> None:
@@ -46,7 +48,9 @@ def test_a_state_file_that_cannot_be_used_is_one_sentence(
     (tmp_path / "autoscale.json").write_text(json.dumps(settings))
     spoil(tmp_path / "autoscaler.db")
     with Celery("test", broker="redis://127.0.0.1:1/0", set_as_current=False) as app:
-        outcome = CliRunner().invoke(autoscaler, [command], obj=SimpleNamespace(app=app))
+        outcome = CliRunner().invoke(
+            autoscaler, [command, *ARGUMENTS.get(command, ())], obj=SimpleNamespace(app=app)
+        )
     assert outcome.exit_code == 2, outcome.output
     [line] = outcome.output.splitlines()
     assert line.startswith("error: ")

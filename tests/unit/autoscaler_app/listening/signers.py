@@ -1,0 +1,75 @@
+"""Whoever signs, in tests: a node with a key of its own, or somebody who would be one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery_resources.trust.keys import KeyPair
+from celery_resources.trust.signing import Kind, Said, seal
+
+
+@dataclass
+class Signer:
+    """One worker's life. Times are seconds since the epoch."""
+
+    host: str
+    key: KeyPair
+    pid: int = 7
+    life: float = 1_790_000_000.0
+    count: int = 0
+    node: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Fields of its account."""
+
+    @property
+    def nodename(self) -> str:
+        return self.node or f"celery@{self.host}"
+
+    def payload(self) -> dict[str, Any]:
+        """What a worker's own account is."""
+        return {
+            "hostname": self.host,
+            "nodename": self.nodename,
+            "pid": self.pid,
+            "started": self.life,
+            "seq": self.count + 1,
+            "running": [],
+            **self.more,
+        }
+
+    def event(self, at: float) -> dict[str, Any]:
+        """Its account as an event, as it arrives."""
+        told = {k: v for k, v in self.payload().items() if k not in ("hostname", "pid")}
+        sealed = self._seal(Kind.ACCOUNT, told, at)
+        return {
+            **sealed,
+            "type": "worker-resources",
+            "hostname": self.nodename,
+            "pid": self.pid,
+            "timestamp": at,
+            "utcoffset": 0,
+            "clock": 3,
+        }
+
+    def answer(self, at: float, question: str, ok: Any = None) -> dict[str, Any]:
+        """What it answers to a question."""
+        return self._seal(Kind.ANSWER, {"ok": self.payload() if ok is None else ok}, at, question)
+
+    def farewell(self, at: float) -> dict[str, Any]:
+        """Its last word."""
+        note = {"kind": "left", "hostname": self.host, "nodename": self.nodename, "pid": self.pid}
+        return self._seal(Kind.FAREWELL, note, at)
+
+    def _seal(self, kind: Kind, body: Mapping[str, Any], at: float, question: str = "") -> dict[str, Any]:
+        self.count += 1
+        said = Said(node=self.nodename, pid=self.pid, life=self.life, count=self.count, at=at, re=question)
+        sealed: dict[str, Any] = json.loads(json.dumps(seal(self.key, kind, body, said)))
+        return sealed
+
+
+def unsigned(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without its seal."""
+    return {name: value for name, value in event.items() if name != "signed"}
