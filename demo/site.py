@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ class Site:
             # What a killed worker leaves in the temporary folder goes with the site.
             "TMPDIR": str(self._temporary()),
         }
+        if self.wishes.autoscaler.get("signing"):
+            env["CELERY_RESOURCES_SIGNING"] = "on"
         if self.broker_url:
             env["CELERY_BROKER_URL"] = self.broker_url
             # A broker of yours is not filled with results of ours.
@@ -272,6 +275,13 @@ class Site:
     def nodes(self) -> list[dict[str, Any]]:
         """The node records of the cluster, without the head node."""
         return list(self.cloud("/clusters/celery/status?nodes=true")["nodes"])
+
+    def bound_hosts(self, settled: float = 0.0) -> list[str]:
+        """Hosts whose key is known, for so many seconds."""
+        with contextlib.closing(State.look(self.folder / "autoscaler.db")) as state:
+            bindings = state.key_bindings().values()
+        now = datetime.now(UTC)
+        return [each.hostname for each in bindings if (now - each.bound).total_seconds() > settled]
 
     def ledger(self) -> dict[str, Any]:
         """What the machines cost."""

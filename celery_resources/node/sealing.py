@@ -22,6 +22,7 @@ from celery_resources.trust.signing import Kind, NotSealed, Said, opened, seal
 
 logger = get_logger(__name__)
 
+SIGNING = "CELERY_RESOURCES_SIGNING"
 CONTROL_KEY = "CELERY_RESOURCES_CONTROL_KEY"
 
 
@@ -93,7 +94,7 @@ class Sealing:
 
 def sealing_of(settings: Settings, folder: Path | None, nodename: str) -> Sealing | None:
     """What a node signs with; None where signing is off. InvalidSetting says what is missing."""
-    if not settings.signing:
+    if not settings.signing and not _is_on(os.environ.get(SIGNING, "")):
         return None
     if folder is None:
         raise InvalidSetting(
@@ -104,3 +105,9 @@ def sealing_of(settings: Settings, folder: Path | None, nodename: str) -> Sealin
     if control_key is not None:
         public_bytes(control_key)
     return Sealing(folder, nodename, control_key, unsigned=settings.unsigned_commands)
+
+
+def _is_on(word: str) -> bool:
+    if word.lower() not in ("", "off", "on"):
+        raise InvalidSetting(f"{SIGNING} is {word!r}; 'on' or 'off' would be right")
+    return word.lower() == "on"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -59,7 +59,7 @@ class Said:
 
 def seal(key: KeyPair, kind: Kind, body: Mapping[str, Any], said: Said) -> dict[str, Any]:
     """The body with a seal. Raises TypeError or ValueError for what is no JSON."""
-    facts = {**asdict(said), "key": key.public}
+    facts = {**_facts(said), "key": key.public}
     return {**body, SIGNED: {**facts, "mark": to_text(key.sign(_text(kind, body, facts)))}}
 
 
@@ -78,12 +78,16 @@ def opened(
     body = {name: value for name, value in sealed.items() if name != SIGNED and name not in also}
     mark = from_text(facts["mark"])
     try:
-        message = _text(kind, body, asdict(said))
+        message = _text(kind, body, _facts(said))
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSealed(f"its fields cannot be read: {error}") from error
     if mark is None or not has_signed(said.key, message, mark):
         raise NotSealed("its signature does not hold")
     return body, said
+
+
+def _facts(said: Said) -> dict[str, Any]:
+    return {name: getattr(said, name) for name in Said.__slots__}
 
 
 def _text(kind: Kind, body: Mapping[str, Any], facts: Mapping[str, Any]) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from celery_resources.trust.replay import PATIENCE
 
 log = logging.getLogger(__name__)
 
+MOST_LOGGED = 20
+"""Reasons that are logged of one host; the report names the latest all the same."""
 _NO_DIGITS = str.maketrans("", "", "0123456789.-")
 
 
@@ -19,6 +21,8 @@ class _Noted:
     count: int = 0
     why: str = ""
     last: float = 0.0
+    logged: set[str] = field(default_factory=set)
+    """Reasons, without their numbers."""
 
 
 class Disbelief:
@@ -31,7 +35,9 @@ class Disbelief:
         """Something was said in these names of nodes."""
         for name in sorted(names):
             noted = self._of.setdefault(name, _Noted())
-            if noted.why.translate(_NO_DIGITS) != why.translate(_NO_DIGITS):
+            reason = why.translate(_NO_DIGITS)
+            if reason not in noted.logged and len(noted.logged) < MOST_LOGGED:
+                noted.logged.add(reason)
                 log.warning("in the name of %s something was said and not believed: %s", name, why)
             noted.count, noted.why, noted.last = noted.count + 1, why, now.timestamp()
 
