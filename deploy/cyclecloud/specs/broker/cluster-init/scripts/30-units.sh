@@ -1,0 +1,34 @@
+#!/bin/bash
+# The control worker, beat and the page as units; what a person runs, in /root.
+set -euo pipefail
+# shellcheck source=../../../default/cluster-init/files/common.sh
+. /opt/celery-autoscaler/common.sh
+FILES=${CYCLECLOUD_SPEC_PATH:-$(cd "$(dirname "$0")/.." && pwd)}/files
+
+for unit in celery-control celery-beat celery-page; do
+  put 0644 root:root "/etc/systemd/system/$unit.service" <"$FILES/$unit.service"
+done
+folder 0755 root:root "$HOME_DIR/root"
+for script in add_task.py autoscale.py check_tasks.py tasks.py; do
+  put 0755 root:root "$HOME_DIR/root/$script" <"$FILES/root/$script"
+  ln -sfn "$HOME_DIR/root/$script" "/root/$script"
+done
+put 0755 root:root "$HOME_DIR/bin/autoscaler" <"$FILES/autoscaler.sh"
+ln -sfn "$HOME_DIR/bin/autoscaler" /usr/local/sbin/autoscaler
+
+systemctl daemon-reload
+# Switched off in the template: nothing is launched or ended from the next pass on. What a person paused stays so.
+if ! config_is_true celery.autoscale.enabled; then
+  if [ ! -e "$ETC_DIR/paused-by-template" ]; then
+    "$HOME_DIR/bin/autoscaler" pause
+    touch "$ETC_DIR/paused-by-template"
+  fi
+elif [ -e "$ETC_DIR/paused-by-template" ]; then
+  "$HOME_DIR/bin/autoscaler" resume
+  rm -f "$ETC_DIR/paused-by-template"
+fi
+for unit in celery-control celery-beat celery-page; do
+  systemctl enable --quiet "$unit.service"
+  restart_if_changed "$unit.service" "/etc/systemd/system/$unit.service" "$ETC_DIR/autoscale.json" \
+    "$ETC_DIR/shell.env" "$DATA_DIR/secrets/control.broker-url" "$DATA_DIR/secrets/cyclecloud-password"
+done
