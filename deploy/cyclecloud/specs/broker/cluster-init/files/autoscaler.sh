@@ -10,6 +10,7 @@ set -a
 . /etc/celery-autoscaler/secrets.env
 CELERY_BROKER_URL=$(cat /var/lib/celery-autoscaler/secrets/control.broker-url)
 CELERY_RESULT_BACKEND=$(cat /var/lib/celery-autoscaler/secrets/control.result-backend)
+export CELERY_BROKER_URL CELERY_RESULT_BACKEND
 set +a
 cd /var/lib/celery-autoscaler/state
 exec setpriv --reuid celery-control --regid celery-control --clear-groups --no-new-privs \

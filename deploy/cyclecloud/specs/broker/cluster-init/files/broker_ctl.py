@@ -14,9 +14,13 @@ CONFIG = Path("/etc/celery-autoscaler/redis.conf")
 
 
 def client(**options: object) -> redis.Redis:
-    """A connection over loopback, encrypted where the configuration says so. Whom we reach there is no question."""
+    """A connection over loopback, encrypted where the configuration says so. Who answers there is us."""
     tls = "tls-port" in CONFIG.read_text(encoding="utf-8")
-    url = "rediss://127.0.0.1:6379?ssl_cert_reqs=none&ssl_check_hostname=false" if tls else "redis://127.0.0.1:6379"
+    url = (
+        "rediss://127.0.0.1:6379?ssl_cert_reqs=none&ssl_check_hostname=false"
+        if tls
+        else "redis://127.0.0.1:6379"
+    )
     return redis.Redis.from_url(url, socket_timeout=5, **options)
 
 
@@ -41,6 +45,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "wait":
         wait(float(sys.argv[2]))
     elif sys.argv[1] == "reload-users":
-        client(username="admin", password=ADMIN.read_text(encoding="ascii").strip()).execute_command("ACL", "LOAD")
+        client(username="admin", password=ADMIN.read_text(encoding="ascii").strip()).execute_command(
+            "ACL", "LOAD"
+        )
     else:
         raise SystemExit(__doc__)

@@ -3,9 +3,8 @@
 
     redis_users.py FOLDER --queues celery,gpu
 
-Reads `admin`, `control`, `operator`, `node` and `node.previous` in the folder of secrets. What each role may do is explained in
-docs/security.md. The short of it: of the two queues of the control side, nodes and producers may write notes, and only
-the control side, beat and operators may ask for passes.
+Reads `admin`, `control`, `operator`, `node` and `node.previous` in the folder of secrets. Of the two queues of the
+control side, nodes and producers may write notes; only the control side, beat and operators may ask for passes.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ KOMBU = (
 """Keys that every Celery process works with, whatever its queues are."""
 
 DAILY = "-@all +@read +@write +@pubsub +@transaction +@connection +@scripting -@admin -@dangerous"
-"""Commands of who works with queues: nothing that configures, nothing that sees or ends the connections of others."""
+"""Commands of who works with queues: nothing that configures, or sees or ends connections."""
 WAKING = "+client|id +client|unblock +client|setname +client|setinfo +info"
-"""A node ends its own wait for messages when it has room for another kind of work; INFO tells it the version."""
+"""A node ends its own wait for messages when it has room for another kind of work; INFO tells the version."""
 
 
 def lines(secrets: Path, queues: Iterable[str]) -> Iterator[str]:

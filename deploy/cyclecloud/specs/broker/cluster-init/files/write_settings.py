@@ -1,8 +1,8 @@
 #!/opt/celery-autoscaler/venv/bin/python
-"""The settings of the broker node, made of what the template says (`jetpack config`) and of the node's own secrets.
+"""The settings of the broker node, made of what the template says (`jetpack config`) and its secrets.
 
     write_settings.py autoscale            autoscale.json
-    write_settings.py environment          settings without secrets, a line each, for units and for root's shell
+    write_settings.py environment          settings without secrets, for units and for root's shell
     write_settings.py secrets              the same for root's shell alone
     write_settings.py broker-url ROLE      the broker's address with the password of control or operator
     write_settings.py result-backend ROLE
@@ -55,12 +55,14 @@ def autoscale(config: Config) -> dict[str, Any]:
     }
     for key in ("url", "username", "cluster_name"):
         if not settings[key]:
-            raise ValueError(f"the node's configuration says nothing of {key}; the template's 'CycleCloud' settings do")
+            raise ValueError(
+                f"the node's configuration says nothing of {key}; the template's 'CycleCloud' settings do"
+            )
     if config("celery.cyclecloud.verify_certificates"):
         settings["verify_certificates"] = is_true(config("celery.cyclecloud.verify_certificates"))
-    for key in ("idle_timeout", "boot_timeout"):
-        if text := config(f"celery.autoscale.{key}"):
-            settings[key] = _seconds(f"celery.autoscale.{key}", text)
+    for key in ("celery.autoscale.idle_timeout", "celery.autoscale.boot_timeout"):
+        if text := config(key):
+            settings[key.rpartition(".")[2]] = _seconds(key, text)
     if config("celery.broker.kind") == "managed":
         settings["autoscaler"]["control_host"] = os.uname().nodename.partition(".")[0]
     return _merged(settings, _own(config("celery.autoscale.settings")))
@@ -81,7 +83,9 @@ def _own(text: str) -> dict[str, Any]:
     if not isinstance(own, dict):
         raise ValueError('celery.autoscale.settings is no object; {"prices": {…}} would be right')
     if "password" in own:
-        raise ValueError("celery.autoscale.settings: a password does not belong there; CycleCloudPassword is for it")
+        raise ValueError(
+            "celery.autoscale.settings: a password does not belong there; CycleCloudPassword is for it"
+        )
     return own
 
 
@@ -106,10 +110,10 @@ def environment(config: Config) -> dict[str, str]:
 
 
 def broker_url(config: Config, role: str, password: str, host: str = "127.0.0.1") -> str:
-    """The broker's address for a role. A managed broker has one for everybody, unless the template names more."""
+    """The broker's address for a role. Of a managed broker the template knows one for this whole machine."""
     kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
     if kind == "managed":
-        return config(f"celery.broker.{role}_url") or config("celery.broker.url")
+        return config("celery.broker.url")
     who = f"{role}:{quote(password, safe='')}"
     if kind == "rabbitmq":
         return f"{'amqps' if tls else 'amqp'}://{who}@{host}:{5671 if tls else 5672}/celery"
@@ -139,7 +143,11 @@ def _secret(role: str) -> str:
 
 def own_host(config: Config) -> str:
     """This machine, as its certificate names it; without TLS, loopback: then no partition is between us."""
-    return (config("celery.broker.tls_name") or os.uname().nodename) if is_true(config("celery.broker.tls")) else "127.0.0.1"
+    return (
+        (config("celery.broker.tls_name") or os.uname().nodename)
+        if is_true(config("celery.broker.tls"))
+        else "127.0.0.1"
+    )
 
 
 def main(arguments: list[str]) -> str:
@@ -152,7 +160,9 @@ def main(arguments: list[str]) -> str:
         case ["secrets"]:
             secrets = {
                 "CELERY_BROKER_URL": broker_url(jetpack, "operator", _secret("operator"), own_host(jetpack)),
-                "CELERY_RESULT_BACKEND": result_backend(jetpack, "operator", _secret("operator"), own_host(jetpack)),
+                "CELERY_RESULT_BACKEND": result_backend(
+                    jetpack, "operator", _secret("operator"), own_host(jetpack)
+                ),
                 "CYCLECLOUD_PASSWORD": _secret("cyclecloud-password"),
             }
             return "".join(f"{name}={shlex.quote(value)}\n" for name, value in secrets.items() if value)

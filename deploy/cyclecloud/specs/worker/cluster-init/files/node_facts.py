@@ -4,7 +4,7 @@
     /var/lib/celery-autoscaler/node.env            what the worker is started with; no secrets
     /var/lib/celery-autoscaler/secrets/broker-url  read by root, and handed by systemd to the worker alone
 
-At each start of the worker. If jetpack does not answer then (it is being upgraded, say), what was known holds;
+At each start of the worker. If jetpack does not answer then (it is upgraded, say), what was known holds;
 `--strict`, as cluster-init calls it, makes that an error.
 """
 
@@ -31,7 +31,9 @@ Config = Callable[[str], str]
 def jetpack(key: str) -> str:
     """What `jetpack config` says."""
     program = os.environ.get("JETPACK", "/opt/cycle/jetpack/bin/jetpack")
-    told = subprocess.run([program, "config", key, ""], capture_output=True, text=True, check=False, timeout=60)
+    told = subprocess.run(
+        [program, "config", key, ""], capture_output=True, text=True, check=False, timeout=60
+    )
     value = told.stdout.strip()
     return value if told.returncode == 0 and value != "None" else ""
 
@@ -42,11 +44,12 @@ def is_true(value: str) -> bool:
 
 
 def node(config: Config, hostname: str, cpus: int) -> dict[str, str]:
-    """What the worker is started with. `hostname` is what the machine calls itself, where jetpack does not know."""
+    """What the worker is started with. `hostname`: what the machine calls itself, if jetpack does not know."""
     properties = {
         "node.nodearray": config("celery.node.nodearray"),
         "node.vm_size": config("azure.metadata.compute.vmSize"),
-        "node.placement_group": config("cyclecloud.node.placement_group") or config("celery.node.placement_group"),
+        "node.placement_group": config("cyclecloud.node.placement_group")
+        or config("celery.node.placement_group"),
         "node.location": config("azure.metadata.compute.location"),
     }
     known: dict[str, object] = {name: value for name, value in properties.items() if value}
@@ -61,7 +64,9 @@ def node(config: Config, hostname: str, cpus: int) -> dict[str, str]:
         "CELERY_RESOURCES_STATE": "/var/lib/celery-worker",
     }
     if not facts["NODE_CONCURRENCY"].isdigit() or facts["NODE_CONCURRENCY"] == "0":
-        raise ValueError(f"celery.worker.concurrency is {facts['NODE_CONCURRENCY']!r}; 1 or more would be right")
+        raise ValueError(
+            f"celery.worker.concurrency is {facts['NODE_CONCURRENCY']!r}; 1 or more would be right"
+        )
     if path := config("celery.worker.python_path"):
         facts["PYTHONPATH"] = path
     if is_true(config("celery.node.spot")):
@@ -79,7 +84,10 @@ def broker_url(config: Config) -> str:
     kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
     if kind == "managed":
         return _needed(config, "celery.broker.url")
-    host, secret = _needed(config, "celery.broker.host"), quote(_needed(config, "celery.broker.node_secret"), safe="")
+    host, secret = (
+        _needed(config, "celery.broker.host"),
+        quote(_needed(config, "celery.broker.node_secret"), safe=""),
+    )
     if kind == "rabbitmq":
         return f"{'amqps' if tls else 'amqp'}://node:{secret}@{host}:{5671 if tls else 5672}/celery"
     return _redis(secret, host, 0, tls)
@@ -105,8 +113,10 @@ def _redis(secret: str, host: str, database: int, tls: bool) -> str:
 
 def _needed(config: Config, key: str) -> str:
     value = config(key)
-    if not value or value in ("localhost", "127.0.0.1") and key == "celery.broker.host":
-        raise ValueError(f"the node's configuration has no {key} (it is {value!r}); the cluster template sets it")
+    if not value or (value in ("localhost", "127.0.0.1") and key == "celery.broker.host"):
+        raise ValueError(
+            f"the node's configuration has no {key} (it is {value!r}); the cluster template sets it"
+        )
     return value
 
 

@@ -1,5 +1,5 @@
 #!/opt/celery-autoscaler/venv/bin/python
-"""python autoscale.py: asks the control worker for a pass now, and prints what it did. Beat does so by itself."""
+"""python autoscale.py: asks for a pass now, and prints what it did. Beat does so by itself."""
 
 import sys
 

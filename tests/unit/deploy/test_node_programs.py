@@ -1,0 +1,198 @@
+"""What the programs of a node make of its configuration: settings, addresses, users. No jetpack, no root."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from autoscaler_app import settings
+
+SPECS = Path(__file__).resolve().parents[3] / "deploy" / "cyclecloud" / "specs"
+
+
+def program(spec: str, name: str) -> ModuleType:
+    path = SPECS / spec / "cluster-init" / "files" / f"{name}.py"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        found.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module
+
+
+users = program("broker", "redis_users")
+write_settings = program("broker", "write_settings")
+node_facts = program("worker", "node_facts")
+
+BROKER = {
+    "cyclecloud.config.web_server": "https://cc",
+    "cyclecloud.config.username": "node-user",
+    "cyclecloud.cluster.name": "mine",
+    "celery.autoscale.idle_timeout": "120",
+}
+NODE = {
+    "celery.broker.host": "10.0.0.4",
+    "celery.broker.node_secret": "s/cret",
+    "azure.metadata.compute.vmSize": "Standard_F2s_v2",
+    "celery.node.nodearray": "spot",
+    "celery.node.spot": "True",
+    "hostname": "ip-0A000007.internal",
+}
+
+
+def config(known: dict[str, str], **more: str):  # type: ignore[no-untyped-def]
+    merged = {**known, **{key.replace("__", "."): value for key, value in more.items()}}
+    return lambda key: merged.get(key, "")
+
+
+# -- autoscale.json
+
+
+def test_settings_are_those_of_the_template_over_what_the_installation_gives() -> None:
+    made = write_settings.autoscale(
+        config(BROKER, celery__cyclecloud__username="autoscaler", celery__queues="celery, gpu")
+    )
+    assert made["url"] == "https://cc"
+    assert made["username"] == "autoscaler"
+    assert made["idle_timeout"] == 120
+    assert made["autoscaler"]["queues"] == ["celery", "gpu"]
+    assert "password" not in made
+
+
+def test_settings_of_ones_own_are_laid_over_key_by_key() -> None:
+    made = write_settings.autoscale(
+        config(BROKER, celery__autoscale__settings='{"prices": {"a": 1}, "autoscaler": {"join_timeout": 60}}')
+    )
+    assert made["prices"] == {"a": 1}
+    assert made["autoscaler"]["join_timeout"] == 60
+    assert made["autoscaler"]["queues"] == ["celery"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"cyclecloud__cluster__name": ""}, "cluster_name"),
+        ({"celery__autoscale__idle_timeout": "5m"}, "celery.autoscale.idle_timeout is '5m'"),
+        ({"celery__autoscale__settings": "{"}, "celery.autoscale.settings is no JSON"),
+        ({"celery__autoscale__settings": "[]"}, "is no object"),
+        ({"celery__autoscale__settings": '{"password": "x"}'}, "a password does not belong there"),
+    ],
+)
+def test_a_setting_that_is_no_good_is_named(more: dict[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        write_settings.autoscale(config(BROKER, **more))
+
+
+def test_what_is_made_is_what_the_autoscaler_reads(tmp_path: Path) -> None:
+    path = tmp_path / "autoscale.json"
+    path.write_text(
+        json.dumps(write_settings.autoscale(config(BROKER, celery__cyclecloud__verify_certificates="False")))
+    )
+    path.chmod(0o600)
+    read = settings.load(path)
+    assert read.autoscaler.state_file == "/var/lib/celery-autoscaler/state/autoscaler.db"
+
+
+# -- addresses
+
+
+@pytest.mark.parametrize(
+    ("more", "broker", "results"),
+    [
+        ({}, "redis://node:s%2Fcret@10.0.0.4:6379/0", "redis://node:s%2Fcret@10.0.0.4:6379/0"),
+        (
+            {"celery__broker__kind": "rabbitmq"},
+            "amqp://node:s%2Fcret@10.0.0.4:5672/celery",
+            "redis://node:s%2Fcret@10.0.0.4:6379/1",
+        ),
+        (
+            {"celery__broker__tls": "True"},
+            "rediss://node:s%2Fcret@10.0.0.4:6379/0?ssl_cert_reqs=required&ssl_ca_certs=/etc/celery-autoscaler/ca.pem",
+            "rediss://node:s%2Fcret@10.0.0.4:6379/0?ssl_cert_reqs=required&ssl_ca_certs=/etc/celery-autoscaler/ca.pem",
+        ),
+        (
+            {"celery__broker__kind": "managed", "celery__broker__url": "amqps://u:p@m/v"},
+            "amqps://u:p@m/v",
+            "",
+        ),
+        ({"celery__result_backend": "db+x://"}, "redis://node:s%2Fcret@10.0.0.4:6379/0", "db+x://"),
+    ],
+)
+def test_where_a_node_finds_its_broker(more: dict[str, str], broker: str, results: str) -> None:
+    assert node_facts.broker_url(config(NODE, **more)) == broker
+    assert node_facts.result_backend(config(NODE, **more)) == results
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("celery.broker.host", ""), ("celery.broker.host", "localhost"), ("celery.broker.node_secret", "")],
+)
+def test_a_node_that_does_not_know_its_broker_says_so(key: str, value: str) -> None:
+    """`localhost`, the default of the public example, is a worker that is up and silent."""
+    with pytest.raises(ValueError, match=key):
+        node_facts.broker_url(config({**NODE, key: value}))
+
+
+def test_both_sides_make_the_same_address_of_it() -> None:
+    for kind in ("redis", "rabbitmq"):
+        for tls in ("True", "False"):
+            told = config(NODE, celery__broker__kind=kind, celery__broker__tls=tls)
+            theirs = write_settings.broker_url(told, "node", "s/cret", "10.0.0.4")
+            assert node_facts.broker_url(told) == theirs
+            theirs = write_settings.result_backend(told, "node", "s/cret", "10.0.0.4")
+            assert node_facts.result_backend(told) == theirs
+
+
+# -- what a node is
+
+
+def test_a_node_tells_what_it_is() -> None:
+    facts = node_facts.node(config(NODE), "other", 2)
+    assert facts["NODE_HOSTNAME"] == "ip-0A000007"
+    assert facts["NODE_CONCURRENCY"] == "2"
+    assert facts["CELERY_RESOURCES_PROPERTIES"] == (
+        '{"node.nodearray": "spot", "node.spot": true, "node.vm_size": "Standard_F2s_v2"}'
+    )
+    assert facts["CELERY_RESOURCES_METADATA_URL"] == "http://169.254.169.254"
+    assert not [value for value in facts.values() if "s/cret" in value or "s%2Fcret" in value]
+
+
+def test_a_node_that_is_no_spot_machine_asks_nobody_about_evictions() -> None:
+    assert "CELERY_RESOURCES_METADATA_URL" not in node_facts.node(
+        config(NODE, celery__node__spot="False"), "x", 2
+    )
+
+
+def test_a_number_of_tasks_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match=r"celery.worker.concurrency is 'many'"):
+        node_facts.node(config(NODE, celery__worker__concurrency="many"), "x", 2)
+
+
+# -- users of Redis
+
+
+def test_nodes_may_not_touch_the_control_queue(tmp_path: Path) -> None:
+    for role in ("control", "operator", "node", "node.previous", "admin"):
+        (tmp_path / role).write_text(role)
+    made = {line.split()[1]: line.split() for line in users.lines(tmp_path, ["celery"])}
+    assert "~autoscale" not in made["node"]
+    assert "~autoscale.notes" in made["node"]
+    assert "~autoscale" in made["operator"]
+    assert sum(word.startswith("#") for word in made["node"]) == 2, "the old secret and the new one"
+    assert made["default"][2] == "off"
+    assert not any("node.previous" in word for line in made.values() for word in line)
+
+
+@pytest.mark.parametrize("name", ["*", "autoscale", "auto", "a?c"])
+def test_a_queue_whose_name_opens_the_control_queue_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no name for a queue of nodes"):
+        users.queue_names(f"celery,{name}")
