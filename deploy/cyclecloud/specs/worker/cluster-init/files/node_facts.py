@@ -44,7 +44,7 @@ def is_true(value: str) -> bool:
 
 
 def node(config: Config, hostname: str, cpus: int) -> dict[str, str]:
-    """What the worker is started with. `hostname`: what the machine calls itself, if jetpack does not know."""
+    """What the worker is started with. `hostname`: the machine's own, if jetpack has none."""
     properties = {
         "node.nodearray": config("celery.node.nodearray"),
         "node.vm_size": config("azure.metadata.compute.vmSize"),
