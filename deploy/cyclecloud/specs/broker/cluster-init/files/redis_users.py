@@ -3,8 +3,8 @@
 
     redis_users.py FOLDER --queues celery,gpu
 
-Reads `admin`, `control`, `operator`, `node` and `node.previous` in the folder of secrets. Of the two queues of
-the control side, nodes and producers may write notes; only beat, operators and itself ask for passes.
+Reads `admin`, `control`, `operator`, `node` and `node.previous` in the folder of secrets. Of the two queues
+of the control side, nodes and producers may write notes; only beat, operators and itself ask for passes.
 """
 
 from __future__ import annotations
