@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from celery.worker import state as worker_state
 
 from celery_resources.node import farewell
+from celery_resources.node.sealing import Sealing
 from celery_resources.settings import Settings
+from celery_resources.trust.signing import Kind, opened
 from tests.unit.celery_resources.plain import Request, plain_gate
 
 
@@ -34,6 +37,13 @@ def test_after_a_clean_end_it_is_said(worker: Any, said: list[dict[str, Any]]) -
     farewell.say_farewell(worker)
     [note] = said
     assert (note["kind"], note["hostname"], note["nodename"]) == ("left", "n1", "celery@n1")
+
+
+def test_a_node_that_signs_signs_it(worker: Any, said: list[dict[str, Any]], tmp_path: Path) -> None:
+    worker.consumer.resource_gate.sealing = Sealing(tmp_path, "celery@n1", None)
+    farewell.say_farewell(worker)
+    body, by = opened(Kind.FAREWELL, said[0], frozenset({"policy"}))
+    assert (body["kind"], body["hostname"], by.node) == ("left", "n1", "celery@n1")
 
 
 def test_one_that_was_told_to_end_at_once_says_nothing(

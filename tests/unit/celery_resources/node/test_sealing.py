@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from celery_resources.errors import InvalidSetting
 from celery_resources.node.guarding import guard_commands
-from celery_resources.node.obeying import ASKED, OURS, STOCK
+from celery_resources.node.obeying import ASKED, OURS, STOCK, TERMINATING
 from celery_resources.node.sealing import Sealing, sealing_of
+from celery_resources.node.telling import Telling
+from celery_resources.room.node import NodeFacts
 from celery_resources.settings import Settings
 from celery_resources.trust.keys import KeyPair, fingerprint
 from celery_resources.trust.signing import SIGNED, Kind, NotSealed, Said, opened, seal
+from tests.unit.celery_resources.plain import plain_gate
 
 NODE, NOW = "celery@n1", 1_790_000_000.0
 CONTROL, OTHER = KeyPair(b"c" * 32), KeyPair(b"o" * 32)
@@ -89,6 +92,14 @@ def test_a_command_signed_for_something_else_is_refused(tmp_path: Path) -> None:
 def test_what_changes_a_node_is_refused_unsigned(tmp_path: Path, name: str) -> None:
     assert "it is not signed" in node(tmp_path).why_not(name, {})
     assert name in Panel.data
+
+
+def test_every_command_that_changes_something_was_decided_about() -> None:
+    """Of this Celery and of this package: one that comes to them makes this red, and is put into a list."""
+    for_anybody = {"revoke", "revoke_by_stamped_headers", "enable_events", "heartbeat"}
+    changing = {name for name, info in Panel.meta.items() if info.type == "control"}
+    assert changing <= OURS | STOCK | TERMINATING | for_anybody
+    assert Panel.data.keys() >= OURS | STOCK | TERMINATING
 
 
 @pytest.mark.parametrize("name", ["ping", "stats", "resources", "claims", "heartbeat", "revoke", "hello"])
@@ -164,6 +175,31 @@ def test_everything_it_says_is_of_this_life_and_counted(tmp_path: Path) -> None:
         (NODE, NOW, NOW, NODE_KEY)
     }
     assert answer.re == "q"
+
+
+def test_the_event_of_a_node_is_signed_without_what_celery_adds(tmp_path: Path) -> None:
+    sent: list[dict[str, Any]] = []
+    gate = plain_gate([])
+    gate.sealing, gate.facts = node(tmp_path), NodeFacts(resources={"ncpus": 1})
+    gate.unstarted.returned = 0
+    dispatcher = SimpleNamespace(enabled=True, send=lambda kind, **fields: sent.append(fields))
+    telling = Telling(gate, SimpleNamespace(hostname=NODE, event_dispatcher=dispatcher, connection_errors=()))
+    telling._send()
+    body, said = opened(Kind.ACCOUNT, sent[0])
+    assert body["nodename"] == said.node == NODE
+    assert not {"hostname", "pid", "type", "timestamp", "clock", "utcoffset"} & body.keys()
+
+
+def test_it_can_be_turned_on_where_no_setting_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_RESOURCES_SIGNING", "on")
+    monkeypatch.setenv("CELERY_RESOURCES_CONTROL_KEY", CONTROL.public)
+    mine = sealing_of(Settings(), tmp_path, NODE)
+    assert mine is not None
+    other = command(key=OTHER, to={NODE: fingerprint(mine.key.public)})
+    assert "another control side" in mine.why_not("fence", other)
+    monkeypatch.setenv("CELERY_RESOURCES_SIGNING", "yes")
+    with pytest.raises(InvalidSetting, match="CELERY_RESOURCES_SIGNING is 'yes'; 'on' or 'off'"):
+        sealing_of(Settings(), tmp_path, NODE)
 
 
 def test_off_it_is_nothing_and_on_it_needs_a_folder(tmp_path: Path) -> None:
