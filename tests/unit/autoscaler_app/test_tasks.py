@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from autoscaler_app import schedule, tasks
+from autoscaler_app.listening.trust import Trust
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.lock import held
 from autoscaler_app.worker.requests import Requests
+from celery_resources.trust.keys import KeyPair
 from scalelib.errors import CloudUnreachable
 from tests.unit.autoscaler_app.world import Host, World
 
@@ -192,3 +195,15 @@ def test_a_gang_that_has_ended_asks_for_a_pass_and_an_unknown_note_for_none(
     tasks.note.run(kind="hello", who="me")
     assert len(asked) == 1
     assert "unknown kind 'hello'" in caplog.text
+
+
+def test_a_last_word_that_its_node_did_not_sign_is_as_if_never_said(world: World, asked: list[Any]) -> None:
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    [host] = world.boot()
+    world.make_pass()
+    world.control.trust = Trust(world.control.state, KeyPair, settling=timedelta(0))  # type: ignore[arg-type]
+    world.control.trust.know(world.control.provider.cloud().nodes, world.now)
+    tasks.note.run(kind="left", hostname=host.name, nodename=host.nodename, pid=host.pid)
+    assert asked == []
+    assert world.control.activity.host(host.name) is not None
