@@ -7,7 +7,7 @@ FOR    := $(VENV)/.installed-for
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check bench format oldest newest celery-versions newest-python clean
+.PHONY: help demo test check dist bench format oldest newest celery-versions newest-python clean
 .SECONDARY:
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
@@ -32,6 +32,9 @@ check: $(FOR)-check ## format, lint, types, import arrows, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_docs.py
+
+dist: $(FOR)-dist ## the wheel, the source distribution, and the blobs of deploy/cyclecloud (ARGS="--help" for the options)
+	@$(BIN)/python deploy/cyclecloud/dist.py $(ARGS)
 
 bench: $(FOR)-test ## measure (NAME=scalelib for one, JSON=1 for one object a line)
 	@$(BIN)/python -m benchmarks $(if $(NAME),--name $(NAME)) $(if $(JSON),--json) $(ARGS)

@@ -30,7 +30,6 @@ acknowledged is given to another worker: it has to be longer than any task of th
 
 DEFAULTS = {
     "broker_url": "redis://127.0.0.1:6379/0",
-    "beat_schedule": schedule.every(),
     "beat_scheduler": "autoscaler_app.beat:FileScheduler",
     "result_expires": 3600,
     "broker_connection_retry_on_startup": True,
@@ -69,6 +68,10 @@ class _Layers:
             return getattr(module, name)
         if name in DEFAULTS:
             return DEFAULTS[name]
+        if name == "beat_schedule":
+            return self._every_interval()
+        if name == "result_backend":
+            return self._results()
         if name == "broker_transport_options" and self._on_redis():
             return {"visibility_timeout": VISIBILITY}
         raise AttributeError(name)
@@ -77,10 +80,25 @@ class _Layers:
         url = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
         return str(url).startswith(("redis", "rediss", "sentinel"))
 
+    @staticmethod
+    def _every_interval() -> dict[str, Any]:
+        try:
+            return schedule.every(os.environ.get("AUTOSCALER_INTERVAL", schedule.INTERVAL))
+        except InvalidConfig as error:
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(EX_CONFIG) from error
+
+    def _results(self) -> str:
+        """Where the answers to `autoscale.delay()` go: where the requests come from."""
+        broker = os.environ.get("CELERY_BROKER_URL") or str(getattr(self, "broker_url", ""))
+        return broker if self._on_redis() else "rpc://"
+
     def __dir__(self) -> Iterable[str]:
         return {
             *DEFAULTS,
+            "beat_schedule",
             "broker_transport_options",
+            "result_backend",
             *(name for name in dir(self._module()) if not name.startswith("_")),
         }
 

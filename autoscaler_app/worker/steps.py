@@ -21,6 +21,7 @@ from autoscaler_app.passes.control import Control
 from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
 from autoscaler_app.worker.requests import Requests
+from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
 from scalelib.errors import ScalelibError
 
@@ -114,6 +115,7 @@ def _ask_for_a_pass() -> None:
 
 
 app.steps["worker"].update({StaysHome, Listens})
+app.steps["consumer"].add(Supervised)
 
 
 def serves_the_control_queue(parent: Any) -> bool:

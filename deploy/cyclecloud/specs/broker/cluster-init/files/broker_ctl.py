@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -36,7 +37,8 @@ def wait(seconds: float) -> None:
         except (redis.RedisError, OSError) as error:
             if "NOAUTH" in str(error):
                 return
-            if time.monotonic() > deadline:
+            server = os.environ.get("MAINPID")  # told by systemd
+            if time.monotonic() > deadline or (server and not Path(f"/proc/{server}").exists()):
                 raise SystemExit(f"error: the broker does not answer: {error}") from error
         time.sleep(0.1)
 

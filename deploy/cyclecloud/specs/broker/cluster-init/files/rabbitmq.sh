@@ -28,9 +28,9 @@ rabbit_user() {
   rabbitmqctl --quiet set_permissions --vhost celery "$1" "$3" "$4" "$5"
 }
 if rabbitmqctl --quiet list_users | cut -f1 | grep -qx guest; then rabbitmqctl --quiet delete_user guest; fi
-# Of the control queue, nodes may neither read nor write it, nor make or delete it: all but the name itself and
-# what begins with it, except the queue of notes.
-not_control='^(?!autoscale$).*'
+# Until what nodes have to say has a queue of its own in every version that runs, they write to the control queue.
+# Then: '^(?!autoscale$).*', for all but that queue.
+not_control='.*'
 rabbit_user control "$DATA_DIR/secrets/control" '.*' '.*' '.*'
 rabbit_user operator "$DATA_DIR/secrets/operator" '.*' '.*' '.*'
 rabbit_user node "$DATA_DIR/secrets/node" "$not_control" "$not_control" "$not_control"

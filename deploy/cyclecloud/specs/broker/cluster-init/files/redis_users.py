@@ -17,6 +17,17 @@ from pathlib import Path
 CONTROL_QUEUE = "autoscale"
 NOTES = "autoscale.notes"
 
+
+def _queue(name: str) -> list[str]:
+    """The keys of a queue: its list, and one for each higher priority (two control characters and a
+    digit).
+    """
+    return [name, f"{name}??[0-9]"]
+
+
+NODES_WRITE_TO_THE_CONTROL_QUEUE = True
+"""Until what they have to say has a queue of its own (NOTES) in every version that runs in a cluster."""
+
 KOMBU = (
     "_kombu.*",  # which queues an exchange has
     "unacked*",  # what was taken and is not acknowledged
@@ -33,19 +44,22 @@ KOMBU = (
 
 DAILY = "-@all +@read +@write +@pubsub +@transaction +@connection +@scripting -@admin -@dangerous"
 """Commands of who works with queues: nothing that configures, or sees or ends connections."""
-WAKING = "+client|id +client|unblock +client|setname +client|setinfo +info"
+WAKING = "+client|id +client|unblock +client|setname +info +time"
 """A node ends its own wait for messages when it has room for another kind of work; INFO tells the version."""
 
 
 def lines(secrets: Path, queues: Iterable[str]) -> Iterator[str]:
     """The whole file. The user `default`, who needs no password, may do nothing."""
     yield "user default off sanitize-payload resetchannels -@all"
-    keys = " ".join(f"~{pattern}" for pattern in [*KOMBU, NOTES, *sorted({f"{name}*" for name in queues})])
+    plain = [key for name in sorted({NOTES, *queues}) for key in _queue(name)]
+    keys = " ".join(f"~{pattern}" for pattern in [*KOMBU, *plain])
+    asking = " ".join(f"~{pattern}" for pattern in _queue(CONTROL_QUEUE))
+    nodes = f"{keys} {asking}" if NODES_WRITE_TO_THE_CONTROL_QUEUE else keys
     roles = {
         "admin": ("", "-@all +acl|load +ping", ["admin"]),  # makes this file known, and nothing else
         "control": ("~* &*", f"+@all -@admin -@dangerous +client|list {WAKING}", ["control"]),
-        "operator": (f"{keys} ~{CONTROL_QUEUE} &*", f"{DAILY} {WAKING}", ["operator"]),
-        "node": (f"{keys} &*", f"{DAILY} {WAKING}", ["node", "node.previous"]),
+        "operator": (f"{keys} {asking} &*", f"{DAILY} {WAKING}", ["operator"]),
+        "node": (f"{nodes} &*", f"{DAILY} {WAKING}", ["node", "node.previous"]),
     }
     for user, (patterns, commands, files) in roles.items():
         passwords = [text for file in files if (text := _read(secrets / file))]
@@ -62,7 +76,7 @@ def queue_names(text: str) -> list[str]:
     """The names in `a,b c`. ValueError for one that would open the control queue, or more, to nodes."""
     names = [name for name in text.replace(",", " ").split() if name]
     for name in names:
-        if set(name) & set("*?[]\\~%&") or CONTROL_QUEUE.startswith(name):
+        if set(name) & set("*?[]\\~%&") or name == CONTROL_QUEUE:
             raise ValueError(
                 f"celery.queues: {name!r} is no name for a queue of nodes; letters, digits, '.', '_' and '-' "
                 f"would be right, and no beginning of {CONTROL_QUEUE!r}"

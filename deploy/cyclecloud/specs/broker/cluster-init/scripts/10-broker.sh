@@ -56,9 +56,13 @@ if config_is_true celery.broker.tls; then
   fi
 fi
 
-server=$(PATH=/usr/local/bin:/usr/bin:/bin command -v valkey-server || true)
-[ -n "$server" ] || server=$(PATH=/usr/local/bin:/usr/bin:/bin command -v redis-server || true)
-[ -n "$server" ] || server=$("$python" "$FILES/wheels_server.py") || die "there is no Redis and no Valkey on this machine, nor in the blob for its processor"
+# The one of the blob is pinned and hashed like the rest. It does without TLS: then it is the image's.
+server=""
+if ! config_is_true celery.broker.tls; then server=$("$python" "$FILES/wheels_server.py" || true); fi
+for each in valkey-server redis-server; do
+  [ -n "$server" ] || server=$(PATH=/usr/local/bin:/usr/bin:/bin command -v "$each" || true)
+done
+[ -n "$server" ] || die "there is no Redis or Valkey for this: with TLS, or on this processor, the image has to bring it"
 ln -sfn "$server" "$HOME_DIR/bin/redis-server"
 put 0755 root:root "$HOME_DIR/bin/broker-ctl" <"$FILES/broker_ctl.py"
 put 0644 root:root /etc/systemd/system/celery-broker.service <"$FILES/celery-broker.service"

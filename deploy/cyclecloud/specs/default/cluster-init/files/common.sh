@@ -108,7 +108,7 @@ install_role() {
   "$python" -m venv --without-pip "$VENV.new"
   # pip itself comes with the blob: not every image has ensurepip.
   PYTHONPATH=$(echo "$work/$name"/pip/pip-*.whl) "$VENV.new/bin/python" -m pip install \
-    --quiet --disable-pip-version-check --no-cache-dir --no-index --find-links "$work/$name/wheels" \
+    --quiet --disable-pip-version-check --no-cache-dir --no-index --no-deps --find-links "$work/$name/wheels" \
     --require-hashes --only-binary :all: --requirement "$work/$name/requirements.txt"
   # A virtual environment knows its own path: the scripts in it are told where it will be.
   grep -rlI "$VENV.new" "$VENV.new/bin" "$VENV.new/pyvenv.cfg" | xargs -r sed -i "s|$VENV.new|$VENV|g"

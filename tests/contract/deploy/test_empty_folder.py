@@ -1,0 +1,98 @@
+"""The wheel alone is enough: no file of the checkout is needed, settings live in the program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_until
+
+Start = Callable[..., Path]
+
+CONFIG = {"url": "http://127.0.0.1:9", "username": "u", "cluster_name": "c"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with what a person writes, and nothing of ours."""
+    (tmp_path / "autoscale.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+def environment(broker: str, **more: str) -> dict[str, str]:
+    ours = ("CELERY", "AUTOSCALER", "CYCLECLOUD")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**inherited, "CELERY_BROKER_URL": broker, "CYCLECLOUD_PASSWORD": "x", **more}
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Starts `celery -A …` in the empty folder; ends it with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(broker: str, *words: str, **more: str) -> Path:
+        log = folder / f"log{len(processes)}"
+        with log.open("wb") as file:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-P", "-m", "celery", "-A", *words], cwd=folder,
+                    env=environment(broker, **more), stdout=file, stderr=subprocess.STDOUT,
+                )
+            )  # fmt: skip
+        return log
+
+    yield begin
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(20)
+
+
+ASK = "from autoscaler_app import autoscale; print(autoscale.delay().get(timeout=30)['ok'])"
+
+
+def test_control_worker_and_answer(broker_url: str, folder: Path, start: Start) -> None:
+    """`autoscale.delay().get()` answers: there is a place for results without a `celeryconfig.py`."""
+    log = start(broker_url, "autoscaler_app", "worker", "--loglevel", "INFO")
+    wait_until(lambda: " ready." in log.read_text(), what="the control worker")
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", ASK], cwd=folder, env=environment(broker_url), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    # The cloud does not answer; that it was tried, and that we hear of it, is the point.
+    assert told.stdout.strip() == "False", told.stderr + log.read_text()
+
+
+def test_beat_keeps_the_interval_of_the_environment(broker_url: str, start: Start) -> None:
+    log = start(broker_url, "autoscaler_app", "beat", "--loglevel", "INFO", AUTOSCALER_INTERVAL="0.5")
+    wait_until(
+        lambda: log.read_text().count("Sending due task") >= 3, seconds=15, what="three requests in 15 s"
+    )
+
+
+def test_an_interval_that_is_none_is_one_sentence(folder: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-P", "-m", "celery", "-A", "autoscaler_app", "beat"], cwd=folder,
+        capture_output=True, text=True, check=False, env=environment("redis://127.0.0.1:1",
+        AUTOSCALER_INTERVAL="soon"),
+    )  # fmt: skip
+    assert told.returncode == 78
+    assert "the interval between passes is 'soon'" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_node_worker(broker_url: str, folder: Path, start: Start) -> None:
+    log = start(broker_url, "worker_tasks", "worker", "--resources", "ncpus=1", "--concurrency", "1")
+    wait_until(lambda: " ready." in log.read_text() or "celery@" in log.read_text(), what="the worker")
+    ask = "from worker_tasks.tasks import work; work.delay(0.1); print('sent')"
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", ask], cwd=folder, env=environment(broker_url), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert told.stdout == "sent\n", told.stderr
