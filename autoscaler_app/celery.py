@@ -40,7 +40,8 @@ DEFAULTS = {
 
 # One slot and no prefetch: passes never overlap and none is hoarded. Threads, because the pass and the event
 # listener share one memory. Acknowledged early: a pass that was killed is not to come back an hour later
-# (a note is, see `tasks.py`).
+# (a note is, see `tasks.py`). No remote control: whoever may speak to the broker could otherwise stop passes
+# with one message of Celery's own. What an operator needs of it is in `cli/process.py`.
 INDISPENSABLE = {
     "task_default_queue": schedule.CONTROL_QUEUE,
     "worker_pool": "threads",
@@ -48,6 +49,7 @@ INDISPENSABLE = {
     "worker_prefetch_multiplier": 1,
     "task_acks_late": False,
     "worker_send_task_events": False,
+    "worker_enable_remote_control": False,
     "task_send_sent_event": False,
     "task_serializer": "json",
     "result_serializer": "json",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from scalelib.errors import InvalidConfig
@@ -55,3 +57,16 @@ def options_of(seconds: float) -> dict[str, Any]:
         "ignore_result": True,
         "headers": {ASKED_EVERY: seconds},
     }
+
+
+def interval_of(beat_schedule: Mapping[str, Mapping[str, Any]]) -> timedelta:
+    """How often a pass is due by this schedule; the default where it does not tell (`crontab`)."""
+    for entry in beat_schedule.values():
+        if entry.get("task") == AUTOSCALE:
+            every = entry.get("schedule")
+            every = getattr(every, "run_every", every)
+            if isinstance(every, timedelta):
+                return every
+            if isinstance(every, int | float):
+                return timedelta(seconds=every)
+    return timedelta(seconds=INTERVAL)

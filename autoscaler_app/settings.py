@@ -58,6 +58,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How long the control worker waits for a pass that a command makes."""
     journal_size: int = 2000
     """Reports kept in the state file."""
+    lease_seconds: float = 10.0
+    """So long the lease of the broker outlives a control side that died; the interval, if that is shorter."""
     control_host: str = ""
     """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
     signing: bool = False
@@ -95,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.state_file.with_suffix(".key")
 
     @property
+    def mark_file(self) -> Path:
+        """Held by the control worker for as long as it lives."""
+        return self.state_file.with_suffix(".worker")
+
+    @property
     def public_config(self) -> dict[str, Any]:
         """The configuration without secrets, as snapshots carry it."""
         return {key: value for key, value in self.config.items() if key not in SECRETS}
@@ -116,6 +123,10 @@ def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
         raise InvalidConfig(
             f"{place}: autoscaler.give_back_after is {section.give_back_after}; it is a number of seconds, "
             "0 to give nothing back"
+        )
+    if not 1 <= section.lease_seconds <= 3600:
+        raise InvalidConfig(
+            f"{place}: autoscaler.lease_seconds is {section.lease_seconds}; it is between 1 and 3600"
         )
     if section.silent_timeout < 2 * section.told_within:
         raise InvalidConfig(

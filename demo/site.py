@@ -310,9 +310,9 @@ class Site:
         """How often each task was run to its end."""
         return Counter(run.id for run in self.runs() if run.end is not None)
 
-    def reports(self, last: int = 1000) -> list[Report]:
+    def reports(self, last: int = 1000, database: str = "autoscaler.db") -> list[Report]:
         """The journal of the control side, newest first."""
-        path = self.folder / "autoscaler.db"
+        path = self.folder / database
         if not path.exists():
             return []
         state = State(path)

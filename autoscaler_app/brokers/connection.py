@@ -65,18 +65,24 @@ def brief_connection(
     *,
     write: bool = False,
     heartbeat: int | None = None,
+    client_name: str = "",
 ) -> Iterator[Any]:
     """An open connection to the app's broker, closed at the end; every foreign error becomes a `BrokerError`.
 
     No single read or write waits longer than half of what was left until the deadline, so that tidying up
     after one that failed still fits; who asks many questions calls `deadline.check()` between them. A
-    connection that is to stay open longer than a question gives a `heartbeat` in seconds (AMQP only).
+    connection that is to stay open longer than a question gives a `heartbeat` in seconds (AMQP only), and by
+    `client_name` RabbitMQ's lists of connections say whose it is.
     """
     where = ""
     connection = None
     try:
         patience = max(0.05, deadline.left / 2)
-        options = {"redis": _redis_options(patience, heartbeat)}.get(kind_of(app), {})
+        named: dict[str, object] = {"client_properties": {"connection_name": client_name}}
+        options = {
+            "redis": _redis_options(patience, heartbeat),
+            "amqp": named if client_name else {},
+        }.get(kind_of(app), {})
         connection = _connect(app, write=write, patience=patience, heartbeat=heartbeat, options=options)
         where = connection.as_uri()
         _bound_waiting(connection, patience)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from autoscaler_app.cli import show
+from autoscaler_app.cli import process, show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
 from scalelib.errors import InvalidConfig, InvalidInput
 
@@ -44,7 +44,7 @@ def status(json_: bool) -> None:
     from autoscaler_app.passes.journal import Journal
 
     with closing(Journal.look()) as journal:
-        facts = show.status_of(journal)
+        facts = show.status_of(journal) | {"control_worker": process.facts(process.look())}
     say(as_json(facts) if json_ else show.status(facts))
 
 
@@ -59,7 +59,10 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
     from autoscaler_app.passes.one_pass import dry_run
 
     with opened(ctx) as control:
+        other = control.lease.who()
         sight, made = dry_run(control)
+    if other:
+        click.echo(f"note: a pass here would do nothing: {other} holds the lease of this broker", err=True)
     if save is not None:
         try:
             save.write_bytes(snapshot.encode(sight.snapshot))
@@ -235,3 +238,7 @@ def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None
     age = None if max_age is None else timedelta(seconds=max_age)
     with opened(ctx) as control:
         serve(control, host, port, max_age=age, ready=lambda url: say(f"Ready: {url}"))
+
+
+for each in (process.ping, process.stop, process.reload):
+    autoscaler.add_command(each)

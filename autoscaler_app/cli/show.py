@@ -212,10 +212,14 @@ def heard(hearing: Hearing) -> str:
 
 def status(facts: dict[str, Any]) -> str:
     """How things stand, as text."""
-    last = facts["last_pass"]
+    last, worker = facts["last_pass"], facts.get("control_worker")
+    not_in_charge = f"NOT IN CHARGE: {worker['why_not']}" if worker and worker["why_not"] else ""
     if last is None:
-        return "no pass has been made yet: start `celery -A autoscaler_app worker` and `… beat`, or use `run`"
-    lines = [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
+        return not_in_charge or (
+            "no pass has been made yet: start `celery -A autoscaler_app worker` and `… beat`, or use `run`"
+        )
+    lines = [not_in_charge] if not_in_charge else []
+    lines += [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
     if facts["paused"]:
         lines.append("PAUSED: nothing is launched, fenced or deleted; `resume` ends it")
     queues = [q for q in facts.get("queues", ()) if q.waiting or q.running or q.held]

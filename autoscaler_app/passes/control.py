@@ -18,6 +18,8 @@ from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.journal import Journal
+from autoscaler_app.passes.lease.keeping import Lease
+from autoscaler_app.passes.lease.opening import open_lease
 from autoscaler_app.passes.observe.strays import StrayWatch
 from autoscaler_app.passes.report import Report
 from autoscaler_app.periodic import Periodic
@@ -48,6 +50,8 @@ class Control:
     runtimes: Runtimes
     periodic: Periodic
     strays: StrayWatch
+    lease: Lease
+    """Whether it may act."""
     trust: Trust | None = None
     """None: whoever speaks is believed."""
     nodename: str = ""
@@ -85,6 +89,7 @@ class Control:
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
             periodic=Periodic(settings.autoscaler.beat_schedule_app, state),
             strays=StrayWatch(settings.autoscaler.give_back_after),
+            lease=open_lease(app, settings),
             trust=trust,
         )
 
@@ -105,6 +110,7 @@ class Control:
         """Stop listening and let go of every file and connection."""
         if self.listener is not None:
             self.listener.stop()
+        self.lease.stop()
         self.provider.close()
         self.history.close()
         self.state.close()

@@ -35,15 +35,17 @@ log = logging.getLogger(__name__)
 def make_pass(control: Control, *, patience: float = 0.0) -> Report:
     """Make one pass and return its report, which is in the journal by then.
 
-    A failure of the cloud or the broker is in the report, not raised. Raises PassIsRunning if another process
-    makes a pass and is not done within `patience` seconds.
+    A failure of the cloud or the broker is in the report, not raised, and so is that another control side has
+    the lease of this broker: then nothing was done. Raises PassIsRunning if another process makes a pass and
+    is not done within `patience` seconds.
     """
     with lock.held(control.settings.lock_file, patience=patience):
         started, clock = control.now(), time.monotonic()
         fields: dict[str, Any] = {}
         deeds = Deeds()
         try:
-            _run(control, deeds, fields)
+            with control.lease.for_a_pass():
+                _run(control, deeds, fields)
         except (ScalelibError, BrokerError) as error:
             fields["error"] = f"{type(error).__name__}: {error}"
         except BaseException as error:
@@ -80,12 +82,15 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     """The pass, in the order in which it happens. Growth comes before shrinking. A failure of the cloud or
     the broker ends it; a host that does not answer is tried again in the next one.
     """
+    # Time may have passed, and somebody else be in charge by now: asked again before each kind of deed.
+    may = control.lease.check
     housekeeping.settle(control, deeds)
     learn_run_times(control)
     sight = observe(control, followed(control))
     remember(control, sight)
     fields["saw"] = saw(sight)
 
+    may()
     housekeeping.bury_the_dead(control, deeds, sight)
     housekeeping.forget_strangers(control, sight)
     housekeeping.give_back(control, deeds, sight)
@@ -95,12 +100,15 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     plan = fields["plan"] = decision.plan
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
 
+    may()  # a plan takes a while
     serving.unfence(control, deeds, sight, plan)
     serving.give_queues(control, deeds, sight, plan)
     serving.reserve(control, deeds, sight, plan)
     _grow(control, deeds, sight, decision)
+    may()
     ending.fence(control, deeds, sight, plan)
     ending.end(control, deeds, sight, plan)
+    may()
     ending.call_off(control, sight, plan)
     serving.set_the_pace(control, sight)
     ending.remind(control, deeds)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import uvicorn
 
-from autoscaler_app import schedule
 from autoscaler_app.passes.control import Control
+from autoscaler_app.schedule import interval_of
 from autoscaler_app.web.app import create_app
 from autoscaler_app.web.guard import is_loopback
 from scalelib.errors import InvalidConfig
@@ -102,16 +102,3 @@ def url_of(listening: socket.socket) -> str:
     """Where a browser finds it."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def interval_of(beat_schedule: Mapping[str, Mapping[str, Any]]) -> timedelta:
-    """How often a pass is due by this schedule; the default where it does not tell (`crontab`)."""
-    for entry in beat_schedule.values():
-        if entry.get("task") == schedule.AUTOSCALE:
-            every = entry.get("schedule")
-            every = getattr(every, "run_every", every)
-            if isinstance(every, timedelta):
-                return every
-            if isinstance(every, int | float):
-                return timedelta(seconds=every)
-    return timedelta(seconds=schedule.INTERVAL)

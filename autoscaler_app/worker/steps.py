@@ -1,4 +1,7 @@
-"""The control worker: starts only on the broker node, listens all the time, makes passes one by one."""
+"""The control worker: starts only on the broker node, listens all the time, makes passes one by one.
+
+It takes what is in its queues only while it has the lease of the broker.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,82 @@ class StaysHome(bootsteps.Step):
             _refuse(f"control worker not started: {reason}")
 
 
+class KeepsToItself(bootsteps.Step):
+    """No chatter with other workers: by gossip anyone can have it run a signature (an "election" won), and
+    who answers when it mingles says which tasks are revoked."""
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        if serves_the_control_queue(parent):
+            parent.options.update(without_gossip=True, without_mingle=True)
+
+
+class Leads(bootsteps.StartStopStep):
+    """Has the lease of the broker for as long as the control worker lives, or waits for it."""
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self.enabled = serves_the_control_queue(parent)
+
+    def include_if(self, parent: Any) -> bool:
+        return self.enabled
+
+    def start(self, parent: Any) -> None:
+        """Ask for it, before there is a consumer."""
+        try:
+            control().lease.keep(
+                nodename=parent.hostname,
+                can_reload=_starts_anew_at_sighup(),
+                changed=lambda: TakesPasses.follow(),
+            )
+        except ScalelibError as error:
+            _refuse(f"control worker not started: {error}")
+
+
+def _starts_anew_at_sighup() -> bool:
+    """Celery does so by its own command line: not in a terminal, and it cannot repeat `python -m celery`."""
+    return not sys.stdout.isatty() and not sys.argv[0].endswith("__main__.py")
+
+
+@signals.worker_shutdown.connect
+def _give_up_the_lease(**_: Any) -> None:
+    """After the last pass: whoever waits takes over at once. (A step is stopped while a pass still runs.)"""
+    if _control is not None:
+        _control.lease.stop()
+
+
+class TakesPasses(bootsteps.StartStopStep):
+    """Consumes nothing while another control side acts: that one is to have the requests and the notes."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    follow: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self.enabled = serves_the_control_queue(parent)
+        self._queues = dict(parent.app.amqp.queues.consume_from)
+        self._consumer: Any = None
+
+    def include_if(self, parent: Any) -> bool:
+        return self.enabled
+
+    def start(self, consumer: Any) -> None:
+        """For every connection anew."""
+        self._consumer = consumer
+        self._do_as_the_lease_says()
+        type(self).follow = lambda: consumer.call_soon(self._do_as_the_lease_says)
+
+    def _do_as_the_lease_says(self) -> None:
+        consumer, why_not = self._consumer, control().lease.why_not()
+        if consumer.task_consumer is None:
+            return  # between two connections: the next start says so
+        # Of a new connection it consumes nothing yet: its queues are those that it is going to.
+        taken = {queue.name for queue in consumer.task_consumer.queues}
+        for name in self._queues:
+            is_taken = name in taken
+            if why_not and is_taken:
+                consumer.cancel_task_queue(name)
+            elif not why_not and not is_taken:
+                consumer.add_task_queue(name)
+
+
 class Listens(bootsteps.StartStopStep):
     """Runs the event listener for as long as the control worker runs."""
 
@@ -94,7 +173,9 @@ class Listens(bootsteps.StartStopStep):
             self._wake.stop()
 
     def _on_change(self, change: Change) -> None:
-        if self._wake is not None and worth_a_pass(change, control().activity.is_served):
+        if self._wake is None or not worth_a_pass(change, control().activity.is_served):
+            return
+        if not control().lease.why_not():
             self._wake.poke()
 
 
@@ -114,8 +195,8 @@ def _ask_for_a_pass() -> None:
         log.warning("could not ask for a pass, the next beat will: %s", error)
 
 
-app.steps["worker"].update({StaysHome, Listens})
-app.steps["consumer"].add(Supervised)
+app.steps["worker"].update({StaysHome, KeepsToItself, Leads, Listens})
+app.steps["consumer"].update({TakesPasses, Supervised})
 
 
 def serves_the_control_queue(parent: Any) -> bool:

@@ -59,6 +59,7 @@ def _shut_down(control: Control, deeds: Deeds, sight: Sight, entry: Delete) -> N
 def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
     if not ready:
         return
+    control.lease.check()
     outcomes = {o.id: o for o in control.provider.terminate([NodeId(e.node_id) for e in ready])}
     for entry in ready:
         outcome = outcomes.get(NodeId(entry.node_id))

@@ -18,6 +18,7 @@ def launch_all(control: Control, deeds: Deeds, launches: Iterable[Launch]) -> bo
 
 
 def _launch(control: Control, deeds: Deeds, launch: Launch) -> bool:
+    control.lease.check()
     provider = control.provider
     request_id = provider.request_id(
         nodearray=launch.nodearray,

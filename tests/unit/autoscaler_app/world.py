@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from autoscaler_app.brokers import Depth
+from autoscaler_app.brokers import BrokerError, Depth
 from autoscaler_app.listening.activity import Activity
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import decide
+from autoscaler_app.passes.lease.keeping import Lease
 from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.observe.strays import StrayWatch
@@ -138,6 +139,27 @@ class Queues:
 
 
 @dataclass
+class Shared:
+    """The lease of a broker in memory: ours, unless a test says whose it is, or that nobody knows."""
+
+    holder: str = ""
+    trouble: BrokerError | None = None
+    valid_for: float = 60.0
+    """Seconds, of the real clock."""
+
+    def hold(self, owner: str) -> str:
+        return self.who()
+
+    def who(self) -> str:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.holder
+
+    def let_go(self, owner: str) -> None:
+        pass
+
+
+@dataclass
 class World:
     """Everything that a pass meets, in a test's hand."""
 
@@ -145,6 +167,7 @@ class World:
     cloud: Machines
     hosts: Hosts
     queues: Queues
+    shared: Shared
     now: datetime = NOON
     monotonic: float = 500.0
 
@@ -198,7 +221,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     config = {"provider": "machines", "prices": {"small": 1.0, "large": 3.0}, "idle_timeout": 300}
     settings = Settings(config=config, autoscaler=Autoscaler(), folder=tmp_path)
     app: Any = SimpleNamespace(conf={})
-    state, hosts, queues = State(tmp_path / "state.db"), Hosts(), Queues()
+    state, hosts, queues, shared = State(tmp_path / "state.db"), Hosts(), Queues(), Shared()
     provider = open_provider(config, state_file=tmp_path / "state.db")
     control = Control(
         app=app,
@@ -213,9 +236,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         runtimes=Runtimes(),
         periodic=Periodic("", state),
         strays=StrayWatch(0),
+        lease=Lease(shared, settings.mark_file),
     )
     assert isinstance(provider, Machines)
-    made = World(control, provider, hosts, queues)
+    made = World(control, provider, hosts, queues, shared)
     control.now, control.monotonic = lambda: made.now, lambda: made.monotonic
     yield made
     control.close()

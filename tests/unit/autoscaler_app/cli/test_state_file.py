@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from autoscaler_app.cli.group import autoscaler
 
-NEEDS_NONE = {"config", "replay", "web"}
+NEEDS_NONE = {"config", "replay", "web", "ping", "stop", "reload"}
 """Commands that open no state file themselves; the page is tried in its own tests."""
 ARGUMENTS = {"forget-key": ("n1", "--reason", "lost")}
 """Of commands that have to be told something."""

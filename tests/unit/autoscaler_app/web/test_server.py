@@ -20,7 +20,8 @@ from celery.schedules import schedule as every
 from autoscaler_app import schedule
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes import report as report_module
-from autoscaler_app.web.server import PASSWORD_VARIABLE, interval_of, listen, url_of
+from autoscaler_app.schedule import interval_of
+from autoscaler_app.web.server import PASSWORD_VARIABLE, listen, url_of
 from scalelib.errors import InvalidConfig
 
 

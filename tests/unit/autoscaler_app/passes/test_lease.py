@@ -1,0 +1,102 @@
+"""A pass acts only while this control side has the lease of the broker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from autoscaler_app.brokers import BrokerError
+from autoscaler_app.passes.lease import keeping, mark
+from autoscaler_app.passes.lease.keeping import Lease
+from autoscaler_app.passes.lease.mark import Mark, Marked
+from autoscaler_app.passes.one_pass import make_pass
+from tests.unit.autoscaler_app.world import Shared, World
+
+
+def test_a_pass_without_the_lease_does_nothing_and_says_who_has_it(world: World) -> None:
+    world.queues.waiting["celery"] = 3
+    world.shared.holder = "process 7 on broker-2"
+    made = make_pass(world.control)
+    assert (made.ok, made.plan, made.actions) == (False, None, ())
+    assert "another control side holds the lease of this broker: process 7 on broker-2" in made.error
+    assert world.control.provider.cloud().nodes == ()
+
+
+def test_where_the_broker_does_not_say_who_has_it_nothing_is_done(world: World) -> None:
+    world.queues.waiting["celery"] = 3
+    world.shared.trouble = BrokerError("it is silent")
+    made = make_pass(world.control)
+    assert (made.ok, made.actions) == (False, ())
+    assert "the broker does not say who holds the lease: it is silent" in made.error
+    assert world.control.provider.cloud().nodes == ()
+
+
+def test_a_lease_that_is_lost_between_the_look_and_the_deed_ends_the_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.queues.waiting["celery"] = 3
+    lease = world.control.lease
+    asked = world.queues.depths
+
+    def depths(queues: object) -> object:
+        lease._until = 0.0
+        return asked(queues)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.queues, "depths", depths)
+    made = make_pass(world.control)
+    assert (made.ok, made.actions) == (False, ())
+    assert world.control.provider.cloud().nodes == ()
+
+
+def test_it_is_given_up_after_a_pass_of_a_command(world: World) -> None:
+    assert world.make_pass().ok
+    assert mark.look(world.control.settings.mark_file) is None
+    assert world.control.lease.why_not()
+
+
+def _hold(path: Path, marked: Marked, ready: object, done: object) -> None:
+    held = Mark(path)
+    assert held.take()
+    held.write(marked)
+    ready.set()  # type: ignore[attr-defined]
+    done.wait(30)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("until", "may"), [(1e12, True), (0.0, False)], ids=["holds", "waits"])
+def test_a_pass_beside_a_control_worker_of_the_same_control_side_acts_if_that_may(
+    tmp_path: Path, until: float, may: bool
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    path = tmp_path / "autoscaler.worker"
+    marked = Marked(pid=77, nodename="control@here", started=1.0, until=until, why_not="broker-2 has it")
+    other = context.Process(target=_hold, args=(path, marked, ready, done))
+    other.start()
+    try:
+        assert ready.wait(30)
+        lease = Lease(Shared(holder="somebody on RabbitMQ, who is not named"), path)
+        assert (lease.why_not() == "") is may
+        if may:
+            with lease.for_a_pass():
+                assert lease.why_not() == ""
+        else:
+            with pytest.raises(keeping.NotInCharge, match=r"process 77.*broker-2 has it"), lease.for_a_pass():
+                pass
+    finally:
+        done.set()
+        other.join(30)
+    assert mark.look(path) is None, "the kernel lets go of it with its process"
+
+
+def test_the_mark_is_for_its_owner_only_also_where_it_was_wider(tmp_path: Path) -> None:
+    path = tmp_path / "autoscaler.worker"
+    path.touch()
+    os.chmod(path, 0o644)
+    held = Mark(path)
+    assert held.take()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    held.let_go()
