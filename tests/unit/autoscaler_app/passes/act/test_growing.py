@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,12 @@ from autoscaler_app.passes.plan import Launch
 from scalelib.errors import CloudRefused, CloudUnreachable
 from scalelib.provider import LaunchRequest, LaunchResult
 from tests.unit.autoscaler_app.world import World
+
+
+@pytest.fixture(autouse=True)
+def in_charge(world: World) -> Iterator[None]:
+    with world.control.lease.for_a_pass():
+        yield
 
 
 def launch(size: str, count: int = 2) -> Launch:
