@@ -120,10 +120,10 @@ class Lease:
             had = self._until > -math.inf
             try:
                 self._ask()
+                if had != (self._until > -math.inf):
+                    self._changed()
             except Exception:
                 log.exception("could not ask for the lease; tried again")
-            if had != (self._until > -math.inf):
-                self._changed()
 
     def _pause(self) -> float:
         third = self._claim.valid_for / 3
