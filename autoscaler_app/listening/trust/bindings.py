@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from autoscaler_app.listening.trust.names import names_of
-from autoscaler_app.memory.state import Binding, Drain
+from autoscaler_app.memory.state import Binding, Drain, KnownHost
 from scalelib.hostnames import short_name
 from scalelib.node import Node
 
@@ -31,6 +31,7 @@ class Memory(Protocol):
     def bind_key(self, binding: Binding) -> None: ...
     def unbind_key(self, node_id: str) -> bool: ...
     def drains(self) -> dict[str, Drain]: ...
+    def known_hosts(self) -> dict[str, KnownHost]: ...
     def change(self, name: str, change: Callable[[Any], Any]) -> Any: ...
 
 
@@ -122,6 +123,10 @@ class Bindings:
             self._of[node_id] = self._owner[binding.key] = binding
 
     # -- who speaks
+
+    def owner(self, key: str | None) -> Binding | None:
+        """Whose key this is."""
+        return None if key is None else self._owner.get(key)
 
     def listed(self, names: Collection[str]) -> set[str]:
         """Those of these names that a node has."""

@@ -46,6 +46,14 @@ class Trust:
         # Who is on no node may make up as many lives as he likes, and pushes out none of those that count.
         self._lives, self._lives_of_others = Lives(), Lives()
         self._newest: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._speaker: OrderedDict[str, str] = OrderedDict()
+        """By node name: the key that was bound and has spoken in it, whatever host the name says."""
+        bindings = memory.key_bindings()
+        for node_id, host in memory.known_hosts().items():
+            if node_id in bindings:
+                self._speaker |= dict.fromkeys(host.nodenames, bindings[node_id].key)
+        self._doubtful: set[str] = set()
+        """Names in which both somebody without a signature and a node have been believed."""
         """By key and node name: process id and start of the latest life."""
 
     def know(self, nodes: Iterable[Node], now: datetime) -> frozenset[str]:
@@ -57,6 +65,8 @@ class Trust:
         with self._lock:
             doubtful = self._bindings.know(nodes, now)
             doubtful |= {name for name in names if self._unsigned.pop(name, False) is None}
+            doubtful |= self._doubtful
+            self._doubtful = set()
             self._disbelief.keep(names)
             return frozenset(doubtful)
 
@@ -86,11 +96,11 @@ class Trust:
             if kind == "worker-resources":
                 return self._account(nodename, event, now)
             # Celery's own are signed by nobody; what a node has to say is in its accounts.
-            names = names_claimed(nodename, {})
+            names = self._names(nodename, {})
             return self._sign_of_life(names, nodename, now) if self._bindings.listed(names) else event
 
     def _account(self, nodename: str, event: Mapping[str, Any], now: datetime) -> Mapping[str, Any] | None:
-        names = names_claimed(nodename, event)
+        names = self._names(nodename, event)
         if SIGNED not in event and self._takes_unsigned(names, nodename, event):
             return event
         try:
@@ -111,8 +121,8 @@ class Trust:
         """What is to be believed of an answer to our question; None if nothing is."""
         said_ok = answer.get("ok") if isinstance(answer, Mapping) else None
         told: Mapping[str, Any] = said_ok if isinstance(said_ok, Mapping) else {}
-        names = names_claimed(nodename, told)
         with self._lock:
+            names = self._names(nodename, told)
             if not isinstance(answer, Mapping) or SIGNED not in answer:
                 if self._takes_unsigned(names, nodename, told):
                     return answer
@@ -133,8 +143,8 @@ class Trust:
         nothing is.
         """
         nodename = str(note.get("nodename", ""))
-        names = names_claimed(nodename, note)
         with self._lock:
+            names = self._names(nodename, note)
             if SIGNED not in note and not self._bindings.listed(names):
                 return note
             try:
@@ -164,6 +174,12 @@ class Trust:
             self._unsigned.popitem(last=False)
         return True
 
+    def _names(self, nodename: str, told: Mapping[str, Any]) -> frozenset[str]:
+        """In whose names this is said: also that of the machine of a worker which names another host."""
+        names = names_claimed(nodename, told)
+        owner = self._bindings.owner(self._speaker.get(nodename))
+        return names if owner is None else names | {short_name(owner.hostname)}
+
     # -- whether a seal that holds is enough; each raises NotSealed
 
     def _check(
@@ -183,10 +199,15 @@ class Trust:
         if why := lives.why_not(said, now.timestamp(), is_fresh=is_fresh):
             raise NotSealed(why)
         worker, life = (said.key, said.node), (said.pid, said.life)
-        if is_bound:
-            self._newest[worker] = max(self._newest.pop(worker, life), life, key=lambda each: each[1])
-            while len(self._newest) > MOST_NAMES:
-                self._newest.popitem(last=False)
+        if not is_bound:
+            return
+        self._newest[worker] = max(self._newest.pop(worker, life), life, key=lambda each: each[1])
+        self._speaker.pop(said.node, None)
+        self._speaker[said.node] = said.key
+        for memory in (self._newest, self._speaker):
+            while len(memory) > MOST_NAMES:
+                memory.popitem(last=False)
+        self._doubtful |= {name for name in names if self._unsigned.pop(name, False) is None}
 
     @staticmethod
     def _check_name(nodename: str, told: Mapping[str, Any], said: Said) -> None:
@@ -231,7 +252,7 @@ class Trust:
         if command not in SIGNED_COMMANDS:
             return asked
         with self._lock:
-            keys = {name: self._bindings.key_of(names_claimed(name, {}), now) for name in nodenames}
+            keys = {name: self._bindings.key_of(self._names(name, {}), now) for name in nodenames}
         to = {name: fingerprint(key) for name, key in keys.items() if key is not None}
         at = now.timestamp()
         count = self._memory.change(COMMANDS_SIGNED, lambda newest: next_count(newest or 0, at))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from autoscaler_app.listening.trust import Trust
-from autoscaler_app.memory.state import State
+from autoscaler_app.memory.state import KnownHost, State
 from celery_resources.trust.keys import KeyPair, fingerprint
 from celery_resources.trust.replay import PATIENCE
 from celery_resources.trust.signing import Kind, opened
@@ -299,6 +299,25 @@ def test_who_was_believed_before_the_name_was_a_nodes_is_believed_no_more(trust:
     trust.event(Signer("n1", OURS).event(AT), NOW)
     assert trust.know([a_node()], NOW) == {"n1"}
     assert trust.know([a_node()], NOW) == frozenset()
+
+
+def test_a_worker_that_names_another_host_than_its_machine_is_its_machines(
+    trust: Trust, node: Signer, state: State
+) -> None:
+    mine = Signer("elsewhere", OURS, more={"machine": {"host": "n1"}})
+    said_before = unsigned(Signer("elsewhere", THIEF).event(AT))
+    assert trust.event(said_before, NOW) is not None  # a stranger, as far as anybody knows
+    assert trust.event(mine.event(AT), NOW) is not None
+    assert trust.know([a_node()], NOW) == {"elsewhere"}
+    ids = {"hostname": "n1", "node_id": "id-1", "nodenames": ("celery@elsewhere",), "heard": NOW}
+    state.heard([KnownHost(**ids)])
+    for judge in (trust, Trust(state, lambda: CONTROL, settling=SETTLING)):
+        assert judge.event(unsigned(mine.event(AT)), NOW) is None
+        assert judge.event({"type": "task-succeeded", "hostname": "celery@elsewhere"}, NOW) is None
+        assert judge.answer("celery@elsewhere", {"ok": {}}, "q", NOW) is None
+        assert judge.event(mine.event(AT), NOW) is not None
+        sent = judge.command("fence", ["celery@elsewhere"], {}, "q", NOW)
+        assert sent["to"] == {"celery@elsewhere": fingerprint(OURS.public)}
 
 
 # -- commands
