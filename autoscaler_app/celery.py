@@ -17,6 +17,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import before_task_publish
+from kombu import Exchange, Queue
 
 from autoscaler_app import schedule
 from autoscaler_app.exits import EX_CONFIG
@@ -55,6 +56,21 @@ INDISPENSABLE = {
     "result_serializer": "json",
     "accept_content": ["json"],
     "enable_utc": True,
+    # What crosses between programs has one form, and our queue one definition, whatever else is set: the same
+    # file often serves other apps.
+    "task_queues": (Queue(schedule.CONTROL_QUEUE, Exchange(schedule.CONTROL_QUEUE), schedule.CONTROL_QUEUE),),
+    "task_queue_max_priority": None,
+    "task_default_priority": None,
+    "task_inherit_parent_priority": False,
+    "task_create_missing_queues": True,
+    "task_routes": None,
+    "task_annotations": None,
+    "task_default_rate_limit": None,
+    "task_always_eager": False,
+    "task_protocol": 2,
+    "task_compression": None,
+    "result_compression": None,
+    "event_serializer": "json",
 }
 
 
@@ -66,6 +82,10 @@ class _Layers:
 
     def __getattr__(self, name: str) -> Any:
         module = self._module()
+        if name == "broker_transport_options":
+            # Key by key: who sets a prefix does not mean to have long tasks run twice.
+            ours = {"visibility_timeout": VISIBILITY} if self._on_redis() else {}
+            return {**ours, **(getattr(module, name, None) or {})}
         if not name.startswith("_") and hasattr(module, name):
             return getattr(module, name)
         if name in DEFAULTS:
@@ -74,13 +94,12 @@ class _Layers:
             return self._every_interval()
         if name == "result_backend":
             return self._results()
-        if name == "broker_transport_options" and self._on_redis():
-            return {"visibility_timeout": VISIBILITY}
         raise AttributeError(name)
 
     def _on_redis(self) -> bool:
-        url = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
-        return str(url).startswith(("redis", "rediss", "sentinel"))
+        urls: Any = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
+        first = urls if isinstance(urls, str) else next(iter(urls), "")
+        return str(first).strip().startswith(("redis", "rediss", "sentinel"))
 
     @staticmethod
     def _every_interval() -> dict[str, Any]:

@@ -9,7 +9,10 @@ from typing import Any
 from scalelib.errors import InvalidConfig
 
 CONTROL_QUEUE = "autoscale"
-"""Only the control worker consumes it."""
+"""Requests for passes. Only the control worker consumes it."""
+
+NOTES_QUEUE = f"{CONTROL_QUEUE}.notes"
+"""What producers and nodes have to say. A queue of its own, so that passes never stand behind notes."""
 
 AUTOSCALE = "autoscaler_app.autoscale"
 """Name of the task that makes a pass."""

@@ -60,14 +60,18 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Reports kept in the state file."""
     lease_seconds: float = 10.0
     """So long the lease of the broker outlives a control side that died; the interval, if that is shorter."""
+    kinds_kept: float = 7 * 86_400.0
+    """A kind of task that nobody has announced, sent or run for so long is forgotten until it is again."""
     control_host: str = ""
     """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
     signing: bool = False
     """Nothing is believed in a node's name that it has not signed; commands are signed (docs/signing.md)."""
     least_gap: float = 1.0
     """Passes that are asked for begin at least so far apart."""
+    batch_quick: float = 0.25
+    """A new demand asks for a pass after this long, if it came at once …"""
     batch_idle: float = 1.0
-    """A new demand asks for a pass after this long without another one …"""
+    """… and, while more keeps coming, after this long without another one …"""
     batch_longest: float = 10.0
     """… and after this long at the latest."""
 

@@ -8,6 +8,7 @@ import click
 from celery import signals
 from celery.utils.imports import symbol_by_name
 
+from celery_resources.insides.wire import Understood
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import claims, commands  # noqa: F401 - they register the remote-control commands
 from celery_resources.node.eviction import EvictionWatch
@@ -36,6 +37,7 @@ def with_resources(app: App) -> App:
     celery.__dict__.pop("amqp", None)
     celery.steps["consumer"].add(ResourceGate)
     celery.steps["worker"].add(Quiet)
+    celery.steps["worker"].add(Understood)
     celery.steps["worker"].add(EvictionWatch)
     celery.user_options["worker"].add(
         click.Option(

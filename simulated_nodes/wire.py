@@ -5,6 +5,7 @@ The only module of the emulator that imports Celery; imported only if nodes are 
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,6 @@ from kombu.exceptions import DecodeError, OperationalError
 
 from simulated_nodes.worker import SimWorker
 
-NOTE = "autoscaler_app.note"
 """Name of the task that takes a worker's farewell."""
 DAYS = 24 * 3600
 
@@ -206,7 +206,16 @@ class SimWire:
 
     def note(self, queue: str, facts: Mapping[str, Any]) -> None:
         """Tell the control side something that must not be lost."""
-        self._app.send_task(NOTE, kwargs=dict(facts), queue=queue, ignore_result=True)
+        body = json.dumps(dict(facts))
+        with self._app.producer_pool.acquire(block=True) as producer:
+            producer.publish(
+                body,
+                exchange="",
+                routing_key=f"{queue}.notes",
+                content_type="application/json",
+                content_encoding="utf-8",
+                retry=True,
+            )
 
 
 class _Body(msgspec.Struct):

@@ -35,10 +35,13 @@ class AmqpBroker:
             channel = connection.channel()
             for queue in queues:
                 deadline.check()
-                count = _ready(channel, queue)
-                if count is None:
+                try:
+                    found[queue] = Depth(waiting=_ready(channel, queue))
+                except ChannelError as error:
+                    # Any such answer closes the channel. Another than 404 concerns this queue alone.
                     channel = connection.channel()
-                found[queue] = Depth(waiting=count or 0)
+                    if str(error.reply_code) == NOT_FOUND:
+                        found[queue] = Depth(waiting=0)
         return found
 
     def unacked(self) -> int | None:
@@ -66,11 +69,6 @@ class AmqpBroker:
         return 0
 
 
-def _ready(channel: Any, queue: str) -> int | None:
-    """Messages ready in a queue; None if there is no such queue (and the channel is closed)."""
-    try:
-        return int(channel.queue_declare(queue, passive=True).message_count)
-    except ChannelError as error:
-        if str(error.reply_code) != NOT_FOUND:
-            raise
-        return None
+def _ready(channel: Any, queue: str) -> int:
+    """Messages ready in a queue. Raises ChannelError if there is none of this name, or it may not be read."""
+    return int(channel.queue_declare(queue, passive=True).message_count)

@@ -30,7 +30,9 @@ class Broker(Protocol):
     """
 
     def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
-        """What waits in each of these queues. A queue that does not exist has nothing waiting."""
+        """What waits in each of these queues. A queue that does not exist has none waiting; one that cannot
+        be read (a key that is no list, a right that is missing) is left out: it alone is unknown.
+        """
 
     def unacked(self) -> int | None:
         """Messages delivered and not acknowledged, over all queues; None if this broker does not tell.

@@ -17,7 +17,7 @@ from celery import Celery
 
 from autoscaler_app.brokers.connection import Deadline
 from autoscaler_app.brokers.errors import BrokerUnreachable, CountUnknown
-from autoscaler_app.schedule import CONTROL_QUEUE
+from autoscaler_app.schedule import CONTROL_QUEUE, NOTES_QUEUE
 from scalelib.errors import InvalidConfig
 
 VARIABLE = "AUTOSCALER_RABBITMQ_MANAGEMENT_URL"
@@ -37,7 +37,7 @@ class Management:
         self._where, self._vhost, self._login, self._timeout = url, vhost, login, timeout
 
     def unacked(self) -> int:
-        """Messages delivered and not acknowledged, over all queues but the control queue.
+        """Messages delivered and not acknowledged, over all queues but our own.
 
         A queue that was declared a moment ago and is not in the statistics yet counts as having none. Raises
         CountUnknown.
@@ -53,7 +53,8 @@ class Management:
                 f"{self._where} knows {len(queues)} queues and no number of any (is its collection of "
                 "statistics switched off?)"
             )
-        counts.pop(CONTROL_QUEUE, None)
+        for own in (CONTROL_QUEUE, NOTES_QUEUE):
+            counts.pop(own, None)
         return sum(counts.values())
 
     def _queues(self) -> list[Mapping[str, Any]]:

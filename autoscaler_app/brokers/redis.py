@@ -7,6 +7,7 @@ next on the right; an empty list does not exist. What was delivered and not ackn
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from celery import Celery
 from autoscaler_app.brokers.broker import SENT_AT, Depth
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.unacked import Unacked
+
+_OF_ONE_KEY = (redis.exceptions.NoPermissionError,)
+"""Refusals that concern one key: others can be read all the same."""
 
 BATCH = 200
 """Queues asked for in one round trip."""
@@ -115,7 +119,7 @@ def _lists(channel: Any, queue: str) -> list[str]:
 
 def _depths(client: Any, lists: Mapping[str, Sequence[str]]) -> dict[str, Depth]:
     keys = [key for each in lists.values() for key in each]
-    lengths = dict(zip(keys, _ask(client, "LLEN", keys), strict=True))
+    lengths = _read(zip(keys, _ask(client, "LLEN", keys), strict=True))
     filled = [key for key, length in lengths.items() if length]
     heads = dict(zip(filled, _ask(client, "LINDEX", filled, -1), strict=True))
     now = time.time()
@@ -125,7 +129,22 @@ def _depths(client: Any, lists: Mapping[str, Sequence[str]]) -> dict[str, Depth]
             oldest=_oldest((heads[key] for key in each if heads.get(key)), now),
         )
         for queue, each in lists.items()
+        if lengths.keys() >= set(each)
     }
+
+
+def _read(answers: Iterable[tuple[str, Any]]) -> dict[str, int]:
+    """Lengths by key, without keys that cannot be read; what is wrong with more than one is raised."""
+    found = {}
+    for key, answer in answers:
+        if isinstance(answer, _OF_ONE_KEY):
+            continue
+        if isinstance(answer, redis.ResponseError) and str(answer).startswith("WRONGTYPE"):
+            continue
+        if isinstance(answer, Exception):
+            raise answer
+        found[key] = answer
+    return found
 
 
 def _ask(client: Any, command: str, keys: Sequence[str], *arguments: object) -> list[Any]:
@@ -133,7 +152,7 @@ def _ask(client: Any, command: str, keys: Sequence[str], *arguments: object) -> 
     pipe = client.pipeline(transaction=False)
     for key in keys:
         pipe.execute_command(command, key, *arguments)
-    return pipe.execute()
+    return pipe.execute(raise_on_error=False)
 
 
 def _oldest(messages: Iterable[bytes], now: float) -> timedelta | None:
@@ -145,9 +164,9 @@ def _oldest(messages: Iterable[bytes], now: float) -> timedelta | None:
 def _sent_at(message: bytes) -> float | None:
     try:
         value = json.loads(message)["headers"][SENT_AT]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # not stamped by us, or not a Celery message: its age is unknown
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _batches(items: list[str], size: int) -> Iterator[list[str]]:

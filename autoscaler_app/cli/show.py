@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from autoscaler_app.listening.shown import printable
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
@@ -20,13 +21,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     """Rows under headings, as wide as they need to be."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column.upper(), no_wrap=True)
     count = 0
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
+        # Not as rich reads it either: a name may have what looks like its markup.
+        made.add_row(*("" if cell is None else Text(printable(str(cell))) for cell in row))
         count += 1
     if not count:
         return empty

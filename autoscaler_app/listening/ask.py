@@ -18,6 +18,7 @@ from celery import Celery
 from kombu import Consumer, Producer, Queue
 
 from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.brokers.reading import json_of
 from autoscaler_app.listening.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def _publish(
         },
         exchange=mailbox.exchange.name,
         declare=[mailbox.exchange],
-        serializer=mailbox.serializer,
+        serializer="json",
         headers={"clock": app.clock.forward(), "expires": expires},
         retry=False,
     )
@@ -146,9 +147,9 @@ class _Question:
         self.answers = Consumer(
             self._channel,
             [self._reply_queue],
-            accept=mailbox.accept,
+            accept=None,
             no_ack=True,
-            callbacks=[self._on_answer],
+            on_message=self._on_answer,
         )
 
     def send(self, nodenames: Collection[str] | None, arguments: Mapping[str, Any], timeout: float) -> None:
@@ -180,7 +181,12 @@ class _Question:
         """Leave nothing on the broker: an abandoned reply queue on Redis has no end by itself."""
         self._channel.queue_delete(self._reply_queue.name)
 
-    def _on_answer(self, body: object, message: Any) -> None:
+    def _on_answer(self, message: Any) -> None:
+        try:
+            body = json_of(message)
+        except ValueError as error:
+            log.debug("an answer to %r cannot be read: %s", self._command, error)
+            return
         if not isinstance(body, dict) or message.headers.get("ticket") != self._ticket:
             return
         for nodename, answer in body.items():

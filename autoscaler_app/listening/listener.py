@@ -23,6 +23,7 @@ from kombu import Consumer
 
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.errors import BrokerError, BrokerUnreachable
+from autoscaler_app.brokers.reading import json_of
 from autoscaler_app.listening.activity import Activity, Change
 from autoscaler_app.listening.ask import tell_everybody
 from autoscaler_app.listening.trust import Trust
@@ -126,9 +127,7 @@ class Listener:
             dispatcher = self._app.events.Dispatcher(
                 connection, hostname="autoscaler-listener", buffer_while_offline=False
             )
-            consumer = Consumer(
-                channel, [receiver.queue], accept=receiver.accept, no_ack=True, callbacks=[self._receive]
-            )
+            consumer = Consumer(channel, [receiver.queue], accept=None, no_ack=True, on_message=self._receive)
             self._heard_echo, self._sent_echo = None, -math.inf
             self._connected_at = time.monotonic()
             with consumer:
@@ -163,7 +162,13 @@ class Listener:
             connection.drain_events(timeout=TURN)
         connection.heartbeat_check()
 
-    def _receive(self, body: object, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
+        try:
+            body = json_of(message)
+        except ValueError as error:
+            # An app whose events have another format, say: what its nodes have to say comes as JSON.
+            self._activity.reject(error)
+            return
         events = body if isinstance(body, list) else [body]
         now = datetime.now(UTC)
         for event in events:
@@ -183,7 +188,7 @@ class Listener:
     def _take_echo(self, event: Mapping[str, Any]) -> None:
         # Another control side on the same broker (a passive one, a test) has its own echo; and what was said
         # over an earlier connection proves nothing about this one.
-        if event.get("listener") != self._id or event["sent"] < self._connected_at:
+        if event.get("listener") != self._id or not _is_since(event.get("sent"), self._connected_at):
             return
         self._heard_echo = time.monotonic()
         self._lag = timedelta(seconds=self._heard_echo - event["sent"])
@@ -200,3 +205,8 @@ class Listener:
         if lost != self._told_losses and now - self._told_losses_at >= TELL_LOSSES_EVERY:
             self._told_losses, self._told_losses_at = lost, now
             log.warning("events lost since the start: %d not understood, %d without room", *lost)
+
+
+def _is_since(sent: object, then: float) -> bool:
+    """Ours to say, and anybody's to copy."""
+    return isinstance(sent, int | float) and sent >= then

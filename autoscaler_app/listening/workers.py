@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from celery import Celery
 
+from autoscaler_app.brokers.errors import BrokerError
 from autoscaler_app.listening.ask import ask, tell
 from autoscaler_app.listening.trust import Trust
+
+log = logging.getLogger(__name__)
 
 
 class Workers(Protocol):
@@ -23,6 +28,13 @@ class Workers(Protocol):
         unknown.
         """
 
+    def ask_aside(
+        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+    ) -> None:
+        """The same without waiting: `take` gets the answers when they are there, perhaps in another thread.
+        Nothing is asked while an earlier such question is open. Raises nothing: an error is in the log.
+        """
+
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         """Send a command; no answers are awaited."""
 
@@ -33,12 +45,29 @@ class BrokersWorkers:
     def __init__(self, app: Celery, timeout: float, trust: Trust | None = None) -> None:
         """`timeout`: seconds for which answers are waited for."""
         self._app, self._timeout, self._trust = app, timeout, trust
+        self._aside: threading.Thread | None = None
 
     def ask(
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Send a command and collect the answers, by nodename; None asks everybody."""
         return ask(self._app, command, nodenames, arguments, timeout=self._timeout, trust=self._trust)
+
+    def ask_aside(
+        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+    ) -> None:
+        """Ask in a thread that ends with the question."""
+        if not nodenames or (self._aside is not None and self._aside.is_alive()):
+            return
+
+        def ask_and_take() -> None:
+            try:
+                take(self.ask(command, nodenames))
+            except BrokerError as error:
+                log.warning("could not ask %d workers for %r: %s", len(nodenames), command, error)
+
+        self._aside = threading.Thread(target=ask_and_take, name="autoscaler-asks", daemon=True)
+        self._aside.start()
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         """Send a command; no answers are awaited."""

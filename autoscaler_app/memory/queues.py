@@ -6,9 +6,11 @@ announced by their producers, and reported by the hosts that consume them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from autoscaler_app.listening import door
 from autoscaler_app.memory.state import State
 from autoscaler_app.settings import Settings
 from celery_resources import Requirement, requirement_of
@@ -27,7 +29,9 @@ class KnownQueues:
         for queue in also:
             kinds.setdefault(queue, requirement_of(queue) or ONE_CPU)
         for queue, requirement in self._state.queue_kinds().items():
-            kinds[queue] = Requirement.from_json(requirement)
+            # Written by a version that looked less closely, perhaps: that kind is unknown, and no other.
+            with contextlib.suppress(ValueError):
+                kinds[door.queue_name(queue)] = door.requirement(requirement)
         for queue, declared in (self._app.conf.get("resource_queues") or {}).items():
             kinds[queue] = Requirement.from_json(declared)
         return kinds

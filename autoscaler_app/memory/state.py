@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,13 @@ import msgspec
 
 from scalelib.errors import InvalidConfig
 from scalelib.sqlitefile import SharedFile, Tables
+
+MAX_KINDS = 5_000
+"""Most kinds of task that are remembered."""
+
+KEPT_WHERE_FULL = timedelta(minutes=30)
+"""How long an unused kind is kept where room is short: a producer that goes on using one announces it again
+in a third of that."""
 
 TABLES = Tables(
     name="control",
@@ -112,13 +119,64 @@ class State:
 
     # -- queue kinds
 
-    def announce(self, queue: str, requirement: Mapping[str, Any], now: datetime) -> None:
-        """Remember what the tasks of a queue need."""
-        with self._file.transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO queue_kind VALUES (?, ?, ?)",
-                (queue, json.dumps(requirement), _text(now)),
+    def announce(
+        self, kinds: Mapping[str, Mapping[str, Any]], now: datetime, *, young: timedelta = timedelta()
+    ) -> tuple[int, int]:
+        """Remember what the tasks of these queues need; one that was announced within `young` is left alone.
+
+        Returns how many are new, and how many had no room because `MAX_KINDS` are known.
+        """
+        before = self._announced(kinds)
+        new = [queue for queue in kinds if queue not in before]
+        anew = [
+            queue
+            for queue in kinds
+            if queue in before
+            and (
+                before[queue][0] != json.dumps(kinds[queue])
+                or not timedelta() <= now - before[queue][1] < young
             )
+        ]
+        if not new and not anew:
+            return 0, 0
+        with self._file.transaction() as db:
+            known = db.execute("SELECT count(*) FROM queue_kind").fetchone()[0]
+            welcome = new[: max(0, MAX_KINDS - known)]
+            db.executemany(
+                "INSERT OR REPLACE INTO queue_kind VALUES (?, ?, ?)",
+                [(queue, json.dumps(kinds[queue]), _text(now)) for queue in (*anew, *welcome)],
+            )
+        return len(welcome), len(new) - len(welcome)
+
+    def _announced(self, queues: Iterable[str]) -> dict[str, tuple[str, datetime]]:
+        """Requirement as text and last announcement of those queues that are known."""
+        found: dict[str, tuple[str, datetime]] = {}
+        names = list(queues)
+        for start in range(0, len(names), 500):
+            some = names[start : start + 500]
+            rows = self._file.rows(
+                f"SELECT * FROM queue_kind WHERE queue IN ({','.join('?' * len(some))})", tuple(some)
+            )
+            found |= {row["queue"]: (row["requirement"], _time(row["announced"])) for row in rows}
+        return found
+
+    def use_kinds(self, used: Collection[str], now: datetime, *, kept: timedelta) -> tuple[str, ...]:
+        """These kinds are in use now. Forget, and return, those that nobody has announced or used for `kept`;
+        where the most that are kept are known, for `KEPT_WHERE_FULL`.
+        """
+        rows = self._file.rows("SELECT queue, announced FROM queue_kind")
+        last = {row["queue"]: _time(row["announced"]) for row in rows}
+        at_most = min(kept, KEPT_WHERE_FULL) if len(last) >= MAX_KINDS else kept
+        gone = sorted(queue for queue, at in last.items() if queue not in used and now - at > at_most)
+        touched = [queue for queue in used if queue in last and now - last[queue] > at_most / 4]
+        if gone or touched:
+            with self._file.transaction() as db:
+                db.executemany("DELETE FROM queue_kind WHERE queue = ?", [(queue,) for queue in gone])
+                db.executemany(
+                    "UPDATE queue_kind SET announced = ? WHERE queue = ?",
+                    [(_text(now), queue) for queue in touched],
+                )
+        return tuple(gone)
 
     def queue_kinds(self) -> dict[str, dict[str, Any]]:
         """Requirement by announced queue."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +54,8 @@ class Control:
     """Whether it may act."""
     trust: Trust | None = None
     """None: whoever speaks is believed."""
+    reluctant: set[str] = field(default_factory=set)
+    """Workers that did not answer when they were asked last: a pass does not wait for them again."""
     nodename: str = ""
     """The control worker's own name; empty in a command."""
     own_tasks: Callable[[], Collection[str]] = tuple

@@ -100,8 +100,8 @@ STEPS = (
         shown_by="those accounts; the workers were told to shut down",
         deed="shut-down",
         ends_when=(
-            "the very last word of **every** worker process that was told has arrived, as a note on the "
-            "control queue, sent over a connection of its own. Only a clean exit sends it: a popped message "
+            "the very last word of **every** worker process that was told has arrived, as a note, sent "
+            "over a connection of its own. Only a clean exit sends it: a popped message "
             "can sit where no counter shows it"
         ),
         kept="its worker is shutting down",

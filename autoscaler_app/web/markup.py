@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from autoscaler_app.listening.shown import printable
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -20,7 +22,7 @@ def text(value: Child) -> Html:
     """A value as HTML; None is nothing."""
     if isinstance(value, Html):
         return value
-    return Html("" if value is None else escape(str(value)))
+    return Html("" if value is None else escape(printable(str(value))))
 
 
 def join(children: Iterable[Child]) -> Html:
@@ -31,7 +33,7 @@ def join(children: Iterable[Child]) -> Html:
 def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
     """An element. `class_` is written `class`, `data_label` is `data-label`; None leaves an attribute out."""
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(printable(value))}"'
         for key, value in attributes.items()
         if value is not None
     )

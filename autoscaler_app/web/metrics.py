@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from autoscaler_app.listening.shown import printable
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import ActionKind, Hearing, QueueSaw, Report, Saw
 from autoscaler_app.web.overview import Overview
@@ -134,5 +135,5 @@ def _labelled(
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, text, labels=tuple(labels))
     for label_values, value in sorted(values.items()):
-        family.add_metric(label_values, value)
+        family.add_metric([printable(label) for label in label_values], value)
     return family

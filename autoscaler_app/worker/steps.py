@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from celery import bootsteps, signals
@@ -16,16 +16,19 @@ from celery.worker import state as worker_state
 from kombu.exceptions import OperationalError
 
 from autoscaler_app import schedule
-from autoscaler_app.celery import app
+from autoscaler_app.celery import VISIBILITY, app
 from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
 from autoscaler_app.listening.listener import Listener
+from autoscaler_app.listening.notes import Notes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
+from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
+from celery_resources.insides.garbage import survive_garbage
 from scalelib.errors import ScalelibError
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,12 @@ def control() -> Control:
         if _control is None:
             _control = Control.open(app)
         return _control
+
+
+def take_notes(notes: list[Any]) -> bool:
+    """Take notes that came as tasks; True if they make a pass worth while."""
+    mine = control()
+    return Notes(mine.state, mine.activity, mine.trust).take_read(notes, mine.now())
 
 
 @signals.after_setup_logger.connect
@@ -65,6 +74,21 @@ class StaysHome(bootsteps.Step):
         reason = pinning.why_not_this_host(_broker_urls(), settings.autoscaler.control_host)
         if reason is not None:
             _refuse(f"control worker not started: {reason}")
+        if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
+            log.warning("%s", danger)
+        survive_garbage()
+
+
+def dangerous_visibility(options: Mapping[str, Any]) -> str | None:
+    """What is wrong with a visibility timeout that somebody has set; None if nothing is."""
+    seconds = options.get("visibility_timeout")
+    if seconds is None or seconds >= VISIBILITY:
+        return None
+    return (
+        f"broker_transport_options sets a visibility_timeout of {seconds} s: on Redis the shortest of all "
+        f"workers' counts, and a task of the nodes that runs longer is started a second time. Leave it out, "
+        f"for {VISIBILITY} s, or set it to more than your longest task takes."
+    )
 
 
 class KeepsToItself(bootsteps.Step):
@@ -151,6 +175,7 @@ class Listens(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **_: Any) -> None:
         self._listener: Listener | None = None
         self._wake: Wake | None = None
+        self._notes: NoteTaker | None = None
         self.enabled = serves_the_control_queue(parent)
 
     def start(self, parent: Any) -> None:
@@ -159,18 +184,29 @@ class Listens(bootsteps.StartStopStep):
         mine.activity.ignore(parent.hostname)
         mine.nodename, mine.own_tasks = parent.hostname, lambda: tuple(worker_state.requests)
         batch = mine.settings.autoscaler
-        self._wake = Wake(_ask_for_a_pass, idle=batch.batch_idle, longest=batch.batch_longest)
+        self._wake = Wake(
+            _ask_for_a_pass, quick=batch.batch_quick, idle=batch.batch_idle, longest=batch.batch_longest
+        )
         self._wake.start()
         self._listener = mine.listener = Listener(app, mine.activity, self._on_change, mine.trust)
         self._listener.start()
+        self._notes = NoteTaker(app, schedule.CONTROL_QUEUE, self._take_notes)
+        self._notes.start()
 
     def stop(self, parent: Any) -> None:
         """Stop listening."""
         requests.stop()
         if self._listener is not None:
             self._listener.stop()
+        if self._notes is not None:
+            self._notes.stop()
         if self._wake is not None:
             self._wake.stop()
+
+    def _take_notes(self, bodies: list[bytes]) -> None:
+        mine = control()
+        if Notes(mine.state, mine.activity, mine.trust).take(bodies, mine.now()) and self._wake is not None:
+            self._wake.poke()
 
     def _on_change(self, change: Change) -> None:
         if self._wake is None or not worth_a_pass(change, control().activity.is_served):

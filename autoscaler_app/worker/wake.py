@@ -10,18 +10,26 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
+AT_ONCE = 0.1
+"""Seconds within which pokes are of one thing: a task is announced, and sent, and an event tells of it."""
+
+
 class Wake:
-    """Calls `ask` once for a burst of pokes: after `idle` quiet seconds, after `longest` at the latest."""
+    """Calls `ask` once for a burst of pokes: `quick` seconds after pokes that came at once; while more keep
+    coming, after `idle` quiet seconds, and after `longest` at the latest.
+    """
 
     def __init__(
         self,
         ask: Callable[[], None],
         *,
+        quick: float,
         idle: float,
         longest: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ask, self._idle, self._longest, self._clock = ask, idle, longest, clock
+        self._ask, self._clock = ask, clock
+        self._quick, self._idle, self._longest = quick, idle, longest
         self._poked = threading.Condition()
         self._first: float | None = None
         self._last = 0.0
@@ -62,10 +70,13 @@ class Wake:
                 if self._first is None:
                     self._poked.wait()
                     continue
-                due = min(self._last + self._idle, self._first + self._longest)
-                left = due - self._clock()
+                left = self._due(self._first, self._last) - self._clock()
                 if left <= 0:
                     self._first = None
                     return True
                 self._poked.wait(left)
             return False
+
+    def _due(self, first: float, last: float) -> float:
+        quiet = self._quick if last - first < AT_ONCE else self._idle
+        return min(last + quiet, first + self._longest)

@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from celery_resources.errors import ResourceError
 from celery_resources.gangs.gang import Gang
 from celery_resources.insides.requests import context_of, job_of, tell_no_end, was_revoked
-from celery_resources.sending.announcing import HURRIED, send_note
+from celery_resources.sending.notes import HURRIED, send_note
 
 logger = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from celery_resources.insides.requests import is_terminated
 from celery_resources.node.telling import short_host
-from celery_resources.sending.announcing import PATIENT, send_note
+from celery_resources.sending.notes import PATIENT, send_note
 
 logger = get_logger(__name__)
 

@@ -26,8 +26,10 @@ from celery.utils.log import get_logger
 from celery_resources.errors import InvalidSetting
 from celery_resources.gangs.gang import Duty, Gang, GangRefused, Role
 from celery_resources.gangs.releasing import fail_running, release_members
+from celery_resources.insides.garbage import survive_garbage
 from celery_resources.insides.requests import strike_off
 from celery_resources.insides.surviving import keep_what_children_were_given
+from celery_resources.insides.wire import tell_in_json
 from celery_resources.intake.flow import Flow
 from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
@@ -59,6 +61,7 @@ class ResourceGate(bootsteps.StartStopStep):
         super().__init__(c, **kwargs)
         c.resource_gate = None
         facts = node_facts(resources)
+        survive_garbage()
         self.enabled = facts is not None
         if facts is None:
             return
@@ -103,6 +106,7 @@ class ResourceGate(bootsteps.StartStopStep):
     def start(self, c: Any) -> None:
         """Connected, again perhaps. Deliveries of an earlier connection are void."""
         keep_what_children_were_given(c.pool)
+        tell_in_json(c.event_dispatcher)
         self.unstarted.forget(as_returned=False)
         self.subscriptions.connected()
         self.offers.start_reading()

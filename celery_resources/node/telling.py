@@ -9,6 +9,7 @@ import time
 from typing import Any, Protocol
 
 from celery_resources.gangs.gang import Duty
+from celery_resources.insides.garbage import set_aside
 from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.node.sealing import Sealing
@@ -84,6 +85,7 @@ class Telling:
             "returned": gate.unstarted.returned,
             "properties": dict(gate.facts.properties),
             "pace": self._pace,
+            "garbage": set_aside.count,
             "seq": next(self._seq),
             "started": self._started,
         }

@@ -6,37 +6,15 @@ The control side is told, or, where there is none, the nodes themselves.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from celery_resources.need.requirement import Requirement
 from celery_resources.sending import board
-
-NOTE = "autoscaler_app.note"
-"""Name of the task that takes notes on the control side."""
+from celery_resources.sending.notes import send_note
 
 AGAIN_AFTER = 600.0
 """Seconds after which a kind in use is announced again, so that a lost state file heals."""
-
-
-HURRIED = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.2}
-"""How often to try again where somebody waits: Celery's own choice for what is published."""
-
-PATIENT = {"max_retries": 30, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 2.0}
-"""For a minute: a broker that restarts is back by then."""
-
-
-def send_note(app: Any, to: str, *, policy: Mapping[str, float] = HURRIED, **facts: Any) -> None:
-    """One durable message without expiry to the control side, over a connection of its own.
-
-    Its own, because the caller may be shutting down, or may hold the only connection of a pool of one.
-    Raises kombu's OperationalError where the broker cannot be reached for as long as the policy says.
-    """
-    with app.connection_for_write() as connection:
-        # The retries of publishing are for a connection that breaks, not for one that cannot be made.
-        connection.ensure_connection(**policy)
-        options = {"connection": connection, "retry": True, "retry_policy": dict(policy)}
-        app.send_task(NOTE, kwargs=facts, queue=to, ignore_result=True, **options)
 
 
 class Announces(Protocol):

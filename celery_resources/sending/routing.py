@@ -64,7 +64,8 @@ class ResourceRouter(Router):
         if queue is None or (said and is_derived(queue)):
             # A retry comes with the queue that the task came from: a new requirement leaves it.
             options = {key: value for key, value in options.items() if key not in _DESTINATION}
-            queue = options["queue"] = self.kinds.queue_of(requirement)
+            queue = self.kinds.queue_of(requirement)
+            options["queue"] = self._made(queue)
         declared = self.kinds.of_queue(queue)
         if declared is not None and declared != requirement:
             raise ConflictingQueue(
@@ -75,6 +76,12 @@ class ResourceRouter(Router):
             self._announcer.announce(queue, requirement)
         options["headers"] = {**(options.get("headers") or {}), HEADER: requirement.to_json()}
         return super().route(options, name, args, kwargs, task_type)
+
+    def _made(self, queue: str) -> Queue:
+        """A derived queue: there also where the app lets nobody make a queue by its name."""
+        if queue not in self.queues:
+            self.queues.add(self.queues.new_missing(queue))
+        return self.queues[queue]
 
     def telling_nobody(self) -> ResourceRouter:
         """This router for somebody who wants to know where a task would go, and sends none."""

@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 
+MAX_TEXT = 1000
+"""Characters of a name or an id in an event."""
+
 
 class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
     """One task in an account."""
@@ -47,6 +50,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     gang: GangSaid | None = None
     pace: float = 0.0
     """Seconds that the worker was told to let pass between two accounts; 0: it was told nothing."""
+    garbage: int = 0
+    """Elements of its queues that were no messages; the worker has set them aside."""
     seq: int = 0
     started: float = 0.0
     """When the worker process started: with the process id it says which life of the worker speaks."""
@@ -120,4 +125,6 @@ def text(said: Mapping[str, Any], key: str, default: str | None = None) -> str:
     value = said[key] if default is None else said.get(key) or default
     if not isinstance(value, str):
         raise TypeError(f"{key} is {value!r}; a text would be right")
+    if len(value) > MAX_TEXT or not value.isprintable():
+        raise ValueError(f"{key} is {value[:80]!r}; at most {MAX_TEXT} printable characters would be right")
     return value

@@ -82,10 +82,25 @@ class Activity:
     ) -> tuple[Change, ...]:
         try:
             return take(said, now)
-        except (msgspec.ValidationError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        except (
+            msgspec.ValidationError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            ArithmeticError,
+            OSError,
+            RecursionError,
+        ) as error:
             self._counts["rejected"] += 1
             log.debug("not understood (%s): %r", error, said)
             return ()
+
+    def reject(self, why: Exception) -> None:
+        """An event came that is not even JSON."""
+        with self._lock:
+            self._counts["rejected"] += 1
+        log.debug("not understood (%s)", why)
 
     def doubt(self) -> None:
         """Something may have gone unheard: what every worker does is unknown until it tells again."""

@@ -51,6 +51,8 @@ class WorkerView:
     """Tasks with an ETA that it holds."""
     eventless_since: datetime | None = None
     """It has answered since then, and never sent an event; None: it has sent one."""
+    garbage: int = 0
+    """Elements of its queues that it set aside because they were no messages."""
     pace: float
     """Seconds that it was told to let pass between two accounts; 0: none."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from autoscaler_app.listening import door
 from autoscaler_app.listening.activity.accounts import (
     Account,
     Change,
@@ -50,6 +51,7 @@ class Worker:
         self.tells_tasks = False
         """It sends the events of its tasks: then run times are taken from those."""
         self.pace = 0.0
+        self.garbage = 0
         self.ended_runs: list[Run] = []
         """What the last account added to the runs that ended, for whoever takes it."""
         self._ended: Mapping[str, tuple[int, float]] = {}
@@ -71,6 +73,7 @@ class Worker:
             scheduled=self.scheduled,
             eventless_since=self.eventless_since,
             pace=self.pace,
+            garbage=self.garbage,
         )
 
     def hold(self, task: HeldTask) -> bool:
@@ -131,8 +134,8 @@ class Worker:
         }
         self.total, self.free = account.total, account.free
         self.scheduled = account.scheduled
-        self.queues = frozenset(account.queues)
-        self.gang, self.pace = account.gang, account.pace
+        self.queues = frozenset(filter(door.is_queue_name, account.queues))
+        self.gang, self.pace, self.garbage = account.gang, account.pace, account.garbage
         self.fenced, self.fence_reason = account.fenced, account.fence_reason or ""
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
+from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
@@ -30,6 +32,9 @@ from scalelib.history import NodeTimes
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
+MOST_RELUCTANT = 10_000
+"""Names of workers that did not answer; beyond that they are tried anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -46,6 +51,7 @@ class Asked:
     """Since when everything is heard; None: not now, or nobody listens."""
     kinds: Mapping[str, Requirement]
     depths: Mapping[str, Depth]
+    """What waits; a queue that could not be read is missing."""
     coming: tuple[ComingTask, ...]
     periodic: Foreseen
     horizon: timedelta
@@ -66,6 +72,8 @@ class Asked:
     strays: Strays
     unaccounted: int | None
     hearing: Hearing | None
+    dropped: Mapping[str, int]
+    """Notes that were dropped since the last pass, by why."""
     disputed: frozenset[str] = frozenset()
     """Hosts (short) in whose name somebody speaks who is not believed."""
     warnings: tuple[str, ...] = ()
@@ -88,6 +96,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     consumed = {queue for view in views.values() for queue in view.queues}
     kinds = {**periodic.kinds, **control.queues.all(also=consumed - periodic.kinds.keys())}
     depths = control.broker.depths(list(kinds))
+    dropped = control.state.fact(DROPPED) or {}
     strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
     unaccounted, count_unknown = reckon(control.broker, views.values())
     return Asked(
@@ -115,11 +124,14 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         unaccounted=unaccounted,
         hearing=hearing_of(control.activity, control.listener),
         disputed=frozenset() if control.trust is None else control.trust.disputed(now),
+        dropped=dropped,
         warnings=(
             *set_before,
             *set_meanwhile,
             *count_unknown,
             *(() if control.trust is None else control.trust.warnings(now)),
+            *_unreadable(kinds, depths),
+            *_dropped(dropped),
         ),
     )
 
@@ -134,6 +146,20 @@ def believe_of(control: Control, cloud: Cloud) -> None:
             control.activity.forget(view.hostname)
 
 
+def _unreadable(kinds: Iterable[str], depths: Mapping[str, Depth]) -> Iterator[str]:
+    for queue in sorted(kinds):
+        if queue not in depths:
+            yield (
+                f"queue {queue!r} cannot be read (no list, or no right to it): what waits there is unknown, "
+                "and its hosts are kept"
+            )
+
+
+def _dropped(dropped: Mapping[str, int]) -> Iterator[str]:
+    for why, count in sorted(dropped.items()):
+        yield f"{count} note{'s' * (count != 1)} of producers or nodes dropped since the last pass: {why}"
+
+
 def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Foreseen:
     periodic = control.periodic.foreseen(control.now(), horizon, control.runtime_of, sends)
     control.activity.watch(periodic.watched)
@@ -143,12 +169,23 @@ def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Fo
 def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> None:
     """Ask the hosts whose last word is too old to act on; in a command, where nobody listens, all."""
     if control.listener is None:
-        answers = control.workers.ask("resources", None)
-    else:
-        names = sorted({*_to_ask(control, drains), *_never_heard(control, drains, cloud)})
-        if not names:
-            return
-        answers = control.workers.ask("resources", names)
+        _take_answers(control, control.workers.ask("resources", None))
+        return
+    names = {*_to_ask(control, drains), *_never_heard(control, drains, cloud)}
+    # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
+    # it tells of itself, or its answer is there for the next pass.
+    late = names & control.reluctant
+    control.workers.ask_aside("resources", sorted(late), partial(_take_answers, control))
+    if prompt := names - late:
+        answers = control.workers.ask("resources", sorted(prompt))
+        control.reluctant |= prompt - answers.keys()
+        _take_answers(control, answers)
+    if len(control.reluctant) > MOST_RELUCTANT:
+        control.reluctant.clear()
+
+
+def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:
+    control.reluctant -= answers.keys()
     for name, payload in answers.items():
         if payload is None:
             control.activity.cannot_say(name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
 from typing import Any
 
+from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.hunger import hungry_since
@@ -37,6 +40,13 @@ def remember(control: Control, sight: Sight) -> None:
             before or {}, asked.views.values(), sight.snapshot.queues, asked.drains, asked.now
         ),
     )
+    # A kind of which something may wait unseen is in use.
+    idle = {
+        queue.queue for queue in sight.snapshot.queues if not (queue.waiting or queue.due or queue.running)
+    }
+    used = asked.kinds.keys() - (idle & asked.depths.keys())
+    control.state.use_kinds(used, asked.now, kept=timedelta(seconds=asked.settings.autoscaler.kinds_kept))
+    control.state.change(DROPPED, lambda now: dict(Counter(now or {}) - Counter(asked.dropped)))
     known = control.history.boot_time()
     if known is not None:
         control.state.change("boot_seconds", lambda _: known.total_seconds())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
@@ -126,6 +127,7 @@ def put_together(asked: Asked) -> Sight:
             *_stuck(asked),
             *asked.strays.warnings,
             *_eventless(asked),
+            *_garbage(asked.views.values()),
             *asked.warnings,
             *asked.periodic.warnings,
         ),
@@ -135,6 +137,16 @@ def put_together(asked: Asked) -> Sight:
 def _eventless(asked: Asked) -> tuple[str, ...]:
     patience = timedelta(seconds=asked.settings.autoscaler.told_within)
     return without_events(asked.views.values(), asked.now, patience) if asked.listening else ()
+
+
+def _garbage(views: Iterable[HostView]) -> Iterator[str]:
+    for view in views:
+        count = sum(worker.garbage for worker in view.workers)
+        if count:
+            yield (
+                f"{view.hostname} has met {count} element{'s' * (count != 1)} of its queues that were no "
+                "messages; its log has them"
+            )
 
 
 def _heard(asked: Asked) -> Iterator[KnownHost]:
@@ -170,7 +182,7 @@ def _history(asked: Asked) -> dict[str, TimesSeen]:
 def _queues(asked: Asked) -> tuple[QueueSeen, ...]:
     views, depths = asked.views.values(), asked.depths
     running = Counter(queue for view in views for queue in _queues_at_work(view))
-    waiting = {queue: depth.waiting for queue, depth in depths.items()}
+    waiting = {queue: depths[queue].waiting if queue in depths else 0 for queue in asked.kinds}
     due = due_by_queue(waiting, asked.coming, views, asked.now, asked.horizon)
     return tuple(
         QueueSeen(
@@ -182,11 +194,16 @@ def _queues(asked: Asked) -> tuple[QueueSeen, ...]:
             waiting=due[queue].waiting,
             due=tuple(sorted((*due[queue].soon, *asked.periodic.due.get(queue, ())))),
             running=running[queue],
-            oldest_seconds=None if (oldest := depths[queue].oldest) is None else oldest.total_seconds(),
+            oldest_seconds=_oldest(depths.get(queue)),
             runtime_seconds=asked.runtimes.get(queue),
         )
         for queue, requirement in sorted(asked.kinds.items())
     )
+
+
+def _oldest(depth: Depth | None) -> float | None:
+    """Seconds that the next in line has waited; None where that is unknown."""
+    return None if depth is None or depth.oldest is None else depth.oldest.total_seconds()
 
 
 def _queues_at_work(view: HostView) -> list[str]:
@@ -236,6 +253,7 @@ def _hosts(
 ) -> tuple[HostSeen, ...]:
     by_host = {short_name(drain.hostname): drain for drain in drains.values()}
     hosts = {}
+    unreadable = asked.kinds.keys() - asked.depths.keys()
     for view in asked.views.values():
         name = short_name(view.hostname)
         hosts[name] = HostSeen(
@@ -244,7 +262,9 @@ def _hosts(
             running=len(view.running),
             held=len(view.held),
             fenced=view.fenced,
-            heard_seconds_ago=None if is_disputed(name, view.told, asked) else _untold_seconds(asked, view),
+            heard_seconds_ago=None
+            if is_disputed(name, view.told, asked) or not unreadable.isdisjoint(view.queues)
+            else _untold_seconds(asked, view),
             queues=tuple(sorted(view.queues)),
             stage=way_out.stage_of(by_host.get(name), fenced=view.fenced, told=view.told),
             gang=_gang(view),

@@ -246,15 +246,26 @@ def test_a_wrong_password_is_refused_in_words_by_redis_too(make_app: MakeApp, va
     assert "wr0ng" not in str(refusal.value)
 
 
-def test_a_key_that_is_no_queue_is_an_error_and_not_an_empty_queue(
-    valkey_url: str, make_app: MakeApp
-) -> None:
+def test_a_queue_that_cannot_be_read_is_that_one_unknown(valkey_url: str, make_app: MakeApp) -> None:
     app = make_app(valkey_url)
+    send(app, "work")
     with app.connection_for_read() as connection:
         connection.default_channel.client.set("text", "not a list")
 
-    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
-        open_broker(app).depths(["text"])
+    assert open_broker(app).depths(["text", "work", "none"]).keys() == {"work", "none"}
+
+
+def test_on_rabbitmq_too_and_a_name_that_is_no_name_is_a_queue_that_is_not_there(
+    amqp_url: str, make_app: MakeApp
+) -> None:
+    app = make_app(amqp_url)
+    send(app, "work")
+    with app.connection_for_read() as owner:
+        # Another connection's exclusive queue may not even be looked at: 405.
+        owner.default_channel.queue_declare("hers", exclusive=True)
+        found = open_broker(app).depths(["hers", "work", "none"])
+    assert found.keys() == {"work", "none"}
+    assert found["work"].waiting == 1
 
 
 def test_a_key_prefix_and_other_names_of_the_redis_transport_are_honoured(

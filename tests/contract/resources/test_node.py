@@ -10,7 +10,7 @@ from typing import Any
 from resource_app import make_app
 from resource_nodes import QUORUM, Lab, queues_of, replay
 
-from celery_resources.sending.announcing import PATIENT, send_note
+from celery_resources.sending.notes import PATIENT, send_note
 
 NODE = {"ncpus": 4, "memgb": 16}
 ALL = ("one", "two", "four", "roomy", "half", "alone")

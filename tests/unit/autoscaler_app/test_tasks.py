@@ -194,7 +194,7 @@ def test_a_gang_that_has_ended_asks_for_a_pass_and_an_unknown_note_for_none(
     assert len(asked) == 1
     tasks.note.run(kind="hello", who="me")
     assert len(asked) == 1
-    assert "unknown kind 'hello'" in caplog.text
+    assert "its kind is 'hello'" in caplog.text
 
 
 def test_a_last_word_that_its_node_did_not_sign_is_as_if_never_said(world: World, asked: list[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,16 +81,28 @@ class Hosts:
 
     of: dict[str, Host] = field(default_factory=dict)
     seq: int = 0
+    asked: list[list[str]] = field(default_factory=list)
+    """Names of each question that was waited for."""
+    aside: list[list[str]] = field(default_factory=list)
 
     def ask(
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
+        self.asked.append(sorted(nodenames or []))
         there = [host for host in self.of.values() if nodenames is None or host.nodename in nodenames]
         return {
             host.nodename: self._answer(host, command, arguments or {})
             for host in there
             if not host.is_mute and command not in host.is_deaf_to
         }
+
+    def ask_aside(
+        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+    ) -> None:
+        if nodenames:
+            self.aside.append(sorted(nodenames))
+            take(self.ask(command, nodenames))
+            self.asked.pop()
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         for host in self.of.values():
@@ -114,9 +126,14 @@ class Queues:
 
     waiting: dict[str, int] = field(default_factory=dict)
     given_back: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
 
     def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
-        return {queue: Depth(waiting=self.waiting.get(queue, 0)) for queue in queues}
+        return {
+            queue: Depth(waiting=self.waiting.get(queue, 0))
+            for queue in queues
+            if queue not in self.unreadable
+        }
 
     def unacked(self) -> int | None:
         return None

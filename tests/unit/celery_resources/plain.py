@@ -49,7 +49,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.kinds = Kinds(gate.settings)
     gate.books = Books(NodeFacts(resources=resources or {"ncpus": 1}), 4, gate.kinds)
     gate.ledger = gate.books.ledger
-    gate.consumer = SimpleNamespace(qos=None, task_buckets={}, pool=None)
+    gate.consumer = SimpleNamespace(qos=None, task_buckets={}, pool=None, event_dispatcher=None)
     gate.unstarted = Unstarted(gate.consumer, 2.0)
     gate.duty, gate.closing, gate.closed_connected = Duty(None), False, False
     gate.standing, gate.sealing = PlainStanding(), None

@@ -202,7 +202,7 @@ def test_messages_that_nobody_has_are_given_back(world: World) -> None:
 
 def test_a_gang_is_formed_when_all_of_its_nodes_are_free(world: World) -> None:
     queue = "res:ncpus=2:x2"
-    world.control.state.announce(queue, {"constraints": {"ncpus": 2}, "node_count": 2}, world.now)
+    world.control.state.announce({queue: {"constraints": {"ncpus": 2}, "node_count": 2}}, world.now)
     world.queues.waiting[queue] = 1
     world.make_pass()
     hosts = world.boot()
@@ -276,7 +276,7 @@ def test_a_pass_whose_report_cannot_be_written_says_so_and_ends_in_order(
     world.make_pass()
     for n in range(1, 200):
         queue = f"res:ncpus={n}"
-        world.control.state.announce(queue, {"constraints": {"ncpus": n}}, world.now)
+        world.control.state.announce({queue: {"constraints": {"ncpus": n}}}, world.now)
         world.queues.waiting[queue] = 1
     db = world.control.state._file._db
     assert db is not None
@@ -345,3 +345,40 @@ def test_all_that_is_remembered_is_as_long_ago_as_it_was_after_the_clock_was_set
     assert after.views["host-m1"].told == before.views["host-m1"].told + by  # type: ignore[operator]
     assert heard == [by]
     assert hungry == {"x": after.now.timestamp()}
+
+
+def test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.go_on(60)
+    world.boot()
+    world.make_pass()
+    world.queues.waiting["celery"] = 0
+    world.queues.unreadable.add("celery")
+    world.go_on(10_000)
+    made = world.make_pass()
+    assert [action.kind for action in made.actions] == [], "unknown is not idle"
+    assert made.saw is not None
+    assert any("queue 'celery' cannot be read" in warning for warning in made.saw.warnings)
+    world.queues.unreadable.clear()
+    assert kinds(world) == ["fence"]
+
+
+def test_a_worker_that_does_not_answer_is_waited_for_once_and_heard_when_it_does(world: World) -> None:
+    world.listen()
+    ghost = Host("nowhere")
+    world.control.activity.merge(ghost.account(1), world.now)
+    world.go_on(60)
+    world.make_pass()
+    assert world.hosts.asked == [[ghost.nodename]]
+    world.go_on(60)
+    world.make_pass()
+    assert world.hosts.asked == [[ghost.nodename]], "a ghost costs nothing from then on"
+    assert world.hosts.aside == [[ghost.nodename]], "and is asked all the same"
+
+    world.hosts.of["nowhere"] = ghost
+    world.go_on(60)
+    world.make_pass()
+    world.go_on(60)
+    world.make_pass()
+    assert world.hosts.asked[1:] == [[ghost.nodename]], "it has answered: it is waited for again"

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from autoscaler_app.listening.shown import printable
 from autoscaler_app.passes.plan import Price, Unserved
 from autoscaler_app.passes.report import Action, Hearing, QueueSaw
 
@@ -140,10 +141,12 @@ def test_no_label_names_a_node_or_a_host(web: httpx.Client, world: Any, make: An
     assert labels == {"queue", "state", "vm_size", "reason", "kind", "ok"}
 
 
-def test_a_label_with_quotes_and_line_ends_is_read_back_as_it_was(scrape: Any, world: Any, make: Any) -> None:
+def test_a_label_with_quotes_and_line_ends_is_read_back_as_it_is_shown(
+    scrape: Any, world: Any, make: Any
+) -> None:
     odd = 'a"b\\c\nd'
     world.write(make.report(1, saw=make.saw(queues=(QueueSaw(queue=odd, waiting=1, running=0),))))
-    assert scrape()["autoscaler_queue_waiting", odd] == 1
+    assert scrape()["autoscaler_queue_waiting", printable(odd)] == 1
 
 
 def test_a_scraper_that_prefers_openmetrics_gets_it(web: httpx.Client, world: Any, make: Any) -> None:

@@ -39,7 +39,7 @@ def asked() -> Asked:
 
 @pytest.fixture
 def wake(asked: Asked) -> Iterator[Wake]:
-    made = Wake(asked, idle=0.2, longest=1.0)
+    made = Wake(asked, quick=0.2, idle=0.2, longest=1.0)
     made.start()
     yield made
     made.stop()
@@ -59,7 +59,7 @@ def test_pokes_that_never_cease_ask_all_the_same(wait_until: Callable[..., objec
     """Time passes with the pokes: on a busy machine a pause between two of them is not taken for quiet."""
     clock = Clock()
     asked = Asked(clock)
-    wake = Wake(asked, idle=0.2, longest=1.0, clock=clock)
+    wake = Wake(asked, quick=0.2, idle=0.2, longest=1.0, clock=clock)
     wake.start()
     done = threading.Event()
 
@@ -96,7 +96,7 @@ def test_a_request_that_fails_is_not_the_last(wait_until: Callable[..., object])
         asked.append(1)
         raise AttributeError("'NoneType' object has no attribute '_used_channel_ids'")
 
-    made = Wake(ask, idle=0.05, longest=1.0)
+    made = Wake(ask, quick=0.05, idle=0.05, longest=1.0)
     made.start()
     try:
         made.poke()
@@ -108,8 +108,20 @@ def test_a_request_that_fails_is_not_the_last(wait_until: Callable[..., object])
 
 
 def test_stopping_with_a_poke_under_way_asks_for_nothing(asked: Asked) -> None:
-    made = Wake(asked, idle=30, longest=60)
+    made = Wake(asked, quick=30, idle=30, longest=60)
     made.start()
     made.poke()
     made.stop()
     assert asked.times == []
+
+
+@pytest.mark.parametrize(
+    ("last", "due"),
+    [(0.0, 0.25), (0.05, 0.3), (0.2, 1.2), (9.5, 10.0)],
+    ids=["one", "at once", "burst", "long"],
+)
+def test_what_comes_at_once_asks_soon_and_a_burst_when_it_is_over(
+    asked: Asked, last: float, due: float
+) -> None:
+    made = Wake(asked, quick=0.25, idle=1.0, longest=10.0)
+    assert made._due(0.0, last) == pytest.approx(due)

@@ -1,0 +1,158 @@
+"""What the network may say: the door, and whole passes that hear anything at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoscaler_app.listening import door
+from autoscaler_app.listening.notes import Notes
+from tests.unit.autoscaler_app.world import Host, World
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (None, "queue is None; a name"),
+        (5, "queue is 5; a name"),
+        ("", "queue is ''; a name"),
+        (["a"], r"queue is \['a'\]; a name"),
+        ("a\0b", r"queue is 'a\\x00b'; printable"),
+        ("\x1b[2Jroot", "printable"),
+        ("\u202eevil", r"'\\u202eevil'; printable"),
+        ("\ud800x", "printable"),
+        ("q" * 256, "at most 255 bytes"),
+        ("ü" * 128, "at most 255 bytes"),
+        ("autoscale", "the control side's own"),
+        ("autoscale.notes", "the control side's own"),
+        ("celery@n1.celery.pidbox", "Celery keeps for itself"),
+        ("_kombu.binding.celery", "Celery keeps for itself"),
+        ("celeryev.1", "Celery keeps for itself"),
+        ("celery_delayed_3", "Celery keeps for itself"),
+    ],
+)
+def test_a_name_that_is_no_queue_is_refused_with_what_is_wrong(value: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        door.queue_name(value)
+    assert not door.is_queue_name(value)
+
+
+@pytest.mark.parametrize("value", ["celery", "res:ncpus=4,memgb=8", "ü" * 127, "a b", "Müller/1"])
+def test_a_name_of_a_queue_is_taken_as_it_is(value: str) -> None:
+    assert door.queue_name(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (5, "a requirement is constraints"),
+        ({"constraints": {"ncpus": float("nan")}}, "finite number"),
+        ({"constraints": {"ncpus": 1e300}}, "below 1e18"),
+        ({"constraints": {"ncpus": 10**400}}, "below 1e18"),
+        ({"constraints": {"\x1b[31m": 1}}, "a resource is .*printable"),
+        ({"constraints": {"node.nodearray": "\x1b[31m"}}, "printable"),
+        ({"constraints": {"x": ["a"] * 65}}, "short list"),
+        ({"constraints": {"x": [[[[[["a"]]]]]]}}, "short list"),
+        ({"constraints": {f"r{i}": 1 for i in range(65)}}, "65 constraints; at most 64"),
+        ({"constraints": {}, "node_count": 10**9}, "node_count is 1000000000; at most"),
+        ({"constraints": {}, "node_count": -1}, "node_count"),
+    ],
+)
+def test_a_requirement_that_nobody_could_mean_is_refused(value: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        door.requirement(value)
+
+
+def test_a_requirement_is_taken_with_all_its_parts() -> None:
+    said = {
+        "constraints": {
+            "ncpus": 4,
+            "node.vm_size": ["A", "B"],
+            "or": [{"ngpus": 1}],
+            "fast": True,
+            "x": None,
+        },
+        "node_count": 2,
+        "colocated": True,
+    }
+    assert door.requirement(said).to_json() == said
+
+
+# -- anything at all, said to a control side whose node is at work
+
+_ANYTHING: Any = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(
+        ["celery@n1", "n1", "celery", "autoscale", "announce", "left", "worker-resources", "x" * 400]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+_NOTE = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["announce", "left", "gang-ended"]) | _ANYTHING},
+    optional={
+        "queue": _ANYTHING,
+        "requirement": _ANYTHING | st.fixed_dictionaries({"constraints": _ANYTHING}),
+        "hostname": _ANYTHING,
+        # The true name: to forge that, and the process too, is what signatures are for.
+        "nodename": _ANYTHING.filter(lambda said: said != "celery@n1"),
+        "pid": _ANYTHING,
+    },
+)
+_EVENT = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["worker-resources", "task-sent", "task-received", "task-started", "worker-offline"]
+        )
+        | _ANYTHING,
+        "hostname": _ANYTHING.filter(lambda said: said != "celery@n1"),
+    },
+    optional=dict.fromkeys(
+        (
+            *("uuid", "name", "queue", "eta", "timestamp", "pid", "total", "free", "running", "held"),
+            *("queues", "fenced", "gang", "seq", "started", "scheduled", "ended", "pace", "runtime"),
+        ),
+        _ANYTHING,
+    ),
+)
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """One node, at work, heard, and idle by no word of its own."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.go_on(60)
+    (host,) = world.boot()
+    host.running = ["t1", "t2"]
+    world.queues.waiting["celery"] = 0
+    world.listen()
+    world.make_pass()
+    return world
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(notes=st.lists(_NOTE | _ANYTHING, max_size=3), events=st.lists(_EVENT, max_size=3))
+def test_whatever_is_said_a_pass_is_made_and_the_busy_node_stays(
+    busy: World, notes: list[Any], events: list[Any]
+) -> None:
+    state, activity = busy.control.state, busy.control.activity
+    Notes(state, activity).take([json.dumps(note).encode() for note in notes], busy.now)
+    for event in events:
+        if isinstance(event, dict):
+            activity.apply(event, busy.now)
+            activity.merge({**event, "nodename": event["hostname"]}, busy.now)
+    busy.go_on(301)
+    (host,) = (host for host in busy.hosts.of.values() if isinstance(host, Host))
+    activity.merge(host.account(int(busy.monotonic)), busy.now)
+    made = busy.make_pass()
+    assert [action.kind for action in made.actions if action.kind in ("fence", "delete", "shut-down")] == []
+    assert busy.cloud.ended == []

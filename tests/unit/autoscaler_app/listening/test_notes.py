@@ -1,0 +1,128 @@
+"""Notes, taken many at a time."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from autoscaler_app import schedule
+from autoscaler_app.listening.notes import YOUNG, Notes
+from autoscaler_app.memory import state as memory
+from celery_resources.sending.notes import notes_queue
+from tests.unit.autoscaler_app.world import World
+
+
+def announcement(queue: str, **constraints: Any) -> bytes:
+    said = {"constraints": constraints or {"ncpus": 1}}
+    return json.dumps({"kind": "announce", "queue": queue, "requirement": said}).encode()
+
+
+@pytest.fixture
+def notes(world: World) -> Notes:
+    return Notes(world.control.state, world.control.activity)
+
+
+def warnings(world: World) -> tuple[str, ...]:
+    """What a pass says that was not as it should be."""
+    saw = world.make_pass().saw
+    assert saw is not None
+    return saw.warnings
+
+
+def test_a_new_kind_is_worth_a_pass_and_a_known_one_is_not(world: World, notes: Notes) -> None:
+    assert notes.take([announcement("q"), announcement("q")], world.now)
+    assert not notes.take([announcement("q")], world.now)
+    assert notes.take([announcement("q"), announcement("r", ncpus=2)], world.now)
+    assert world.control.state.queue_kinds() == {
+        "q": {"constraints": {"ncpus": 1}},
+        "r": {"constraints": {"ncpus": 2}},
+    }
+
+
+def test_a_known_and_young_kind_costs_no_transaction(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes.take([announcement("q")], world.now)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.control.state._file, "transaction", lambda: pytest.fail("written"))
+        notes.take([announcement("q")] * 1000, world.now + YOUNG - timedelta(seconds=1))
+    notes.take([announcement("q")], world.now + YOUNG)
+    world.go_on(YOUNG.total_seconds() + 3)
+    assert world.control.state.use_kinds((), world.now, kept=timedelta(seconds=10)) == (), "announced since"
+
+
+def test_a_known_kind_that_needs_something_else_now_is_written_down(world: World, notes: Notes) -> None:
+    notes.take([announcement("q")], world.now)
+    notes.take([announcement("q", ncpus=8)], world.now)
+    assert world.control.state.queue_kinds()["q"] == {"constraints": {"ncpus": 8}}
+
+
+def test_many_notes_are_one_transaction(world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, begun = world.control.state._file.transaction, []
+    monkeypatch.setattr(world.control.state._file, "transaction", lambda: begun.append(1) or real())
+    notes.take([announcement(f"q{i}") for i in range(1200)], world.now)
+    assert len(world.control.state.queue_kinds()) == 1200
+    assert len(begun) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"x", b"\xff", b"[]", b"5", b"[" * 10_000, b'{"kind": 5}', b'"' + b"x" * 70_000 + b'"']
+)
+def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
+    world: World, notes: Notes, body: bytes
+) -> None:
+    assert notes.take([announcement("q"), body], world.now), "the kind is new"
+    assert world.control.state.queue_kinds().keys() == {"q"}
+    assert "1 note of producers or nodes dropped since the last pass: it could not be read" in (
+        warnings(world)
+    )
+    assert not any("dropped" in warning for warning in warnings(world)), "told once"
+
+
+def test_kinds_have_a_bound_that_is_reported_when_it_is_reached(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MAX_KINDS", 3)
+    notes.take([announcement(f"q{i}") for i in range(5)], world.now)
+    assert len(world.control.state.queue_kinds()) == 3
+    assert not notes.take([announcement("q9")], world.now), "it is not worth a pass"
+    assert (
+        "3 notes of producers or nodes dropped since the last pass: the most kinds that are kept are known"
+        in (warnings(world))
+    )
+
+
+def test_where_no_room_is_left_unused_kinds_make_room_soon(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MAX_KINDS", 3)
+    notes.take([announcement(f"q{i}") for i in range(3)], world.now)
+    world.queues.waiting["q1"] = 1
+    world.go_on(memory.KEPT_WHERE_FULL.total_seconds() + 1)
+    world.make_pass()
+    assert world.control.state.queue_kinds().keys() == {"q1"}
+    assert notes.take([announcement("q9")], world.now)
+
+
+def test_a_kind_that_nobody_uses_is_forgotten_after_the_set_time_and_not_before(
+    world: World, notes: Notes
+) -> None:
+    notes.take([announcement("used"), announcement("unused"), announcement("unreadable")], world.now)
+    world.queues.unreadable.add("unreadable")
+    kept = world.control.settings.autoscaler.kinds_kept
+    for part in (0.5, 0.49):
+        world.queues.waiting["used"] = 1
+        world.go_on(kept * part)
+        world.make_pass()
+        assert world.control.state.queue_kinds().keys() == {"used", "unused", "unreadable"}
+    world.queues.waiting["used"] = 0
+    world.go_on(kept * 0.02)
+    world.make_pass()
+    assert world.control.state.queue_kinds().keys() == {"used", "unreadable"}, "used lately; nobody knows"
+
+
+def test_the_queue_of_notes_is_the_one_that_nodes_write() -> None:
+    assert notes_queue(schedule.CONTROL_QUEUE) == schedule.NOTES_QUEUE

@@ -1,0 +1,95 @@
+"""The control app's settings: what a user's file may change, and what it may not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler_app.celery import VISIBILITY
+from autoscaler_app.worker.steps import dangerous_visibility
+
+ASK = """
+import json
+from autoscaler_app.celery import app
+with app.connection_for_write() as connection:
+    options = dict(connection.transport_options)
+queue = app.amqp.queues["autoscale"]
+print(json.dumps({
+    "options": options,
+    "arguments": queue.queue_arguments, "durable": queue.durable,
+    "consumed": sorted(app.amqp.queues.consume_from),
+    "serializer": app.conf.task_serializer, "events": app.conf.event_serializer,
+    "protocol": app.conf.task_protocol, "eager": app.conf.task_always_eager, "routes": app.conf.task_routes,
+}))
+"""
+
+
+def control_app(folder: Path, config: str, **env: str) -> dict[str, Any]:
+    """What the control app has in a folder with this `celeryconfig.py`."""
+    (folder / "celeryconfig.py").write_text(config)
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("CELERY")}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("", {"visibility_timeout": VISIBILITY}),
+        (
+            'broker_transport_options = {"global_keyprefix": "t:"}',
+            {"visibility_timeout": VISIBILITY, "global_keyprefix": "t:"},
+        ),
+        ('broker_transport_options = {"visibility_timeout": 90}', {"visibility_timeout": 90}),
+        ('broker_url = ["redis://a/0", "redis://b/0"]', {"visibility_timeout": VISIBILITY}),
+        ('broker_url = "sentinel://a/0;sentinel://b/0"', {"visibility_timeout": VISIBILITY}),
+        ('broker_url = "amqp://a//"', {}),
+    ],
+)
+def test_transport_options_are_merged_key_by_key(
+    tmp_path: Path, config: str, expected: dict[str, Any]
+) -> None:
+    assert control_app(tmp_path, config)["options"] == expected
+
+
+ODD = """
+task_serializer = "pickle"; accept_content = ["pickle"]; event_serializer = "pickle"; task_protocol = 1
+task_default_queue_type = "quorum"; task_queue_max_priority = 10; task_always_eager = True
+task_routes = {"*": {"queue": "mine"}}; task_default_queue = "mine"; task_default_exchange_type = "topic"
+task_create_missing_queues = False
+"""
+
+
+def test_what_crosses_between_programs_is_ours_whatever_the_file_sets(tmp_path: Path) -> None:
+    found = control_app(tmp_path, ODD)
+    assert (found["arguments"], found["durable"]) in ((None, True), ({}, True))
+    assert found["consumed"] == ["autoscale"]
+    assert (found["serializer"], found["events"], found["protocol"]) == ("json", "json", 2)
+    assert (found["eager"], found["routes"]) == (False, None)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(None, None), (VISIBILITY, None), (3600, "of 3600 s")])
+def test_a_dangerous_visibility_timeout_is_named_with_what_is_right(
+    seconds: int | None, said: str | None
+) -> None:
+    found = dangerous_visibility({} if seconds is None else {"visibility_timeout": seconds})
+    assert (
+        (found is None)
+        if said is None
+        else (found is not None and said in found and str(VISIBILITY) in found)
+    )
