@@ -97,9 +97,12 @@ class _Layers:
         raise AttributeError(name)
 
     def _on_redis(self) -> bool:
+        return self._first_broker().startswith(("redis", "rediss", "sentinel"))
+
+    def _first_broker(self) -> str:
+        """The URL, or the first of several."""
         urls: Any = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
-        first = urls if isinstance(urls, str) else next(iter(urls), "")
-        return str(first).strip().startswith(("redis", "rediss", "sentinel"))
+        return str(urls if isinstance(urls, str) else next(iter(urls), "")).split(";")[0].strip()
 
     @staticmethod
     def _every_interval() -> dict[str, Any]:
@@ -111,8 +114,7 @@ class _Layers:
 
     def _results(self) -> str:
         """Where the answers to `autoscale.delay()` go: where the requests come from."""
-        broker = os.environ.get("CELERY_BROKER_URL") or str(getattr(self, "broker_url", ""))
-        return broker if self._on_redis() else "rpc://"
+        return self._first_broker() if self._on_redis() else "rpc://"
 
     def __dir__(self) -> Iterable[str]:
         return {

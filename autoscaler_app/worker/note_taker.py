@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before the next try after an error."""
 
+LOOK_AGAIN = 0.5
+"""Seconds after which one that may take none asks whether it may."""
+
 
 class NoteTaker:
     """Calls `take` with the bodies of the notes that came, until it is stopped.
@@ -24,8 +27,15 @@ class NoteTaker:
     What `take` has returned from is forgotten by the broker; where it raises, the notes come again.
     """
 
-    def __init__(self, app: Celery, control_queue: str, take: Callable[[list[bytes]], object]) -> None:
-        self._app, self._control_queue, self._take = app, control_queue, take
+    def __init__(
+        self,
+        app: Celery,
+        control_queue: str,
+        take: Callable[[list[bytes]], object],
+        why_not: Callable[[], str] = str,
+    ) -> None:
+        """`why_not`: why none is to be taken at present (another control side acts); empty: take them."""
+        self._app, self._control_queue, self._take, self._why_not = app, control_queue, take, why_not
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="autoscaler-notes", daemon=True)
 
@@ -42,16 +52,33 @@ class NoteTaker:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
+            if self._why_not():
+                self._stopping.wait(LOOK_AGAIN)
+                continue
             try:
-                with open_inbox(self._app, self._control_queue) as inbox:
-                    while not self._stopping.is_set():
-                        if bodies := inbox.take():
-                            self._take(bodies)
-                            inbox.done()
-                        pause = FIRST_PAUSE
+                self._take_all()
+                pause = FIRST_PAUSE
+                continue
             except BrokerError as error:
                 log.warning("the queue of notes cannot be read, and is tried again: %s", error)
             except Exception:
                 log.exception("taking notes failed, and is tried again")
             self._stopping.wait(pause * random.uniform(0.5, 1.0))
             pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _take_all(self) -> None:
+        """Until it is stopped, or may take none any more. Raises what `take` raises, and BrokerError."""
+        failed: Exception | None = None
+        with open_inbox(self._app, self._control_queue) as inbox:
+            while failed is None and not (self._stopping.is_set() or self._why_not()):
+                bodies = inbox.take()
+                try:
+                    # A full disk is no fault of the broker, and is not to be told as one.
+                    if bodies:
+                        self._take(bodies)
+                except Exception as error:
+                    failed = error
+                else:
+                    inbox.done()
+        if failed is not None:
+            raise failed

@@ -190,7 +190,7 @@ class Listens(bootsteps.StartStopStep):
         self._wake.start()
         self._listener = mine.listener = Listener(app, mine.activity, self._on_change, mine.trust)
         self._listener.start()
-        self._notes = NoteTaker(app, schedule.CONTROL_QUEUE, self._take_notes)
+        self._notes = NoteTaker(app, schedule.CONTROL_QUEUE, self._take_notes, mine.lease.why_not)
         self._notes.start()
 
     def stop(self, parent: Any) -> None:
