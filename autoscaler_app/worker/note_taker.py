@@ -76,7 +76,7 @@ class NoteTaker:
                     # A full disk is no fault of the broker, and is not to be told as one.
                     if bodies:
                         self._take(bodies)
-                except Exception as error:
+                except OSError as error:
                     failed = error
                 else:
                     inbox.done()
