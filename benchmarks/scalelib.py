@@ -37,6 +37,7 @@ def measure() -> Iterator[Measurement]:
     yield Measurement(name=TARGETS[0][0], metric="peak memory", value=peak, unit="MB", target=300.0)
     yield _history_update()
     yield from _growth()
+    yield from _large()
 
 
 # -- what is planned
@@ -87,6 +88,40 @@ def many_gangs() -> Problem:
     return _problem(
         [Job(f"gang-{i}", {"ncpus": c}, node_count=n, colocated=True) for i, (c, n) in enumerate(sizes)]
     )
+
+
+def distinct_kinds(count: int) -> Problem:
+    """As many kinds as jobs, no nodes."""
+    draw = random.Random(count)
+    needs = draw.sample(range(256, 60_000), count)
+    return _problem([Job(f"j{i}", {"ncpus": 1 + i % 8, "memmb": mb}) for i, mb in enumerate(needs)])
+
+
+def uneven_nodes(count: int) -> Problem:
+    """20 queues over live nodes of which each tells a few MB less than its size has."""
+    draw = random.Random(count)
+    jobs = [Job(f"queue-{i}", kind, iterations=20) for i, kind in enumerate(_kinds(20))]
+    problem = _problem(jobs, nodes=count)
+    nodes = (
+        replace(node, resources={"memmb": int(node.memory_gib * 1024) - draw.randrange(200)})
+        for node in problem.nodes
+    )
+    return replace(problem, nodes=tuple(nodes))
+
+
+def different_gangs(count: int) -> Problem:
+    """As many different gangs as live nodes."""
+    return _problem(
+        [Job(f"g{i}", {"ncpus": 1 + i % 4, "memmb": 256 + i}, node_count=2 + i % 3) for i in range(count)],
+        nodes=count,
+    )
+
+
+LARGE: Sequence[tuple[str, Callable[[int], Problem], tuple[int, ...], float]] = (
+    ("distinct kinds", distinct_kinds, (2500, 5000, 10_000), 1.0),
+    ("live nodes that differ by a few MB", uneven_nodes, (2500, 5000, 10_000), 1.0),
+    ("different gangs over as many nodes", different_gangs, (250, 500, 1000), 0.15),
+)
 
 
 TARGETS: Sequence[tuple[str, Callable[[], Problem], float | None]] = (
@@ -148,6 +183,20 @@ def _growth() -> Iterator[Measurement]:
         yield Measurement(
             name=name, metric=f"exponent in {what}", value=_exponent(points), unit="", target=target
         )
+
+
+def _large() -> Iterator[Measurement]:
+    """Processor time of what grows worst, once each, and how it grows."""
+    for name, make, sizes, target in LARGE:
+        points = []
+        for size in sizes:
+            problem = make(size)
+            began = time.process_time()
+            calculate(problem)
+            points.append((size, time.process_time() - began))
+        took = points[-1][1]
+        yield Measurement(name=f"{sizes[-1]:,} {name}", metric="plan", value=took, unit="s", target=target)
+        yield Measurement(name=name, metric="exponent", value=_exponent(points), unit="", target=None)
 
 
 def _exponent(points: Sequence[tuple[float, float]]) -> float:

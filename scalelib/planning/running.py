@@ -46,15 +46,18 @@ def loads_of(
 
 
 def _spread(job: Job, hosts: Mapping[str, NodeId]) -> Iterable[tuple[NodeId, int]]:
-    """(node, slots there): a gang has one on each of its hosts; single slots are dealt out in turn."""
+    """(node, slots there): a gang has one on each of its hosts; single slots are dealt out in turn.
+
+    Every host that is named has one at least: it is never idle, whatever the job says of its slots.
+    """
     names: Sequence[str] = job.executing_hostnames
     slots: dict[NodeId, int] = {}
     for i, name in enumerate(names):
-        count = job.iterations // len(names) + (i < job.iterations % len(names))
+        count = max(job.iterations // len(names) + (i < job.iterations % len(names)), 1)
         if job.node_count > 1:
             count = job.iterations
         node_id = hosts.get(short_name(name))
-        if node_id is not None and count:
+        if node_id is not None:
             slots[node_id] = slots.get(node_id, 0) + count
     return slots.items()
 

@@ -488,3 +488,26 @@ def test_one_name_of_a_placement_group_is_one_group(world: Any) -> None:
     assert [unserved.job for unserved in demand.unserved] == ["F4"]
     there = world.node(1, "F4", placement_group="PG")
     assert [launch.vm_size for launch in world.plan(jobs, [there]).launches] == ["F4"]
+
+
+def test_a_host_that_a_job_names_is_never_idle(world: Any) -> None:
+    """Also where the job has fewer slots than hosts: that is never settled in favour of deleting one."""
+    nodes = [world.node(i) for i in (1, 2, 3)]
+    job = Job("a", {"ncpus": 1}, iterations=1, executing_hostnames=["ip-1", "ip-2", "ip-3"])
+    verdicts = world.plan([job], nodes).nodes
+    assert [verdict.idle_for for verdict in verdicts] == [None, None, None]
+
+
+def test_what_a_machine_was_bought_for_is_tried_first_and_falls_away_with_the_demand(world: Any) -> None:
+    nodes = [world.node(i, "F4") for i in (1, 2)]
+    meant = {nodes[0].id: {"b": 1}, nodes[1].id: {"a": 1}}
+    jobs = [Job("a", {"ncpus": 4}), Job("b", {"ncpus": 3})]
+    for wanted, expected in ((jobs, [{"b": 1}, {"a": 1}]), (jobs[:1], [{}, {"a": 1}]), ([], [{}, {}])):
+        assert [dict(v.jobs) for v in world.plan(wanted, nodes, meant=meant).nodes] == expected
+
+
+def test_who_has_a_higher_priority_may_take_what_was_bought_for_others(world: Any) -> None:
+    node = world.node(1, "F4")
+    jobs = [Job("low", {"ncpus": 4}), Job("high", {"ncpus": 4}, priority=1)]
+    (verdict,) = world.plan(jobs, [node], meant={node.id: {"low": 1}}).nodes
+    assert dict(verdict.jobs) == {"high": 1}
