@@ -7,7 +7,7 @@ tried on all that is there, in several orders, before anything is bought.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from scalelib.planning.kinds import Kind
@@ -47,14 +47,24 @@ def _score(plan: Planning) -> tuple[tuple[int, ...], float, int]:
 
 
 def _squeezed(problem: Problem, usual: Planning) -> Planning | None:
-    """A plan that serves as much on what is there, if one is found; what is left may still buy."""
+    """A plan that serves all, or else as much, on what is there, if one is found; the rest may still buy."""
     if len(usual.kinds) > MOST_KINDS or len(usual.fleet.cohorts) > MOST_MACHINES:
         return None
     served = {kind.no: kind.count - usual.left.get(kind, 0) for kind in usual.kinds}
+    everything = {kind.no: kind.count - usual.capped.get(kind, 0) for kind in usual.kinds}
+    for work in (served,) if served == everything else (everything, served):
+        found = _squeezed_as(problem, usual, work)
+        if found is not None:
+            return found
+    return None
+
+
+def _squeezed_as(problem: Problem, usual: Planning, work: Mapping[int, int]) -> Planning | None:
+    """The same for so many slots by number of kind."""
     for order in _orders(usual):
         trial = Planning(problem, solver=False)
         by_no = {kind.no: kind for kind in trial.kinds}
-        if trial.squeeze([(by_no[no], served[no]) for no in order if served[no]]):
+        if trial.squeeze([(by_no[no], work[no]) for no in order if work[no]]):
             return _placed(trial)
     return None
 
