@@ -187,6 +187,7 @@ class SimulatedFleet:
                     "hostname": worker.machine.hostname,
                     "nodename": worker.nodename,
                     "pid": worker.pid,
+                    "started": worker.started,
                     "at": datetime.now(UTC).isoformat(),
                     "returned": 0,
                 },

@@ -199,7 +199,20 @@ class _Question:
                 self.found[nodename] = None
             else:
                 is_wrapped = isinstance(answer, dict) and set(answer) == {"ok"}
-                self.found[nodename] = answer["ok"] if is_wrapped else answer
+                said = answer["ok"] if is_wrapped else answer
+                if isinstance(said, dict):
+                    # Ours, below: nobody may say something for others with it.
+                    said.pop("others", None)
+                self.found[nodename] = together(self.found.get(nodename), said)
+
+
+def together(first: Any, second: Any) -> Any:
+    """The answers of two processes of one name: neither may hide the other."""
+    if isinstance(first, list) and isinstance(second, list):
+        return [*first, *second]
+    if isinstance(first, dict) and isinstance(second, dict) and first.get("pid") != second.get("pid"):
+        return {**first, "others": [*first.get("others", ()), second]}
+    return second
 
 
 def _batches(names: list[str]) -> Iterable[list[str]]:

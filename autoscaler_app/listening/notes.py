@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from autoscaler_app.listening import door
-from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.activity import Activity, process_name
 from autoscaler_app.listening.shown import shortened
 from autoscaler_app.listening.trust import Trust
 from autoscaler_app.memory.state import State
@@ -101,10 +101,16 @@ class Notes:
             if believed is None:
                 return False
             note = believed
-        hostname, nodename = door.name(note["hostname"], "hostname"), door.name(note["nodename"], "nodename")
-        pid = note.get("pid")
+        door.name(note["hostname"], "hostname")
+        nodename, pid, started = (
+            door.name(note["nodename"], "nodename"),
+            note.get("pid"),
+            note.get("started", 0.0),
+        )
         if pid is not None and (isinstance(pid, bool) or not isinstance(pid, int)):
             raise ValueError(f"pid is {shortened(pid)}; the number of a process would be right")
+        if isinstance(started, bool) or not isinstance(started, int | float):
+            raise ValueError(f"started is {shortened(started)}; seconds since the epoch would be right")
         # A note that comes late must not count for the life after the one that it is of.
-        is_gone = self._activity.forget_worker(nodename, pid)
-        return is_gone and self._state.last_word(hostname, nodename)
+        is_gone = self._activity.forget_worker(nodename, pid, started)
+        return is_gone and self._state.last_word(process_name(nodename, pid, started))

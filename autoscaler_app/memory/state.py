@@ -63,8 +63,8 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
     """When every worker process of the host had said that it takes no more."""
     shut_down: datetime | None = None
     """When the workers were told to shut down."""
-    nodenames: tuple[str, ...] = ()
-    """The worker processes that were told."""
+    processes: tuple[str, ...] = ()
+    """The worker processes that were told, by name, id and start."""
     last_words: tuple[str, ...] = ()
     """Those of them that have shut down cleanly: the proof."""
 
@@ -239,12 +239,12 @@ class State:
         with self._file.transaction() as db:
             db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (_text(now), node_id))
 
-    def mark_shut_down(self, node_id: str, nodenames: Iterable[str], now: datetime) -> None:
+    def mark_shut_down(self, node_id: str, processes: Iterable[str], now: datetime) -> None:
         """These worker processes are about to be told to shut down; earlier last words prove nothing."""
         with self._file.transaction() as db:
             db.execute(
                 "UPDATE drain SET shut_down = ?, nodenames = ?, departed = '[]' WHERE node_id = ?",
-                (_text(now), json.dumps(sorted(nodenames)), node_id),
+                (_text(now), json.dumps(sorted(processes)), node_id),
             )
 
     def end_drain(self, node_id: str) -> None:
@@ -252,17 +252,21 @@ class State:
         with self._file.transaction() as db:
             db.execute("DELETE FROM drain WHERE node_id = ?", (node_id,))
 
-    def last_word(self, hostname: str, nodename: str) -> bool:
-        """A worker process has shut down cleanly. True if a drain was waiting for that."""
+    def last_word(self, process: str) -> bool:
+        """A worker process has shut down cleanly. True if a drain was waiting for that.
+
+        One of another process of the same name proves nothing.
+        """
         with self._file.transaction() as db:
-            rows = db.execute("SELECT * FROM drain WHERE lower(hostname) = lower(?)", (hostname,)).fetchall()
+            rows = db.execute("SELECT * FROM drain").fetchall()
+            rows = [row for row in rows if process in json.loads(row["nodenames"])]
             for row in rows:
-                last_words = sorted({*json.loads(row["departed"]), nodename})
+                last_words = sorted({*json.loads(row["departed"]), process})
                 db.execute(
                     "UPDATE drain SET departed = ? WHERE node_id = ?",
                     (json.dumps(last_words), row["node_id"]),
                 )
-        return any(_drain(row).shut_down is not None for row in rows)
+        return bool(rows)
 
     # -- keys
 
@@ -378,7 +382,7 @@ def _drain(row: sqlite3.Row) -> Drain:
         chosen=_time(row["chosen"]),
         fenced=_time(row["fenced"]) if row["fenced"] else None,
         shut_down=_time(row["shut_down"]) if row["shut_down"] else None,
-        nodenames=tuple(json.loads(row["nodenames"])),
+        processes=tuple(json.loads(row["nodenames"])),
         last_words=tuple(json.loads(row["departed"])),
     )
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+import msgspec
+
 from autoscaler_app.listening.activity import HostView
 from autoscaler_app.memory.state import Drain
 from autoscaler_app.passes.decide.situation import Situation
@@ -101,8 +103,9 @@ STEPS = (
         deed="shut-down",
         ends_when=(
             "the very last word of **every** worker process that was told has arrived, as a note, sent "
-            "over a connection of its own. Only a clean exit sends it: a popped message "
-            "can sit where no counter shows it"
+            "over a connection of its own, with the id and the start of the very process "
+            "that gave the last account, and no other process is heard there. Only a clean exit sends it: a "
+            "popped message can sit where no counter shows it"
         ),
         kept="its worker is shutting down",
         deadline=(
@@ -147,7 +150,17 @@ def state_of(drain: Drain) -> State:
     """Where a node is that was chosen, by what is written down of it."""
     if drain.shut_down is None:
         return State.CHOSEN if drain.fenced is None else State.FENCED
-    return State.LEFT if drain.nodenames and not missing_words(drain) else State.EMPTY
+    return State.LEFT if drain.processes and not missing_words(drain) else State.EMPTY
+
+
+def as_it_stands(drain: Drain, view: HostView | None) -> Drain:
+    """A drain as it is to be gone by now. If a process is heard on the host that was not told to shut down,
+    the last words of the others prove nothing of it: every step has to be shown anew.
+    """
+    told = drain.processes
+    if drain.shut_down is None or view is None or all(worker.is_one_of(told) for worker in view.workers):
+        return drain
+    return msgspec.structs.replace(drain, fenced=None, shut_down=None, processes=(), last_words=())
 
 
 def step_of(drain: Drain) -> Step:
@@ -169,7 +182,7 @@ def goes_on(step: Step, host: HostSeen) -> bool:
 
 def missing_words(drain: Drain) -> frozenset[str]:
     """The worker processes that were told to shut down and have not said their last word."""
-    return frozenset(drain.nodenames) - frozenset(drain.last_words)
+    return frozenset(drain.processes) - frozenset(drain.last_words)
 
 
 def stage_of(drain: Drain | None, *, fenced: bool, told: datetime | None) -> Stage:

@@ -16,6 +16,7 @@ from celery_resources.errors import InvalidRequirement, InvalidSetting
 from celery_resources.gangs.gang import Gang, GangRefused
 from celery_resources.need.requirement import Requirement
 from celery_resources.node.gate import ResourceGate
+from celery_resources.room.machine import gone
 
 Reply = dict[str, Any]
 
@@ -125,6 +126,9 @@ def fenced(state: Any, **kwargs: Any) -> Reply:
 
 
 @inspect_command()
-def resources(state: Any, **kwargs: Any) -> Reply:
-    """What this node has, what is free, what runs, and whether it is fenced."""
-    return _on_gate(state, lambda gate: None)
+def resources(state: Any, pids: Any = (), **kwargs: Any) -> Reply:
+    """What this node has, what is free, what runs, whether it is fenced; which `pids` are nobody's."""
+    reply = _on_gate(state, lambda gate: None)
+    if isinstance(pids, list) and pids and "ok" in reply:
+        reply["ok"]["gone"] = gone(pids)
+    return reply

@@ -34,6 +34,7 @@ def say_farewell(sender: Any = None, **kwargs: Any) -> None:
         "hostname": short_host(sender.hostname),
         "nodename": sender.hostname,
         "pid": os.getpid(),
+        "started": gate.telling.started,
         "at": datetime.now(UTC).isoformat(),
         "returned": gate.unstarted.returned,
     }

@@ -16,6 +16,7 @@ from celery_resources.node.sealing import Sealing
 from celery_resources.node.standing import StandingFile
 from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger
+from celery_resources.room.machine import this_machine
 from celery_resources.room.node import NodeFacts
 from celery_resources.settings import Settings
 
@@ -53,7 +54,9 @@ class Telling:
         self._gate = gate
         self._consumer = consumer
         self._seq = itertools.count(1)
-        self._started = time.time()
+        self.started = time.time()
+        """When this worker process started, as it tells it: with its id, which life of it this is."""
+        self._machine = this_machine()
         self._due = False
         self._told_at = 0.0
         self._pace = 0.0
@@ -87,7 +90,8 @@ class Telling:
             "pace": self._pace,
             "garbage": set_aside.count,
             "seq": next(self._seq),
-            "started": self._started,
+            "started": self.started,
+            "machine": self._machine,
         }
 
     def register(self, hub: Any) -> None:

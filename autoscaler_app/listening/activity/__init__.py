@@ -5,7 +5,13 @@ from __future__ import annotations
 from autoscaler_app.listening.activity.accounts import Change, ChangeKind, Counters, Run, Sent
 from autoscaler_app.listening.activity.belief import Activity
 from autoscaler_app.listening.activity.coming import ComingTask
-from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask, WorkerView
+from autoscaler_app.listening.activity.hosts import (
+    HeldTask,
+    HostView,
+    RunningTask,
+    WorkerView,
+    process_name,
+)
 
 __all__ = [
     "Activity",
@@ -19,4 +25,5 @@ __all__ = [
     "RunningTask",
     "Sent",
     "WorkerView",
+    "process_name",
 ]

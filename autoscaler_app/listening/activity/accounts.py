@@ -24,6 +24,17 @@ class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the epoch by the clock of the worker."""
 
 
+class MachineSaid(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine that a worker says it runs on, whatever its node name says."""
+
+    host: str = ""
+    """Its own host name."""
+    addresses: tuple[str, ...] = ()
+    """Its addresses, but for those that every machine has."""
+    space: str = ""
+    """Which numbering of processes a pid is of: two that say the same have one process a pid between them."""
+
+
 class GangSaid(msgspec.Struct, frozen=True, kw_only=True):
     """The gang that a worker says it is in."""
 
@@ -55,6 +66,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
     started: float = 0.0
     """When the worker process started: with the process id it says which life of the worker speaks."""
+    machine: MachineSaid = MachineSaid()
+    gone: list[int] = msgspec.field(default_factory=list)
+    """Of the process ids that it was asked about, those that no process of its machine has."""
     timestamp: float | None = None
     """When it was sent; an answer has none."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,6 +35,10 @@ from autoscaler_app.listening.activity.worker import Worker
 log = logging.getLogger(__name__)
 
 MAX_WORKERS = 20_000
+MAX_LIVES = 8
+"""Processes kept of one node name."""
+CLOCKS_DIFFER = 5.0
+"""Seconds by which the clocks of machines may differ that are set right."""
 MAX_FINISHED = 20_000
 MAX_SENT = 100_000
 MAX_RUNS = 10_000
@@ -48,7 +52,9 @@ class Activity:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, list[Worker]] = {}
+        """By node name: its lives that are not proven gone, the youngest last. Where there are several, what
+        is said under that name is not known to be all."""
         self._ignored: set[str] = set()
         self._mute: set[str] = set()
         """Workers that answered that they cannot say what they have; until they do."""
@@ -105,35 +111,36 @@ class Activity:
     def doubt(self) -> None:
         """Something may have gone unheard: what every worker does is unknown until it tells again."""
         with self._lock:
-            for worker in self._workers.values():
+            for worker in self._lives():
                 worker.told = None
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Our clock was set: what was heard is as long ago as it was."""
         with self._lock:
-            for worker in self._workers.values():
+            for worker in self._lives():
                 worker.heard = min(worker.heard + by, now)
                 worker.told = None if worker.told is None else min(worker.told + by, now)
                 if worker.eventless_since is not None:
                     worker.eventless_since = min(worker.eventless_since + by, now)
 
-    def forget_worker(self, nodename: str, pid: int | None = None) -> bool:
-        """The worker left: it holds and runs nothing any more. False if it has been started again since.
+    def forget_worker(self, nodename: str, pid: int | None = None, started: float = 0.0) -> bool:
+        """The worker left: it holds and runs nothing any more. False if that is another life than is known.
 
-        With a process id only that life of it is forgotten: one that was started again under this name stays.
+        With a process id (and when it started, 0: not said) only that life of it is forgotten: one that was
+        started again under this name, or beside it, stays.
         """
         with self._lock:
-            worker = self._workers.get(nodename)
-            if worker is not None and pid is not None and worker.pid not in (None, pid):
-                return False
-            self._drop(nodename)
-            return True
+            lives = self._workers.get(nodename, [])
+            leaving = [worker for worker in lives if pid is None or worker.is_life(pid, started)]
+            for worker in leaving:
+                self._end_life(worker)
+            return bool(leaving) or not lives
 
     def forget(self, hostname: str) -> None:
         """The host is gone for good."""
         with self._lock:
-            for name in [name for name, worker in self._workers.items() if worker.hostname == hostname]:
-                self._drop(name)
+            for worker in [worker for worker in self._lives() if worker.hostname == hostname]:
+                self._end_life(worker)
 
     def ignore(self, nodename: str) -> None:
         """Keep nothing of this worker, ever: it is no node's, but our own."""
@@ -147,14 +154,25 @@ class Activity:
         One that has said it before only failed to answer this time.
         """
         with self._lock:
-            worker = self._workers.get(nodename)
-            if worker is None or not worker.has_told:
+            if not any(worker.has_told for worker in self._workers.get(nodename, ())):
                 self._mute.add(nodename)
                 self._drop(nodename)
 
     def _drop(self, nodename: str) -> None:
         self._workers.pop(nodename, None)
         self._coming.release(nodename)
+
+    def _end_life(self, worker: Worker) -> None:
+        others = [each for each in self._workers.get(worker.nodename, ()) if each is not worker]
+        if others:
+            self._workers[worker.nodename] = others
+            # A node name is all that is known of who holds them.
+            self._coming.release(worker.nodename)
+        else:
+            self._drop(worker.nodename)
+
+    def _lives(self) -> Iterator[Worker]:
+        return (worker for lives in self._workers.values() for worker in lives)
 
     # -- what is asked
 
@@ -163,15 +181,15 @@ class Activity:
         with self._lock:
             by_host: dict[str, list[Worker]] = {}
             for name in sorted(self._workers):
-                worker = self._workers[name]
-                by_host.setdefault(worker.hostname, []).append(worker)
+                for worker in self._workers[name]:
+                    by_host.setdefault(worker.hostname, []).append(worker)
             return tuple(host_view(hostname, by_host[hostname]) for hostname in sorted(by_host))
 
     def host(self, hostname: str) -> HostView | None:
         """One host; None if it was never heard or is forgotten."""
         with self._lock:
-            workers = [worker for worker in self._workers.values() if worker.hostname == hostname]
-            workers.sort(key=lambda worker: worker.nodename)
+            workers = [worker for worker in self._lives() if worker.hostname == hostname]
+            workers.sort(key=lambda worker: worker.nodename)  # stable: the youngest life stays last
             return host_view(hostname, workers) if workers else None
 
     def nodenames(self) -> frozenset[str]:
@@ -184,7 +202,7 @@ class Activity:
         with self._lock:
             return any(
                 queue in worker.queues and not (worker.fenced or worker.offline or worker.held)
-                for worker in self._workers.values()
+                for worker in self._lives()
             )
 
     def coming(self) -> tuple[ComingTask, ...]:
@@ -232,12 +250,12 @@ class Activity:
         if nodename in self._ignored or not kind.startswith(("worker-", "task-")):
             return ()
         if kind == "worker-resources":
-            changes = self._account(nodename, event, now)
-            self._workers[nodename].eventless_since = None
-            return changes
+            return self._account(nodename, event, now, by_event=True)
         if nodename in self._mute:
             return ()
-        worker = self._heard(nodename, event.get("pid"), now)
+        worker = self._heard(nodename, event.get("pid"), now, said_at=_said_at(event, now))
+        if worker is None:
+            return ()
         worker.eventless_since = None
         worker.offline = kind == "worker-offline"
         if kind == "task-received":
@@ -261,24 +279,41 @@ class Activity:
             self._counts["dropped"] += 1
         return (Change(kind=ChangeKind.SENT, queue=queue),)
 
-    def _heard(self, nodename: str, pid: object, now: datetime) -> Worker:
-        worker = self._workers.get(nodename)
-        # Another process id is another life: what the old one ran died with it, what this one does is unknown
-        # until it tells.
-        is_new_life = worker is not None and isinstance(pid, int) and worker.pid not in (None, pid)
-        if worker is None or is_new_life:
-            self._make_room()
-            self._coming.release(nodename)
-            worker = self._workers[nodename] = Worker(nodename, now)
+    def _heard(
+        self, nodename: str, pid: object, now: datetime, *, said_at: float, started: float = 0.0
+    ) -> Worker | None:
+        """The life that speaks; None for one that is over, and whose word only came late.
+
+        Another process id, or another start, is another life. What the one before ran may have died with it,
+        or goes on beside it: that is unknown until it is shown.
+        """
+        lives = self._workers.get(nodename, [])
+        worker = self._life(lives, pid, started)
+        if worker is None:
+            # A beginning that has not come yet is of a clock that is wrong: then nothing is late by it.
+            if lives and said_at <= lives[-1].began <= now.timestamp() + CLOCKS_DIFFER:
+                self._counts["stale"] += 1
+                return None
+            if not lives:
+                self._make_room()
+            worker = Worker(nodename, now, began=started or said_at)
+            self._workers[nodename] = sorted([*lives, worker], key=lambda each: each.began)[-MAX_LIVES:]
         if isinstance(pid, int):
             worker.pid = pid
         worker.heard = max(worker.heard, now)
         return worker
 
+    @staticmethod
+    def _life(lives: Sequence[Worker], pid: object, started: float) -> Worker | None:
+        """The one of these lives that has this process id and start; of one that says no id, the youngest."""
+        if not isinstance(pid, int):
+            return lives[-1] if lives else None
+        return next((worker for worker in reversed(lives) if worker.is_life(pid, started)), None)
+
     def _make_room(self) -> None:
         """Who was not heard for longest is forgotten first; a node that matters is heard again."""
         if len(self._workers) >= MAX_WORKERS:
-            self._drop(min(self._workers, key=lambda name: self._workers[name].heard))
+            self._drop(min(self._workers, key=lambda name: self._workers[name][-1].heard))
             self._counts["dropped"] += 1
 
     def _received(self, worker: Worker, event: Mapping[str, Any]) -> None:
@@ -341,23 +376,48 @@ class Activity:
     # -- accounts
 
     def _merge(self, payload: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
-        return self._account(text(payload, "nodename"), payload, now)
+        changes = self._account(text(payload, "nodename"), payload, now)
+        for other in payload.get("others", ()):
+            changes += self._account(text(other, "nodename"), other, now)
+        return changes
 
-    def _account(self, nodename: str, payload: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
+    def _account(
+        self, nodename: str, payload: Mapping[str, Any], now: datetime, *, by_event: bool = False
+    ) -> tuple[Change, ...]:
         account = msgspec.convert(payload, Account, strict=False)
         if nodename in self._ignored:
             return ()
-        known = self._workers.get(nodename)
+        known = self._life(self._workers.get(nodename, []), account.pid, account.started)
         if known is not None and known.is_newer_than(account):
             self._counts["stale"] += 1
             return ()
         self._mute.discard(nodename)
-        worker = self._heard(nodename, account.pid, now)
+        said_at = _said_at(payload, now)
+        worker = self._heard(nodename, account.pid, now, said_at=said_at, started=account.started)
+        if worker is None:
+            return ()
+        if by_event:
+            worker.eventless_since = None
         self._counts["gaps"] += worker.gap_before(account)
         changes = worker.take(account, now, self._finished)
+        self._part(nodename, worker, account.gone)
         if not account.scheduled:
             self._coming.release(nodename)
         for run in worker.ended_runs:
             self._note_run(run.queue, run.seconds, run.at, run.count)
         worker.ended_runs.clear()
         return changes
+
+    def _part(self, nodename: str, told: Worker, gone: Sequence[int]) -> None:
+        """Forget the lives of a name that are over, as far as the one that has just told proves it."""
+        lives = self._workers[nodename]
+        lives.sort(key=lambda each: each.began)
+        for worker in lives[:-1]:
+            if worker.is_proven_gone_by(told if worker is not told else lives[-1], gone):
+                self._end_life(worker)
+
+
+def _said_at(said: Mapping[str, Any], now: datetime) -> float:
+    """When it was sent, by the clock of the sender; an answer has just been."""
+    at = said.get("timestamp")
+    return now.timestamp() if at is None else moment(at).timestamp()

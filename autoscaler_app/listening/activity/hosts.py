@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,6 +33,13 @@ class HeldTask:
     name: str = ""
 
 
+def process_name(nodename: str, pid: int | None, started: float) -> str:
+    """Which process tells under a node name: a name says little, two may have it, or one after the other."""
+    if pid is None:
+        return nodename
+    return f"{nodename} (process {pid}{f', started {started:.6f}' if started else ''})"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerView:
     """One worker process."""
@@ -49,12 +56,33 @@ class WorkerView:
     """It said goodbye, and may still be finishing tasks: only its note that it left proves it empty."""
     scheduled: int
     """Tasks with an ETA that it holds."""
+    started: float = 0.0
+    """When it started, by its own clock, in seconds since the epoch: with the pid it says which life this is.
+    0: not told yet."""
+    is_earlier: bool = False
+    """A younger process tells under the same node name, and this one is not proven gone."""
+    at_once: bool = False
+    """It spoke when the younger one had begun: both are there."""
     eventless_since: datetime | None = None
     """It has answered since then, and never sent an event; None: it has sent one."""
     garbage: int = 0
     """Elements of its queues that it set aside because they were no messages."""
     pace: float
     """Seconds that it was told to let pass between two accounts; 0: none."""
+
+    @property
+    def process(self) -> str:
+        """Its name as a process."""
+        return process_name(self.nodename, self.pid, self.started)
+
+    def is_one_of(self, processes: Collection[str]) -> bool:
+        """Whether it is one of these; of one that has not said when it started, as far as is known."""
+        if self.pid is None:
+            return any(process.partition(" (")[0] == self.nodename for process in processes)
+        begins = f"{self.process[:-1]},"
+        return self.process in processes or (
+            not self.started and any(process.startswith(begins) for process in processes)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +104,7 @@ class HostView:
     heard: datetime | None = None
     """The oldest of its workers' last signs of life."""
     told: datetime | None = None
-    """The oldest of its workers' last full accounts; None if one of them never told: then it is unknown."""
+    """The oldest of its workers' last full accounts; None if one of them never told, or if two processes may
+    be telling under one node name: then it is unknown."""
     offline: bool = False
     """Every worker of it said goodbye."""

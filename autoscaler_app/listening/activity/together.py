@@ -9,13 +9,18 @@ from autoscaler_app.listening.activity.worker import Worker
 
 
 def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
-    """The workers of one host as one: what they have and do adds up; the oldest word gives the age."""
-    views = tuple(worker.view() for worker in workers)
-    told = [view.told for view in views]
+    """The workers of one host as one: what they have and do adds up; the oldest word gives the age.
+
+    Of several lives of one node name the youngest comes last. Until the others are proven gone, what is said
+    under that name is not known to be all: the host is unknown.
+    """
+    youngest = {worker.nodename: worker for worker in workers}
+    views = tuple(worker.view(youngest[worker.nodename]) for worker in workers)
+    told = [None if view.is_earlier else view.told for view in views]
     return HostView(
         hostname=hostname,
-        total=_sum([worker.total for worker in workers]),
-        free=_sum([worker.free for worker in workers]),
+        total=_sum([worker.total for worker in youngest.values()]),
+        free=_sum([worker.free for worker in youngest.values()]),
         running=tuple(task for worker in workers for task in worker.running.values()),
         held=tuple(task for worker in workers for task in worker.held.values()),
         scheduled=sum(view.scheduled for view in views),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from autoscaler_app.listening.activity.accounts import (
     Change,
     ChangeKind,
     GangSaid,
+    MachineSaid,
     Run,
     TaskSaid,
     moment,
@@ -29,13 +30,16 @@ ANSWER_TAKES = timedelta(seconds=5)
 class Worker:
     """One life of one worker."""
 
-    def __init__(self, nodename: str, heard: datetime) -> None:
+    def __init__(self, nodename: str, heard: datetime, began: float = 0.0) -> None:
         self.nodename = nodename
         self.hostname = nodename.partition("@")[2] or nodename
         self.pid: int | None = None
         self.heard = heard
         self.eventless_since: datetime | None = heard
         self.told: datetime | None = None
+        self.machine = MachineSaid()
+        self.began = began
+        """By its own clock, in seconds since the epoch: its start, or, if that is unknown, its first word."""
         self.total: dict[str, Any] = {}
         self.free: dict[str, Any] = {}
         self.running: dict[str, RunningTask] = {}
@@ -60,9 +64,27 @@ class Worker:
         self._seq = 0
         self._started = 0.0
 
-    def view(self) -> WorkerView:
-        """A frozen copy of the scalar facts."""
+    def is_life(self, pid: int, started: float) -> bool:
+        """Whether this is the process with that id which started then (0: it is not said when)."""
+        same_start = not started or not self._started or started == self._started
+        return self.pid in (None, pid) and same_start
+
+    def is_proven_gone_by(self, younger: Worker, gone: Sequence[int]) -> bool:
+        """What a younger life of the same name says proves that this one has ended: the process id is
+        nobody's, or is its own. Only where both mean the same processes by a number.
+        """
+        ours, theirs = self.machine.space, younger.machine.space
+        if self.pid == younger.pid:
+            return not (ours and theirs) or ours == theirs
+        return self.pid in gone and bool(ours) and ours == theirs
+
+    def view(self, youngest: Worker) -> WorkerView:
+        """A frozen copy of the scalar facts; `youngest` is the youngest life of this name."""
         return WorkerView(
+            started=self._started,
+            is_earlier=youngest is not self,
+            at_once=youngest is not self
+            and self.heard.timestamp() - ANSWER_TAKES.total_seconds() > youngest.began,
             nodename=self.nodename,
             pid=self.pid,
             heard=self.heard,
@@ -94,12 +116,8 @@ class Worker:
     # -- accounts
 
     def is_newer_than(self, account: Account) -> bool:
-        """True if the account is of an earlier life, or of an earlier moment of this one."""
-        if not account.started or not self._started:
-            return False
-        if account.started != self._started:
-            return account.started < self._started
-        return account.seq < self._seq
+        """True if the account is of an earlier moment of this life."""
+        return bool(account.started) and account.started == self._started and account.seq < self._seq
 
     def gap_before(self, account: Account) -> int:
         """How many accounts between the last one and this one never arrived."""
@@ -140,6 +158,7 @@ class Worker:
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True
         self._seq, self._started = account.seq, account.started
+        self.began, self.machine = account.started or self.began, account.machine
         return (Change(kind=ChangeKind.NEW, hostname=self.hostname),) if is_new else ()
 
     def _running(self, said: TaskSaid, now: datetime) -> RunningTask:

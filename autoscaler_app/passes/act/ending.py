@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autoscaler_app.memory.state import Drain
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.act.hands import NO_ANSWER, node_ids, nodenames_of, tell_hosts
@@ -27,7 +28,7 @@ def fence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
 
 def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     """Nodes that the plan lets go: shut down if they need a certificate and it is not whole, else deleted."""
-    drains = control.state.drains()
+    drains = _as_they_stand(control, sight)
     ready: list[Delete] = []
     for entry in plan.delete:
         if entry.reason in way_out.WITHOUT_CERTIFICATE:
@@ -44,14 +45,21 @@ def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     _delete(control, deeds, ready)
 
 
+def _as_they_stand(control: Control, sight: Sight) -> dict[str, Drain]:
+    drains = control.state.drains().items()
+    return {i: way_out.as_it_stands(drain, sight.view_of(drain.hostname)) for i, drain in drains}
+
+
 def _shut_down(control: Control, deeds: Deeds, sight: Sight, entry: Delete) -> None:
     """The certificate is complete but for the clean exit: ask for it. The proof comes back as a note."""
     host = sight.host_of[NodeId(entry.node_id)]
-    nodenames, now = nodenames_of(sight.view_of(host.hostname)), control.now()
+    view, now = sight.view_of(host.hostname), control.now()
+    nodenames = nodenames_of(view)
     control.state.begin_drain(entry.node_id, host.hostname, entry.reason.value, now)
     control.state.mark_fenced(entry.node_id, now)
     # Written down before it is sent: a departure that comes back at once must find it.
-    control.state.mark_shut_down(entry.node_id, nodenames, now)
+    processes = [] if view is None else [worker.process for worker in view.workers]
+    control.state.mark_shut_down(entry.node_id, processes, now)
     control.workers.tell("shutdown", nodenames)
     deeds.note("shut-down", entry.node, detail=entry.reason.value)
 

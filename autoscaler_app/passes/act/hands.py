@@ -37,8 +37,8 @@ def ask_workers(
 
 
 def nodenames_of(view: HostView | None) -> Sequence[str]:
-    """The worker processes of a host."""
-    return sorted(worker.nodename for worker in view.workers) if view is not None else ()
+    """The worker processes of a host, as they can be spoken to."""
+    return sorted({worker.nodename for worker in view.workers}) if view is not None else ()
 
 
 def node_ids(sight: Sight, hostnames: Iterable[str]) -> list[NodeId]:

@@ -61,7 +61,7 @@ def forget_strangers(control: Control, sight: Sight) -> None:
 
     One on no node of the cloud that died before it had told anything would otherwise be waited for by
     `give_back` for ever. One that died on a host where another lives would leave that host unknown for ever:
-    never told what to consume, and never ended.
+    never told what to consume, and never ended. And so would one whose name a younger process has taken.
     """
     listener, now = control.listener, control.now()
     if listener is None or (listening := listener.connected_since) is None:
@@ -75,8 +75,11 @@ def forget_strangers(control: Control, sight: Sight) -> None:
         if name in nodes and unheard.total_seconds() > settings.told_within:
             continue
         for worker in view.workers:
-            if (now - max(listening, worker.heard)).total_seconds() > settings.silent_timeout:
-                control.activity.forget_worker(worker.nodename, worker.pid)
+            # Its next life has taken its name, and was not there at the same time.
+            is_over = worker.is_earlier and not worker.at_once
+            timeout = settings.told_within if is_over else settings.silent_timeout
+            if (now - max(listening, worker.heard)).total_seconds() > timeout:
+                control.activity.forget_worker(worker.nodename, worker.pid, worker.started)
 
 
 def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:

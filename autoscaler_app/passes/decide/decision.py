@@ -135,7 +135,8 @@ class _Fates:
         if step.state is State.LEFT:  # nobody is left there to be heard
             return self._end(verdict, self._why_it_goes(verdict))
         if not situation.is_heard(host):
-            return self._keep(verdict, KeepReason.UNKNOWN, "its worker has not told anything lately")
+            detail = host.why_unknown or "its worker has not told anything lately"
+            return self._keep(verdict, KeepReason.UNKNOWN, detail)
         if host.evicted:
             return self._keep(verdict, KeepReason.LEAVING, "the cloud is taking the machine back")
         if step.state is State.CHOSEN:

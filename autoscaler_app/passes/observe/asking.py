@@ -93,6 +93,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     # Not sooner: if the clock was set meanwhile, these instants have been moved with it.
     drains, known, history = control.state.drains(), control.state.known_hosts(), control.history.times()
     views = {short_name(view.hostname): view for view in control.activity.hosts()}
+    drains = {i: way_out.as_it_stands(d, views.get(short_name(d.hostname))) for i, d in drains.items()}
     consumed = {queue for view in views.values() for queue in view.queues}
     kinds = {**periodic.kinds, **control.queues.all(also=consumed - periodic.kinds.keys())}
     depths = control.broker.depths(list(kinds))
@@ -168,8 +169,9 @@ def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Fo
 
 def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> None:
     """Ask the hosts whose last word is too old to act on; in a command, where nobody listens, all."""
+    asked = {"pids": _pids_in_doubt(control)}
     if control.listener is None:
-        _take_answers(control, control.workers.ask("resources", None))
+        _take_answers(control, control.workers.ask("resources", None, asked))
         return
     names = {*_to_ask(control, drains), *_never_heard(control, drains, cloud)}
     # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
@@ -177,7 +179,7 @@ def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) 
     late = names & control.reluctant
     control.workers.ask_aside("resources", sorted(late), partial(_take_answers, control))
     if prompt := names - late:
-        answers = control.workers.ask("resources", sorted(prompt))
+        answers = control.workers.ask("resources", sorted(prompt), asked)
         control.reluctant |= prompt - answers.keys()
         _take_answers(control, answers)
     if len(control.reluctant) > MOST_RELUCTANT:
@@ -191,6 +193,13 @@ def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:
             control.activity.cannot_say(name)
         else:
             control.activity.merge(payload, control.now())
+
+
+def _pids_in_doubt(control: Control) -> list[int]:
+    """Processes that may or may not be there beside a younger one of the same name: it can look."""
+    workers = [worker for view in control.activity.hosts() for worker in view.workers]
+    doubled = {worker.nodename for worker in workers if worker.is_earlier}
+    return sorted({worker.pid for worker in workers if worker.nodename in doubled and worker.pid is not None})
 
 
 def _never_heard(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> Iterator[str]:

@@ -125,6 +125,7 @@ def put_together(asked: Asked) -> Sight:
         warnings=(
             *cloud.warnings,
             *_stuck(asked),
+            *_doubled(asked),
             *asked.strays.warnings,
             *_eventless(asked),
             *_garbage(asked.views.values()),
@@ -149,6 +150,23 @@ def _garbage(views: Iterable[HostView]) -> Iterator[str]:
             )
 
 
+def _doubled(asked: Asked) -> Iterator[str]:
+    """Node names under which two processes tell at once."""
+    for view in asked.views.values():
+        for nodename in sorted({worker.nodename for worker in view.workers if worker.at_once}):
+            pids = ", ".join(str(worker.pid) for worker in view.workers if worker.nodename == nodename)
+            yield (
+                f"{nodename} is several worker processes at once ({pids}): what they do is unknown, and the "
+                "node is kept until all but one have ended, or are silent; give each its own name (-n)"
+            )
+
+
+def _why_unknown(view: HostView) -> str:
+    """Why nothing is known of a host that is heard; empty if there is no such reason."""
+    names = sorted({worker.nodename for worker in view.workers if worker.is_earlier})
+    return f"several processes may be telling under the name {names[0]}" if names else ""
+
+
 def _heard(asked: Asked) -> Iterator[KnownHost]:
     """Nodes whose host told what it has: to be remembered, so that a restart of ours forgets nobody."""
     told = {view.hostname: view for view in asked.views.values() if view.told is not None}
@@ -158,7 +176,7 @@ def _heard(asked: Asked) -> Iterator[KnownHost]:
         yield KnownHost(
             hostname=view.hostname,
             node_id=node_id,
-            nodenames=tuple(sorted(worker.nodename for worker in view.workers)),
+            nodenames=tuple(sorted({worker.nodename for worker in view.workers})),
             heard=view.told,
             tasks=tuple(sorted({task.id for task in view.running} | {task.id for task in view.held})),
         )
@@ -270,6 +288,7 @@ def _hosts(
             gang=_gang(view),
             evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
             hungry_seconds=hungry.get(view.hostname),
+            why_unknown=_why_unknown(view),
         )
     for host in known:
         name = short_name(host.hostname)

@@ -135,12 +135,18 @@ def leaving(world: World) -> Host:
     state = world.control.state
     state.begin_drain("m1", "n1", "idle", world.now)
     state.mark_fenced("m1", world.now)
-    state.mark_shut_down("m1", [host.nodename], world.now)
+    state.mark_shut_down("m1", [host.process], world.now)
     return host
 
 
 def last_word(host: Host, **changes: Any) -> None:
-    facts = {"hostname": host.name, "nodename": host.nodename, "pid": host.pid, **changes}
+    facts = {
+        "hostname": host.name,
+        "nodename": host.nodename,
+        "pid": host.pid,
+        "started": float(host.pid),
+        **changes,
+    }
     tasks.note.run(kind="left", **facts)
 
 

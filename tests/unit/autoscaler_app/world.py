@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import BrokerError, Depth
-from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.activity import Activity, process_name
+from autoscaler_app.listening.ask import together
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
@@ -58,6 +59,10 @@ class Host:
     def nodename(self) -> str:
         return f"{self.worker}@{self.name}"
 
+    @property
+    def process(self) -> str:
+        return process_name(self.nodename, self.pid, float(self.pid))
+
     def account(self, seq: int) -> dict[str, Any]:
         tasks = {
             kind: [{"id": task, "name": "t", "queue": "celery"} for task in ids]
@@ -90,11 +95,12 @@ class Hosts:
     ) -> dict[str, Any]:
         self.asked.append(sorted(nodenames or []))
         there = [host for host in self.of.values() if nodenames is None or host.nodename in nodenames]
-        return {
-            host.nodename: self._answer(host, command, arguments or {})
-            for host in there
-            if not host.is_mute and command not in host.is_deaf_to
-        }
+        found: dict[str, Any] = {}
+        for host in there:
+            if not host.is_mute and command not in host.is_deaf_to:
+                said = self._answer(host, command, arguments or {})
+                found[host.nodename] = together(found.get(host.nodename), said)
+        return found
 
     def ask_aside(
         self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
@@ -217,8 +223,8 @@ class World:
     def last_word(self, host: Host) -> bool:
         """The worker of a host has shut down cleanly, as its note says; whether a drain waited for it."""
         self.hosts.of = {name: each for name, each in self.hosts.of.items() if each is not host}
-        gone = self.control.activity.forget_worker(host.nodename, host.pid)
-        return gone and self.control.state.last_word(host.name, host.nodename)
+        gone = self.control.activity.forget_worker(host.nodename, host.pid, float(host.pid))
+        return gone and self.control.state.last_word(host.process)
 
     def listen(self, since: datetime = NOON) -> None:
         """As in a control worker, which hears everybody and asks whom it has not heard."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.listening.activity import Activity, Change, ChangeKind, HeldTask, RunningTask
-from tests.unit.autoscaler_app.listening.events import NOW, at, ids, report, said
+from tests.unit.autoscaler_app.listening.events import EPOCH, NOW, at, ids, report, said
 
 
 def test_a_report_is_what_is_believed(activity: Activity) -> None:
@@ -75,16 +75,19 @@ def test_reports_that_never_came_are_counted(activity: Activity) -> None:
 
 
 def test_a_worker_that_was_started_again_is_another(activity: Activity) -> None:
-    """What its old life ran died with it; what the new one does is unknown until it tells."""
-    activity.apply(report(seq=9, running=[said("a")]), at(0))
+    """What its old life ran died with it, once that is shown; until then the host is unknown."""
+    activity.apply(report(seq=9, running=[said("a")], machine={"space": "s"}), at(0))
     activity.apply({"type": "worker-online", "hostname": "celery@n1", "pid": 2}, at(1))
 
-    assert (ids(activity), activity.host("n1").told) == (set(), None)
+    assert (ids(activity), activity.host("n1").told) == ({"a"}, None)
 
-    activity.apply(report(pid=2, seq=1, started=50.0, running=[said("b")]), at(2))
+    new = {"pid": 2, "started": EPOCH + 0.5, "machine": {"space": "s"}, "gone": [1]}
+    activity.apply(report(when=2, **new, running=[said("b")]), at(2))
     activity.apply(report(seq=10, running=[said("a")]), at(3))
 
-    assert ids(activity) == {"b"}, "a late word of the old life changes nothing"
+    assert (ids(activity), activity.host("n1").told) == ({"b"}, at(2)), (
+        "a late word of the old life is nothing"
+    )
 
 
 def test_after_a_doubt_everybody_is_unknown_and_keeps_what_was_believed(activity: Activity) -> None:

@@ -40,7 +40,12 @@ class Truth:
             "started": self.started,
             "running": [{"id": i, "queue": "q", "started": s} for i, s in self.running.items()],
             "held": [{"id": i, "queue": "q"} for i in sorted(self.held)],
+            "machine": {"space": "one machine"},
         }
+
+    def answer(self, now: float) -> dict[str, Any]:
+        """It looks which of the processes before it are there."""
+        return {**self.payload(now), "gone": list(range(1, self.pid))}
 
 
 class Machine(RuleBasedStateMachine):
@@ -132,7 +137,7 @@ class Machine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NODES))
     def is_asked(self, name: str) -> None:
         self.tick()
-        self.answers.append((self.clock, self.workers[name].payload(self.clock)))
+        self.answers.append((self.clock, self.workers[name].answer(self.clock)))
 
     @rule(name=st.sampled_from(NODES))
     def dies_and_is_started_again(self, name: str) -> None:
@@ -232,6 +237,13 @@ class Machine(RuleBasedStateMachine):
         for events in self.events.values():
             while events:
                 self.hear(events.popleft())
+        for worker in self.workers.values():
+            self.activity.merge(worker.answer(self.clock), self.now)
+        for life in [life for host in self.activity.hosts() for life in host.workers if life.is_earlier]:
+            assert not life.started, (
+                "of one that never told where it is nothing can be shown: its time runs out"
+            )
+            self.activity.forget_worker(life.nodename, life.pid)
         for host in self.activity.hosts():
             mine = [
                 worker for worker in self.workers.values() if worker.nodename.endswith(f"@{host.hostname}")
@@ -256,7 +268,6 @@ class FaithfulMachine(Machine):
             self.heard_running[name].discard(event["uuid"])
             self.heard_over[name].add(event["uuid"])
         elif kind == "worker-online":
-            self.heard_over[name] |= self.heard_running[name]
             self.heard_running[name].clear()
 
     @invariant()
@@ -280,7 +291,7 @@ class FaithfulMachine(Machine):
 
     def pid_heard(self, name: str) -> int | None:
         for host in self.activity.hosts():
-            for worker in host.workers:
+            for worker in reversed(host.workers):
                 if worker.nodename == name:
                     return worker.pid
         return None

@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[4] / "docs" / "drain.md"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CHOSEN = Drain(node_id="n1", hostname="ip-1", reason="idle", chosen=NOW)
 FENCED = msgspec.structs.replace(CHOSEN, fenced=NOW)
-EMPTY = msgspec.structs.replace(FENCED, shut_down=NOW, nodenames=("a@ip-1", "b@ip-1"))
+EMPTY = msgspec.structs.replace(FENCED, shut_down=NOW, processes=("a@ip-1", "b@ip-1"))
 LEFT = msgspec.structs.replace(EMPTY, last_words=("b@ip-1", "a@ip-1"))
 IN_ORDER = {State.CHOSEN: CHOSEN, State.FENCED: FENCED, State.EMPTY: EMPTY, State.LEFT: LEFT}
 
@@ -72,7 +72,7 @@ def test_left_is_every_one_that_was_told_and_nothing_less(
     told: set[str], said: set[str], shut_down: bool
 ) -> None:
     drain = msgspec.structs.replace(
-        FENCED, shut_down=NOW if shut_down else None, nodenames=tuple(told), last_words=tuple(said)
+        FENCED, shut_down=NOW if shut_down else None, processes=tuple(told), last_words=tuple(said)
     )
     has_left = shut_down and bool(told) and told <= said
     assert (way_out.state_of(drain) is State.LEFT) is has_left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,7 @@ def test_after_a_clean_end_it_is_said(worker: Any, said: list[dict[str, Any]]) -
     farewell.say_farewell(worker)
     [note] = said
     assert (note["kind"], note["hostname"], note["nodename"]) == ("left", "n1", "celery@n1")
+    assert (note["pid"], note["started"]) == (os.getpid(), 12.5), "of which process it is"
 
 
 def test_a_node_that_signs_signs_it(worker: Any, said: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -232,3 +232,69 @@ def _warnings(world: World) -> tuple[str, ...]:
     saw = world.make_pass().saw
     assert saw is not None
     return saw.warnings
+
+
+def test_two_processes_under_one_name_are_neither_fenced_nor_ended_until_one_has_left(
+    world: World, idle: Host
+) -> None:
+    """The idle one was started by hand beside the unit, which is busy, or the other way round."""
+    other = world.hosts.of["other"] = Host(idle.name, pid=2, running=["t"])
+    for _ in range(3):
+        assert deeds(world) == []
+        world.go_on(301)
+    (warning,) = world.make_pass().saw.warnings  # type: ignore[union-attr]
+    assert f"{idle.nodename} is several worker processes at once (1, 2)" in warning
+    (kept,) = world.plan().keep
+    assert (kept.reason.value, idle.nodename in kept.detail) == ("unknown", True)
+    other.running = []
+    world.last_word(other)
+    assert deeds(world) == []
+    world.go_on(301)
+    assert deeds(world) == [("fence", True)], "idle since the other has left"
+
+
+def test_of_two_processes_under_one_name_one_that_is_silent_for_long_counts_no_more(
+    world: World, idle: Host
+) -> None:
+    other = world.hosts.of["other"] = Host(idle.name, pid=2)
+    world.listen()
+    assert deeds(world) == []
+    assert len(world.sight().snapshot.hosts) == 1
+    del world.hosts.of["other"]
+    assert other.nodename == idle.nodename
+    world.go_on(590)
+    assert deeds(world) == []
+    world.go_on(20)
+    world.make_pass()
+    assert deeds(world) == [("fence", True)]
+
+
+def test_the_last_word_of_another_process_of_the_same_name_proves_nothing(world: World, idle: Host) -> None:
+    assert deeds(world) == [("fence", True)]
+    assert deeds(world) == [("shut-down", True)]
+    assert not world.last_word(Host(idle.name, pid=2))
+    assert state(world) is State.EMPTY
+    assert deeds(world) == []
+    assert world.last_word(idle)
+    assert deeds(world) == [("delete", True)]
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_a_process_that_is_heard_after_the_last_word_makes_every_step_be_shown_anew(
+    world: World, idle: Host, fenced: bool
+) -> None:
+    assert deeds(world) == [("fence", True)]
+    assert deeds(world) == [("shut-down", True)]
+    assert world.last_word(idle)
+    anew = world.hosts.of[idle.name] = Host(idle.name, pid=9, running=["t"], fenced=fenced)
+    world.control.activity.merge(anew.account(0), world.now)
+    world.make_pass()
+    assert world.cloud.ended == []
+    anew.running = []
+    if not fenced:
+        assert state(world) is None, "it serves: the drain was called off"
+        world.go_on(301)
+        assert deeds(world) == [("fence", True)]
+    assert deeds(world) == [("shut-down", True)]
+    assert world.last_word(anew)
+    assert deeds(world) == [("delete", True)]

@@ -70,7 +70,7 @@ def test_who_is_on_its_way_out_is_asked_in_every_look_until_it_was_told_to_shut_
     state.mark_fenced("m1", world.now)
     world.sight()
     assert asked == [(node.nodename,)] * 2
-    state.mark_shut_down("m1", [node.nodename], world.now)
+    state.mark_shut_down("m1", [node.process], world.now)
     world.go_on(50)
     world.sight()
     assert len(asked) == 2, "it is shutting down"
@@ -85,7 +85,7 @@ def test_who_shuts_down_and_is_not_heard_is_not_looked_for(
     world.make_pass()
     state = world.control.state
     state.begin_drain("m1", node.name, "idle", world.now)
-    state.mark_shut_down("m1", [node.nodename], world.now)
+    state.mark_shut_down("m1", [node.process], world.now)
     world.control.activity.forget(node.name)
     world.go_on(500)
     asked.clear()
@@ -115,7 +115,7 @@ def test_hosts_that_have_left_are_not_waited_for_when_messages_are_looked_for(
     state = world.control.state
     assert [host.node_id for host in _still_there(known, state.drains(), cloud)] == ["m1"]
     state.begin_drain("m1", node.name, "idle", world.now)
-    state.mark_shut_down("m1", [node.nodename], world.now)
+    state.mark_shut_down("m1", [node.process], world.now)
     assert [host.node_id for host in _still_there(known, state.drains(), cloud)] == ["m1"]
     assert world.last_word(node)
     assert list(_still_there(known, state.drains(), cloud)) == []

@@ -112,7 +112,7 @@ def test_one_that_has_left_has_nothing_whatever_it_had(world: World, node: Host)
     state = world.control.state
     state.begin_drain("m1", node.name, "idle", world.now)
     state.mark_fenced("m1", world.now)
-    state.mark_shut_down("m1", [node.nodename], world.now)
+    state.mark_shut_down("m1", [node.process], world.now)
     assert world.last_word(node)
     host = seen(world)
     assert (host.stage, host.running, host.fenced) == ("left", 0, True)
