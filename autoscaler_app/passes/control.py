@@ -10,7 +10,7 @@ from typing import Any
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.brokers import Broker, open_broker
-from autoscaler_app.listening.activity import Activity
+from autoscaler_app.listening.activity import Activity, coming
 from autoscaler_app.listening.listener import Listener
 from autoscaler_app.listening.trust import Trust, open_trust
 from autoscaler_app.listening.workers import BrokersWorkers, Workers
@@ -78,6 +78,8 @@ class Control:
         state = State.look(path) if look else State(path)
         provider = open_provider(settings.config, state_file=path, look=look)
         trust = open_trust(settings, state) if settings.autoscaler.signing else None
+        activity = Activity()
+        activity.expect(coming.from_json(state.fact("coming") or ()), utc_now())
         return cls(
             app=app,
             settings=settings,
@@ -86,7 +88,7 @@ class Control:
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
-            activity=Activity(),
+            activity=activity,
             queues=KnownQueues(app, settings, state),
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
             periodic=Periodic(settings.autoscaler.beat_schedule_app, state),

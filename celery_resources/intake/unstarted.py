@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,11 @@ from celery_resources.insides.requests import cancel_timer, is_revoked, strike_o
 from celery_resources.intake.giving_back import give_back
 from celery_resources.room.books import queue_of
 from celery_resources.room.ledger import Need
+
+MOST_NAMED = 500
+"""Tasks for later that an account names; of more the soonest, and how many more."""
+TOLD_FOR = 120.0
+"""Seconds for which a node tells that a task went back before its time: an account or two may be lost."""
 
 
 class Unstarted:
@@ -20,6 +26,9 @@ class Unstarted:
         self._patience = patience
         self._held: list[tuple[Any, Need, float]] = []
         self._scheduled: set[Any] = set()
+        self._backs = 0
+        self._went_back: deque[tuple[dict[str, Any], float]] = deque(maxlen=MOST_NAMED)
+        """What waited for its time and went back to its queue, each with when (monotonic)."""
         self.returned = 0
         """How many messages went back to their queues from here."""
 
@@ -72,6 +81,7 @@ class Unstarted:
     def give_back(self, request: Any, *, to_the_end: bool = False) -> None:
         """Return one message to its queue."""
         self.returned += 1
+        self._note_back(request)
         give_back(request, to_the_end=to_the_end)
 
     def give_back_held(self) -> None:
@@ -98,9 +108,48 @@ class Unstarted:
     def forget(self, *, as_returned: bool) -> None:
         """The channel is gone or going, and with it every delivery: the broker has them again."""
         self.returned += len(self) if as_returned else 0
+        for request in self._scheduled:
+            self._note_back(request)
         self._held.clear()
         self._scheduled.clear()
 
     def told(self) -> list[dict[str, Any]]:
-        """What is held, as a node tells it."""
-        return [{"id": request.id, "queue": queue_of(request)} for request, _, _ in self._held]
+        """What is held, as a node tells it. Of what waits for its rate the first of each queue: that is work
+        here, and never more of it than one at a time.
+        """
+        held = [request for request, _, _ in self._held]
+        for_rate = {queue_of(each): each for each in self._scheduled if not _is_for_later(each)}
+        queues = {queue_of(request) for request in held}
+        held += [request for queue, request in sorted(for_rate.items()) if queue not in queues]
+        return [{"id": request.id, "queue": queue_of(request)} for request in held]
+
+    def coming(self) -> dict[str, Any]:
+        """What waits here for its time, the soonest by name; and what has lately gone back before its time.
+
+        `back` numbers those that went back, so that one is known to be in its queue from when it was told
+        first, and no more when it was told again.
+        """
+        now = time.monotonic()
+        while self._went_back and now - self._went_back[0][1] > TOLD_FOR:
+            self._went_back.popleft()
+        later = sorted((r for r in self._scheduled if _is_for_later(r)), key=lambda request: request.eta)
+        named = [_named(request) for request in later[:MOST_NAMED]]
+        return {
+            "tasks": named,
+            "more": len(later) - len(named),
+            "went_back": [said for said, _ in self._went_back],
+        }
+
+    def _note_back(self, request: Any) -> None:
+        if _is_for_later(request):
+            self._backs += 1
+            self._went_back.append(({**_named(request), "back": self._backs}, time.monotonic()))
+
+
+def _is_for_later(request: Any) -> bool:
+    eta = getattr(request, "eta", None)
+    return eta is not None and eta.timestamp() > time.time()
+
+
+def _named(request: Any) -> dict[str, Any]:
+    return {"id": request.id, "queue": queue_of(request), "at": request.eta.timestamp()}

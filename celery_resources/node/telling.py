@@ -81,6 +81,7 @@ class Telling:
             "ended": gate.books.tally.told(),
             "held": gate.unstarted.told(),
             "scheduled": gate.unstarted.scheduled,
+            "coming": gate.unstarted.coming(),
             "queues": sorted(standing.joined if standing.joined is not None else gate.offers.queues),
             "fenced": standing.fenced,
             "fence_reason": standing.fence_reason,

@@ -35,6 +35,28 @@ class MachineSaid(msgspec.Struct, frozen=True, kw_only=True):
     """Which numbering of processes a pid is of: two that say the same have one process a pid between them."""
 
 
+class ComingSaid(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that waits for its time, or went back to its queue before it."""
+
+    id: str
+    queue: str = ""
+    at: float
+    """When it is due, in seconds since the epoch."""
+    back: int = 0
+    """Which one of those that went back it is."""
+
+
+class LaterSaid(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of tasks for later."""
+
+    tasks: tuple[ComingSaid, ...] = ()
+    """Those that it has, the soonest."""
+    more: int = 0
+    """How many it has beside them."""
+    went_back: tuple[ComingSaid, ...] = ()
+    """Those that lately went back to their queues."""
+
+
 class GangSaid(msgspec.Struct, frozen=True, kw_only=True):
     """The gang that a worker says it is in."""
 
@@ -55,6 +77,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     ended: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)
     """By queue: runs that ended since the worker started, and their seconds in all."""
     scheduled: int = 0
+    coming: LaterSaid | None = None
     queues: list[str] = msgspec.field(default_factory=list)
     fenced: bool = False
     fence_reason: str | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ from autoscaler_app.listening.activity.accounts import (
     moment,
     text,
 )
-from autoscaler_app.listening.activity.coming import Coming, ComingTask
+from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, ComingTask
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
 from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
@@ -209,6 +209,11 @@ class Activity:
         """Tasks with an ETA or countdown that were not seen to start, soonest first."""
         with self._lock:
             return self._coming.tasks()
+
+    def expect(self, tasks: Iterable[ComingTask], now: datetime) -> None:
+        """These were remembered to stand in their queues, for later."""
+        with self._lock:
+            self._coming.recall(tasks, now)
 
     def take_runs(self) -> tuple[Run, ...]:
         """The runs that ended since the last call, for the run time statistics."""
@@ -401,12 +406,26 @@ class Activity:
         self._counts["gaps"] += worker.gap_before(account)
         changes = worker.take(account, now, self._finished)
         self._part(nodename, worker, account.gone)
-        if not account.scheduled:
-            self._coming.release(nodename)
+        self._take_coming(worker, account, now)
         for run in worker.ended_runs:
             self._note_run(run.queue, run.seconds, run.at, run.count)
         worker.ended_runs.clear()
         return changes
+
+    def _take_coming(self, worker: Worker, account: Account, now: datetime) -> None:
+        """What it says of tasks for later."""
+        if account.coming is None:
+            if not account.scheduled:
+                self._coming.release(worker.nodename)
+            return
+        self._coming.tell(account.coming, worker.nodename, worker.backs, now)
+        worker.backs = max([worker.backs, *(each.back for each in account.coming.went_back)])
+        has_room = not (worker.fenced or worker.running or worker.held or worker.gang or account.coming.more)
+        if has_room and worker.open_since is not None and now - worker.open_since > TAKEN_WITHIN:
+            self._coming.are_not_in(worker.queues, now)
+        same = has_room and worker.open_since is not None and worker.open_for == worker.queues
+        if not same:
+            worker.open_since, worker.open_for = (now if has_room else None), worker.queues
 
     def _part(self, nodename: str, told: Worker, gone: Sequence[int]) -> None:
         """Forget the lives of a name that are over, as far as the one that has just told proves it."""

@@ -95,6 +95,8 @@ class HostView:
     running: tuple[RunningTask, ...] = ()
     held: tuple[HeldTask, ...] = ()
     scheduled: int = 0
+    unnamed: int | None = None
+    """Tasks for later that it holds and has not named; None: it names none."""
     queues: tuple[str, ...] = ()
     fenced: bool = False
     """Every worker of it says that it is fenced."""

@@ -24,6 +24,7 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         running=tuple(task for worker in workers for task in worker.running.values()),
         held=tuple(task for worker in workers for task in worker.held.values()),
         scheduled=sum(view.scheduled for view in views),
+        unnamed=None if any(w.unnamed is None for w in workers) else sum(w.unnamed or 0 for w in workers),
         queues=tuple(sorted({queue for worker in workers for queue in worker.queues})),
         fenced=all(view.fenced for view in views),
         gang=next((worker.gang for worker in workers if worker.gang is not None), None),

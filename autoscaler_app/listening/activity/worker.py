@@ -45,6 +45,13 @@ class Worker:
         self.running: dict[str, RunningTask] = {}
         self.held: dict[str, HeldTask] = {}
         self.scheduled = 0
+        self.unnamed: int | None = None
+        """Tasks for later that it has not named; None: it names none."""
+        self.open_since: datetime | None = None
+        """Since when it has had room for anything in `open_for`, as it says."""
+        self.open_for: frozenset[str] = frozenset()
+        self.backs = 0
+        """Of what went back before its time, the last that is known."""
         self.queues: frozenset[str] = frozenset()
         self.fenced = False
         self.fence_reason = ""
@@ -154,6 +161,7 @@ class Worker:
         self.scheduled = account.scheduled
         self.queues = frozenset(filter(door.is_queue_name, account.queues))
         self.gang, self.pace, self.garbage = account.gang, account.pace, account.garbage
+        self.unnamed = None if account.coming is None else account.coming.more
         self.fenced, self.fence_reason = account.fenced, account.fence_reason or ""
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True

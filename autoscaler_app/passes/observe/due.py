@@ -64,5 +64,8 @@ def _held_without_a_name(*, coming_tasks: Iterable[ComingTask], hosts: Iterable[
 
     Any queue may be missing them, so each is reckoned without them.
     """
-    named = sum(bool(task.held_by) for task in coming_tasks)
-    return max(0, sum(host.scheduled for host in hosts) - named)
+    hosts = tuple(hosts)
+    exact = {worker.nodename for host in hosts if host.unnamed is not None for worker in host.workers}
+    named = sum(bool(task.held_by) and task.held_by not in exact for task in coming_tasks)
+    others = sum(host.scheduled for host in hosts if host.unnamed is None)
+    return max(0, others - named) + sum(host.unnamed or 0 for host in hosts)

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+from autoscaler_app.listening.activity import coming
 from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
@@ -47,6 +48,7 @@ def remember(control: Control, sight: Sight) -> None:
     used = asked.kinds.keys() - (idle & asked.depths.keys())
     control.state.use_kinds(used, asked.now, kept=timedelta(seconds=asked.settings.autoscaler.kinds_kept))
     control.state.change(DROPPED, lambda now: dict(Counter(now or {}) - Counter(asked.dropped)))
+    control.state.change("coming", lambda _: coming.to_json(asked.coming))
     known = control.history.boot_time()
     if known is not None:
         control.state.change("boot_seconds", lambda _: known.total_seconds())

@@ -43,6 +43,9 @@ class Host:
     name: str
     running: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    coming: dict[str, float] = field(default_factory=dict)
+    """Tasks of the queue `celery` that wait there for their time, in seconds since the epoch."""
+    went_back: list[dict[str, Any]] = field(default_factory=list)
     queues: list[str] = field(default_factory=list)
     fenced: bool = False
     gang: dict[str, Any] | None = None
@@ -63,6 +66,15 @@ class Host:
     def process(self) -> str:
         return process_name(self.nodename, self.pid, float(self.pid))
 
+    def give_back(self) -> int:
+        """What has not started goes back to its queue; how many that are."""
+        for task, at in self.coming.items():
+            said = {"id": task, "queue": "celery", "at": at, "back": len(self.went_back) + 1}
+            self.went_back.append(said)
+        count = len(self.held) + len(self.coming)
+        self.held, self.coming = [], {}
+        return count
+
     def account(self, seq: int) -> dict[str, Any]:
         tasks = {
             kind: [{"id": task, "name": "t", "queue": "celery"} for task in ids]
@@ -75,6 +87,11 @@ class Host:
             "seq": seq,
             "queues": self.queues,
             "fenced": self.fenced,
+            "scheduled": len(self.coming),
+            "coming": {
+                "tasks": [{"id": i, "queue": "celery", "at": at} for i, at in self.coming.items()],
+                "went_back": self.went_back,
+            },
             "gang": self.gang,
             **tasks,
         }
@@ -89,6 +106,8 @@ class Hosts:
     asked: list[list[str]] = field(default_factory=list)
     """Names of each question that was waited for."""
     aside: list[list[str]] = field(default_factory=list)
+    back_in: dict[str, int] = field(default_factory=dict)
+    """How many messages came back to each queue from hosts that were fenced, for whoever counts them."""
 
     def ask(
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
@@ -121,6 +140,8 @@ class Hosts:
             host.told.append(command)
         if command in ("fence", "unfence"):
             host.fenced = command == "fence"
+        if command == "fence":
+            self.back_in["celery"] = self.back_in.get("celery", 0) + host.give_back()
         if command == "join":
             host.queues = list(arguments["queues"])
         return host.account(self.seq)

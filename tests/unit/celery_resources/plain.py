@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ class Request:
     acknowledged = False
     time_start: float | None = None
     name = "t"
+    eta: datetime | None = None
     _apply_result: Any = None
 
     def __init__(self, name: str, queue: str = "q", **needs: Any) -> None:

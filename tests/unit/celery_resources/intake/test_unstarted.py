@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ from celery_resources.need.requirement import Requirement
 from celery_resources.room.ledger import Ledger
 from tests.unit.celery_resources.plain import Request
 
+NOON = float(int(time.time()))
 NEED = Ledger({"ncpus": 1}, 1).need(Requirement(constraints={"ncpus": 1}))
 
 
@@ -54,3 +57,50 @@ def test_what_was_settled_elsewhere_while_it_waited_for_its_time_is_not_given_ba
     unstarted.received(expired)
     unstarted.sweep()
     assert unstarted.scheduled == 0
+
+
+def test_what_waits_for_its_time_is_named_with_its_queue_and_time_the_soonest_first(
+    unstarted: Unstarted,
+) -> None:
+    for name, seconds in (("late", 7200), ("soon", 3600), ("due", -1)):
+        request = Request(name, queue="q")
+        request.eta = datetime.fromtimestamp(NOON + seconds, UTC)
+        unstarted.received(request)
+    said = unstarted.coming()
+    assert [(each["id"], each["queue"], each["at"]) for each in said["tasks"]] == [
+        ("soon", "q", NOON + 3600),
+        ("late", "q", NOON + 7200),
+    ]
+    assert (said["more"], said["went_back"]) == (0, [])
+
+
+def test_what_goes_back_before_its_time_is_named_for_a_while_each_with_a_number(
+    unstarted: Unstarted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else could know when it is due: it stands in its queue like any other."""
+    for name in ("a", "b"):
+        request = Request(name)
+        request.eta = datetime.fromtimestamp(NOON + 3600, UTC)
+        unstarted.received(request)
+        unstarted.give_back_all()
+    back = unstarted.coming()["went_back"]
+    assert [(each["id"], each["back"]) for each in back] == [("a", 1), ("b", 2)]
+    later = time.monotonic() + 121
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert unstarted.coming()["went_back"] == []
+
+
+def test_of_very_many_for_later_the_soonest_are_named_and_the_others_counted(unstarted: Unstarted) -> None:
+    for number in range(501):
+        request = Request(str(number))
+        request.eta = datetime.fromtimestamp(NOON + 3600 + number, UTC)
+        unstarted.received(request)
+    said = unstarted.coming()
+    assert (len(said["tasks"]), said["tasks"][-1]["id"], said["more"]) == (500, "499", 1)
+
+
+def test_what_waits_for_its_rate_is_held_one_of_each_queue(unstarted: Unstarted) -> None:
+    """The node has work: fenced as idle, it would give this back, and be un-fenced for it."""
+    for name, queue in (("a", "q"), ("b", "q"), ("c", "other")):
+        unstarted.received(Request(name, queue=queue))
+    assert sorted(each["queue"] for each in unstarted.told()) == ["other", "q"]
