@@ -46,6 +46,8 @@ class Host:
     coming: dict[str, float] = field(default_factory=dict)
     """Tasks of the queue `celery` that wait there for their time, in seconds since the epoch."""
     went_back: list[dict[str, Any]] = field(default_factory=list)
+    keeps_held: bool = True
+    """What it holds for room does not go back when it is fenced."""
     queues: list[str] = field(default_factory=list)
     fenced: bool = False
     gang: dict[str, Any] | None = None
@@ -71,8 +73,10 @@ class Host:
         for task, at in self.coming.items():
             said = {"id": task, "queue": "celery", "at": at, "back": len(self.went_back) + 1}
             self.went_back.append(said)
-        count = len(self.held) + len(self.coming)
-        self.held, self.coming = [], {}
+        held = [] if self.keeps_held else self.held
+        count = len(held) + len(self.coming)
+        self.coming = {}
+        self.held = self.held[len(held) :]
         return count
 
     def account(self, seq: int) -> dict[str, Any]:

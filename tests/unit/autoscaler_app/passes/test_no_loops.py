@@ -56,6 +56,7 @@ class Life:
         for name in self.gone:  # its machine may be there yet, and nobody on it
             world.hosts.of.pop(name, None)
         for host in self.hosts:
+            host.keeps_held = False
             if "celery" in host.queues and not host.fenced:
                 host.coming |= self.later
                 self.later = {}
