@@ -56,7 +56,7 @@ class AmqpBroker:
         """There are no tags to ask for."""
         return {}
 
-    def give_back(self, tags: Collection[str]) -> int:
+    def give_back(self, tags: Collection[str], queues: Mapping[str, Collection[str]] | None = None) -> int:
         """Nothing to do, for the same reason."""
         return 0
 
@@ -64,7 +64,9 @@ class AmqpBroker:
         """Not asked: nothing is given back here."""
         return None
 
-    def give_back_tasks(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(
+        self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None
+    ) -> int:
         """Nothing to do: the server gives back what a closed connection had not acknowledged."""
         return 0
 

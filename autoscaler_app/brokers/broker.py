@@ -49,8 +49,9 @@ class Broker(Protocol):
     def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
         """The task of each of these messages that is still unacknowledged; empty text for what is no task."""
 
-    def give_back(self, tags: Collection[str]) -> int:
+    def give_back(self, tags: Collection[str], queues: Mapping[str, Collection[str]] | None = None) -> int:
         """Give these messages back to their queues, those that are still unacknowledged; how many were.
+        `queues`: by tag, from which it was taken, where somebody said so.
 
         Only what nobody has: what is still with a worker would run twice.
         """
@@ -58,8 +59,11 @@ class Broker(Protocol):
     def consumers(self) -> int | None:
         """How many connections take messages, as far as that can be seen; None if it cannot."""
 
-    def give_back_tasks(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(
+        self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None
+    ) -> int:
         """Give back to their queues the unacknowledged messages of these tasks; how many were given back.
+        `queues`: by task, from which their host said it took it, whatever exchange it came through.
 
         Only for the tasks of a host that is proven dead: on a living one the task would run twice. A broker
         that does this by itself when the connection of the dead host closes answers 0.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kombu import Connection
+from kombu.exceptions import InconsistencyError
 
 CUTS = ("_in_poll", "_disconnect_pools")
 
@@ -25,10 +26,20 @@ def cut_waits(connection: Connection) -> None:
             channel._disconnect_pools()
 
 
-def lists_of(channel: Any, message: Any, exchange: str, routing_key: str) -> list[str]:
-    """The Redis lists that this message would be put in: as the transport does it, which alone knows."""
+def queues_for(channel: Any, exchange: str, routing_key: str) -> list[str]:
+    """The queues that the transport would put a message in: it alone knows."""
+    return list(channel._lookup(exchange, routing_key))
+
+
+def list_of(channel: Any, message: Any, queue: str) -> str:
+    """The Redis list in which this message would stand in this queue."""
     priority = channel._get_message_priority(message, reverse=False)
-    return [
-        f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
-        for queue in channel._lookup(exchange, routing_key)
-    ]
+    return f"{channel.global_keyprefix}{channel._q_for_pri(queue, priority)}"
+
+
+def table_of(channel: Any, exchange: str) -> list[tuple[str, str, str]]:
+    """The bindings of an exchange: routing key, pattern, queue; empty where none are known."""
+    try:
+        return [tuple(row) for row in channel.get_table(exchange)]
+    except InconsistencyError:
+        return []

@@ -64,12 +64,12 @@ class RedisBroker:
         with self._unacked(f"reading {len(tags)} unacknowledged messages") as unacked:
             return unacked.task_ids(tags)
 
-    def give_back(self, tags: Collection[str]) -> int:
+    def give_back(self, tags: Collection[str], queues: Mapping[str, Collection[str]] | None = None) -> int:
         """Put these messages at the head of their queues, marked as redelivered, each in one step."""
         if not tags:
             return 0
         with self._unacked(f"giving back {len(tags)} messages") as unacked:
-            return unacked.give_back(tags)
+            return unacked.give_back(tags, queues or {})
 
     def consumers(self) -> int | None:
         """Connections to this database whose last command was the blocking pop; None if it is not allowed
@@ -85,7 +85,9 @@ class RedisBroker:
                 return None
         return sum(each["cmd"] == "brpop" and each["db"] == database for each in clients)
 
-    def give_back_tasks(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(
+        self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None
+    ) -> int:
         """Put the messages of these tasks at the head of their queues, marked as redelivered.
 
         Redis does not know that a worker died: without this they wait for the visibility timeout.
@@ -94,7 +96,8 @@ class RedisBroker:
         if not wanted:
             return 0
         with self._unacked(f"giving back {len(wanted)} tasks") as unacked:
-            return unacked.give_back(unacked.of_tasks(wanted))
+            tags, queues = unacked.of_tasks(wanted), queues or {}
+            return unacked.give_back(tags, {tag: queues.get(task, ()) for tag, task in tags.items()})
 
     @contextmanager
     def _unacked(self, what: str) -> Iterator[Unacked]:

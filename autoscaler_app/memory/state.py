@@ -48,6 +48,7 @@ TABLES = Tables(
                 node_id TEXT PRIMARY KEY, instance_id TEXT NOT NULL, hostname TEXT NOT NULL,
                 key TEXT NOT NULL, bound TEXT NOT NULL)""",
         ),
+        ("ALTER TABLE host ADD COLUMN queues TEXT NOT NULL DEFAULT '{}'",),
     ),
 )
 
@@ -79,6 +80,8 @@ class KnownHost(msgspec.Struct, frozen=True, kw_only=True):
     """When it last told what it runs."""
     tasks: tuple[str, ...] = ()
     """Ids of the tasks that it ran or held then: to be given back should it die."""
+    queues: Mapping[str, tuple[str, ...]] = {}
+    """By task: the queues that it said it took it from; of a task that came by two queues it may have two."""
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,12 +192,21 @@ class State:
         """Remember what these hosts told last; what another process heard of one later stands."""
         with self._file.transaction() as db:
             db.executemany(
-                "INSERT INTO host (node_id, hostname, nodenames, heard, tasks) VALUES (?, ?, ?, ?, ?) "
+                "INSERT INTO host (node_id, hostname, nodenames, heard, tasks, queues) "
+                "VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (node_id) DO UPDATE SET hostname = excluded.hostname, "
-                "nodenames = excluded.nodenames, heard = excluded.heard, tasks = excluded.tasks "
+                "nodenames = excluded.nodenames, heard = excluded.heard, tasks = excluded.tasks, "
+                "queues = excluded.queues "
                 "WHERE excluded.heard >= host.heard",
                 [
-                    (h.node_id, h.hostname, json.dumps(h.nodenames), _text(h.heard), json.dumps(h.tasks))
+                    (
+                        h.node_id,
+                        h.hostname,
+                        json.dumps(h.nodenames),
+                        _text(h.heard),
+                        json.dumps(h.tasks),
+                        json.dumps(h.queues),
+                    )
                     for h in hosts
                 ],
             )
@@ -209,6 +221,7 @@ class State:
                 nodenames=tuple(json.loads(row["nodenames"])),
                 heard=_time(row["heard"]),
                 tasks=tuple(json.loads(row["tasks"])),
+                queues={task: tuple(queues) for task, queues in json.loads(row["queues"]).items()},
             )
             for row in rows
         }

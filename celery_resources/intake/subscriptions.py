@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
+from celery_resources.insides.consuming import name_queues
 from celery_resources.insides.unwaited import Unwaited
 from celery_resources.insides.waiting import BrokerWait
 
@@ -63,6 +64,7 @@ class Subscriptions:
         self._added_at = 0.0
         self._is_per_consumer = _has_credit_per_consumer(self._consumer)
         self._unwaited = Unwaited(task_consumer.channel, self._lost)
+        name_queues(task_consumer.channel)
         self._has_left = False
         self._credits = dict.fromkeys(self.active, 1)
         self._wait = BrokerWait(task_consumer.channel)

@@ -121,7 +121,7 @@ class Unstarted:
         for_rate = {queue_of(each): each for each in self._scheduled if not _is_for_later(each)}
         queues = {queue_of(request) for request in held}
         held += [request for queue, request in sorted(for_rate.items()) if queue not in queues]
-        return [{"id": request.id, "queue": queue_of(request)} for request in held]
+        return [{"id": each.id, "queue": queue_of(each)} for each in held]
 
     def coming(self) -> dict[str, Any]:
         """What waits here for its time, the soonest by name; and what has lately gone back before its time.

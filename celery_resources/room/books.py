@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from celery_resources.errors import InvalidRequirement
+from celery_resources.insides.consuming import QUEUE
 from celery_resources.insides.requests import is_in_books, job_of
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
@@ -105,8 +106,9 @@ class Books:
 
 
 def queue_of(request: Any) -> str:
-    """The queue that the message came from."""
-    return str(request.delivery_info.get("routing_key") or "")
+    """The queue that the message came from, whatever exchange it came through."""
+    delivered = getattr(request.message, "delivery_info", None) or {}
+    return str(delivered.get(QUEUE) or request.delivery_info.get("routing_key") or "")
 
 
 def _has_ended(request: Any) -> bool:

@@ -10,6 +10,7 @@ from autoscaler_app.listening.activity.hosts import (
     HostView,
     RunningTask,
     WorkerView,
+    at_work,
     process_name,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "RunningTask",
     "Sent",
     "WorkerView",
+    "at_work",
     "process_name",
 ]

@@ -110,3 +110,8 @@ class HostView:
     be telling under one node name: then it is unknown."""
     offline: bool = False
     """Every worker of it said goodbye."""
+
+
+def at_work(host: HostView) -> tuple[RunningTask | HeldTask, ...]:
+    """What a host runs or holds."""
+    return (*host.running, *host.held)

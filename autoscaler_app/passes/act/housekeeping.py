@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from autoscaler_app.listening.activity import HostView
+from autoscaler_app.listening.activity import HostView, at_work
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.hosts import short_name
@@ -29,9 +29,11 @@ def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
     taken = _tasks_of_others(sight, {host.hostname for host in dead.values()})
     buried = set()
     for node_id, host in sorted(dead.items()):
-        if lost := sorted(set(host.tasks) - taken):
-            count = control.broker.give_back_tasks(lost)
-            taken.update(lost)
+        lost = sorted(task for task in host.tasks if _is_lost(task, host.queues.get(task, ()), taken))
+        if lost:
+            count = control.broker.give_back_tasks(lost, host.queues)
+            for task in lost:
+                taken.setdefault(task, set()).update(host.queues.get(task, ("",)))
             deeds.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
             deeds.again = deeds.again or count > 0
             # At once: should a later one fail, these are not to be taken from whoever has them by then.
@@ -47,13 +49,23 @@ def _is_alive(control: Control, view: HostView | None) -> bool:
     return heard is not None and (control.now() - heard).total_seconds() < DEAD_AFTER
 
 
-def _tasks_of_others(sight: Sight, dead: Collection[str]) -> set[str]:
-    """What hosts that are not dead say they have: one that is evicted gives its tasks back before it goes."""
-    gone = set(map(short_name, dead))
-    views = [view for name, view in sight.views.items() if name not in gone]
-    return {task.id for view in views for task in view.running} | {
-        task.id for view in views for task in view.held
-    }
+def _is_lost(task: str, queues: Collection[str], taken: Mapping[str, Collection[str]]) -> bool:
+    """Nobody else has it. What others have of a task from another queue is another message: an exchange with
+    two queues gives each one of its own.
+    """
+    others = taken.get(task, ())
+    return not others or ("" not in others and bool(queues) and set(queues).isdisjoint(others))
+
+
+def _tasks_of_others(sight: Sight, dead: Collection[str]) -> dict[str, set[str]]:
+    """What hosts that are not dead say they have, each with the queue that it came from: one that is evicted
+    gives its tasks back before it goes.
+    """
+    gone, found = set(map(short_name, dead)), dict[str, set[str]]()
+    for name, view in sight.views.items():
+        for task in at_work(view) if name not in gone else ():
+            found.setdefault(task.id, set()).add(task.queue)
+    return found
 
 
 def forget_strangers(control: Control, sight: Sight) -> None:
@@ -85,7 +97,7 @@ def forget_strangers(control: Control, sight: Sight) -> None:
 def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:
     """Messages that were taken and that nobody has go back to their queues."""
     if sight.strays:
-        count = control.broker.give_back(sight.strays)
+        count = control.broker.give_back(sight.strays, sight.asked.strays.queues)
         deeds.note("restore", "messages that no worker has", detail=f"{count} given back")
         deeds.again = deeds.again or count > 0
 

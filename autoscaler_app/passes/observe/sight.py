@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from autoscaler_app.brokers import Depth
-from autoscaler_app.listening.activity import HostView
+from autoscaler_app.listening.activity import HostView, at_work
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.hosts import match_hosts, short_name
@@ -178,8 +178,17 @@ def _heard(asked: Asked) -> Iterator[KnownHost]:
             node_id=node_id,
             nodenames=tuple(sorted({worker.nodename for worker in view.workers})),
             heard=view.told,
-            tasks=tuple(sorted({task.id for task in view.running} | {task.id for task in view.held})),
+            tasks=tuple(sorted({task.id for task in at_work(view)})),
+            queues=_queues_of_tasks(view),
         )
+
+
+def _queues_of_tasks(view: HostView) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for task in at_work(view):
+        if task.queue:
+            found[task.id] = (*found.get(task.id, ()), task.queue)
+    return found
 
 
 def _history(asked: Asked) -> dict[str, TimesSeen]:

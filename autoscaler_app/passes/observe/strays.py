@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler_app.brokers import Broker
-from autoscaler_app.listening.activity import HostView
+from autoscaler_app.listening.activity import HostView, at_work
 
 MOST_READ = 5_000
 """Messages read in one look; the others in the next ones."""
@@ -43,6 +43,8 @@ class Strays:
 
     tags: tuple[str, ...] = ()
     """Messages that nobody has, proven: to be given back now."""
+    queues: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By tag: the queue that whoever had it said it came from."""
     warnings: tuple[str, ...] = ()
     """What may be lost and cannot be proven to be."""
 
@@ -57,6 +59,8 @@ class StrayWatch:
         self._looked: float | None = None
         self._ids: dict[str, str] = {}
         """Tag -> task; empty for what is no task."""
+        self._queues: dict[str, set[str]] = {}
+        """Task -> the queues that hosts said they took it from."""
         self._seen: dict[str, float] = {}
         """Tag -> when it was seen first."""
         self._unclaimed: dict[str, float] = {}
@@ -82,6 +86,12 @@ class StrayWatch:
             return Strays(warnings=self._last.warnings)
         self._looked = now
         self._learn(broker, now)
+        for host in hosts:
+            for task in at_work(host):
+                if task.queue:
+                    self._queues.setdefault(task.id, set()).add(task.queue)
+        for task_id in self._queues.keys() - set(self._ids.values()):
+            del self._queues[task_id]
         suspects = self._suspects(hosts, own, now - half)
         if not suspects:
             self._unclaimed.clear()
@@ -95,7 +105,11 @@ class StrayWatch:
             self._last = Strays(warnings=(warning,) if orphans else ())
             return self._last
         self._unclaimed = {tag: self._unclaimed.get(tag, now) for tag in orphans}
-        self._last = Strays(tags=tuple(t for t, since in self._unclaimed.items() if now - since >= half))
+        lost = tuple(tag for tag, since in self._unclaimed.items() if now - since >= half)
+        told = {tag: self._queues.get(self._ids[tag], set()) for tag in lost}
+        # Of two nobody knows which one this is.
+        queues = {tag: names for tag, names in told.items() if len(names) == 1}
+        self._last = Strays(tags=lost, queues=queues)
         return self._last
 
     def _learn(self, broker: Broker, now: float) -> None:

@@ -158,6 +158,52 @@ def test_a_message_comes_back_through_the_exchange_it_came_by(
         assert open_broker(app).depths(["mapped"])["mapped"].waiting == 1
 
 
+def test_a_message_of_a_topic_that_the_control_side_does_not_know_comes_back(
+    app: Celery, url: str, take: Callable[..., list[Any]], make_app: MakeApp
+) -> None:
+    app.conf.task_queues = [Queue("elsewhere", Exchange("theirs", type="topic"), routing_key="theirs.#")]
+    (lost,) = send(app, "elsewhere", routing_key="theirs.here")
+    take("elsewhere", 1)
+    is_redis = not url.startswith("amqp")
+    control = open_broker(make_app(url))
+    assert control.give_back_tasks([lost]) == (1 if is_redis else 0)
+    if is_redis:
+        assert control.depths(["elsewhere"])["elsewhere"].waiting == 1
+
+
+def test_of_two_copies_of_a_task_the_dead_hosts_goes_back_to_its_own_queue_once(
+    app: Celery, url: str, take: Callable[..., list[Any]], make_app: MakeApp
+) -> None:
+    """An exchange with two queues gives each a message of its own; the other one runs elsewhere."""
+    if url.startswith("amqp"):
+        pytest.skip("the server gives back what a closed connection had")
+    both = Exchange("both", type="direct")
+    app.conf.task_queues = [Queue(name, both, routing_key="key") for name in ("first", "second")]
+    with app.connection_for_write() as connection:
+        app.amqp.queues["second"](connection.default_channel).declare()
+        app.amqp.queues["first"](connection.default_channel).declare()
+    lost = str(app.send_task("work", exchange="both", routing_key="key").id)
+    take("second", 1)
+    take("first", 1)
+    control = open_broker(make_app(url))
+    assert control.give_back_tasks([lost]) == 0, "nobody knows which of them it is"
+    assert [control.give_back_tasks([lost], {lost: ("second",)}) for _ in range(2)] == [1, 0]
+    waiting = {queue: each.waiting for queue, each in control.depths(["first", "second"]).items()}
+    assert waiting == {"first": 0, "second": 1}
+
+
+def test_what_a_host_names_as_its_queue_and_is_no_list_is_not_written_to(
+    app: Celery, url: str, take: Callable[..., list[Any]]
+) -> None:
+    if url.startswith("amqp"):
+        pytest.skip("nothing is given back there")
+    (lost,) = send(app, "work")
+    take("work", 1)
+    broker = open_broker(app)
+    assert broker.give_back_tasks([lost], {lost: ("unacked",)}) == 0
+    assert broker.unacked() == 1
+
+
 def test_restoring_nothing_asks_nobody(make_app: MakeApp) -> None:
     assert open_broker(make_app("redis://127.0.0.1:1")).give_back_tasks([]) == 0
 

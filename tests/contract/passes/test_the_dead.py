@@ -25,7 +25,7 @@ class Restored:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)
 
-    def give_back_tasks(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(self, task_ids: Collection[str], taken: object = ()) -> int:
         if self.fails_for & set(task_ids):
             raise BrokerUnreachable("the broker did not finish in 5 s")
         self.tasks += task_ids

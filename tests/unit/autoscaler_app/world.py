@@ -175,13 +175,15 @@ class Queues:
     def task_ids(self, tags: Collection[str]) -> Mapping[str, str]:
         return {}
 
-    def give_back(self, tags: Collection[str]) -> int:
+    def give_back(self, tags: Collection[str], queues: Mapping[str, Collection[str]] | None = None) -> int:
         return 0
 
     def consumers(self) -> int | None:
         return None
 
-    def give_back_tasks(self, task_ids: Collection[str]) -> int:
+    def give_back_tasks(
+        self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None
+    ) -> int:
         self.given_back += task_ids
         return len(task_ids)
 

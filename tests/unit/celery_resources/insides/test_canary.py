@@ -38,6 +38,7 @@ METHODS = [
     ("kombu.transport.redis:Channel", "_disconnect_pools", ()),
     ("kombu.transport.redis:Channel", "_q_for_pri", ("queue", "pri")),
     ("kombu.transport.redis:Channel", "_lookup", ("exchange", "routing_key")),
+    ("kombu.transport.redis:Channel", "get_table", ("exchange",)),
     ("kombu.transport.redis:Channel", "_get_message_priority", ("message", "reverse")),
     ("kombu.messaging:Consumer", "add_queue", ("queue",)),
     ("kombu.messaging:Consumer", "cancel_by_queue", ("queue",)),

@@ -101,7 +101,7 @@ def test_what_was_given_back_is_not_given_back_again_because_another_could_not_b
     know(world, "m7", "t1")
     know(world, "m8", "t2")
 
-    def give_back_tasks(tasks: list[str]) -> int:
+    def give_back_tasks(tasks: list[str], taken: object = ()) -> int:
         if "t2" in tasks:
             raise BrokerUnreachable("away")
         world.queues.given_back += tasks
@@ -113,6 +113,42 @@ def test_what_was_given_back_is_not_given_back_again_because_another_could_not_b
             bury(world)
     bury(world)
     assert world.queues.given_back == ["t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    ("dead", "living", "is_lost"),
+    [
+        (("first",), "second", True),
+        (("first",), "first", False),
+        (("first",), "", False),
+        ((), "second", False),
+        (("first", "second"), "second", False),
+    ],
+    ids=["a copy from another queue", "the same message", "not told", "not told by the dead", "one of both"],
+)
+def test_what_another_host_has_of_a_task_from_another_queue_is_another_message(
+    dead: tuple[str, ...], living: str, is_lost: bool
+) -> None:
+    assert housekeeping._is_lost("t", dead, {"t": {living}}) is is_lost
+    assert housekeeping._is_lost("t", dead, {})
+
+
+def test_the_dead_are_remembered_with_the_queues_of_what_they_had(world: World) -> None:
+    """They may be those of an exchange that the control side has never heard of."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    host.running = ["t"]
+    world.make_pass()
+    (known,) = world.control.state.known_hosts().values()
+    assert known.queues == {"t": ("celery",)}
+    said: list[object] = []
+    world.queues.give_back_tasks = lambda tasks, queues=None: said.append((tasks, queues)) or 1  # type: ignore
+    world.hosts.of.clear()
+    world.cloud.machines.clear()
+    world.go_on(60)
+    world.make_pass()
+    assert said == [(["t"], {"t": ("celery",)})]
 
 
 # -- strangers
