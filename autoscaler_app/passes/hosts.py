@@ -8,7 +8,13 @@ from autoscaler_app.passes.snapshot import HostSeen
 from scalelib.hostnames import by_host, short_name
 from scalelib.node import Node, NodeId
 
-__all__ = ["match_hosts", "short_name"]
+__all__ = ["homes_of", "match_hosts", "short_name"]
+
+
+def homes_of(nodes: Collection[Node]) -> dict[str, str]:
+    """By short host name and by private address of each node: how its host is called."""
+    called = {node.id: node.hostname or node.private_ip or "" for node in nodes}
+    return {name: called[node_id] for name, node_id in by_host(nodes).items()}
 
 
 def match_hosts(hosts: Collection[HostSeen], nodes: Collection[Node]) -> dict[NodeId, HostSeen]:

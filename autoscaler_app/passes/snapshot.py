@@ -82,6 +82,8 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """It said that its machine is about to be taken back by the cloud."""
     hungry_seconds: float | None = None
     """For how long it has had room and started nothing of what waits in its queues; None if not so."""
+    began: datetime | None = None
+    """When the youngest of its worker processes started; None: not told."""
     why_unknown: str = ""
     """Why nothing is known of it though it is heard; empty where silence is the reason."""
 

@@ -287,7 +287,9 @@ CLEAN_UP = (
         reason=DeleteReason.NEVER_JOINED,
         shown_by=(
             "Ready for longer than that, and no worker was ever heard on it, nor on a host whose name it "
-            "shares with another node"
+            "shares with another node. Held back while a worker is heard that is on no node and began since "
+            "the node was asked for: it may be on this one (one that runs nothing holds it back for four "
+            "times that, no longer)"
         ),
         deadline="join_timeout",
         is_shown=_never_joined,

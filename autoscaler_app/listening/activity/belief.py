@@ -31,6 +31,7 @@ from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, Comin
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
 from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
+from scalelib.hostnames import short_name
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Activity:
         self._workers: dict[str, list[Worker]] = {}
         """By node name: its lives that are not proven gone, the youngest last. Where there are several, what
         is said under that name is not known to be all."""
+        self._homes: Mapping[str, str] = {}
+        """By what a machine of the cloud is called, or its address: how its host is called."""
         self._ignored: set[str] = set()
         self._mute: set[str] = set()
         """Workers that answered that they cannot say what they have; until they do."""
@@ -139,7 +142,7 @@ class Activity:
     def forget(self, hostname: str) -> None:
         """The host is gone for good."""
         with self._lock:
-            for worker in [worker for worker in self._lives() if worker.hostname == hostname]:
+            for worker in [worker for worker in self._lives() if self._home(worker) == hostname]:
                 self._end_life(worker)
 
     def ignore(self, nodename: str) -> None:
@@ -174,6 +177,22 @@ class Activity:
     def _lives(self) -> Iterator[Worker]:
         return (worker for lives in self._workers.values() for worker in lives)
 
+    def know_machines(self, homes: Mapping[str, str]) -> None:
+        """The machines that the cloud has: by short name and by address, how the host of each is called. A
+        worker belongs to the machine that it says it runs on, whatever host its node name says.
+        """
+        with self._lock:
+            self._homes = homes
+
+    def _home(self, worker: Worker) -> str:
+        """The host that it is on. Where its machine is none of the cloud's, its node name tells."""
+        said = (worker.machine.host, *worker.machine.addresses)
+        homes = {self._homes[name] for each in said if each and (name := short_name(each)) in self._homes}
+        # In one spelling: two of one machine are to be one host.
+        return (
+            homes.pop() if len(homes) == 1 else self._homes.get(short_name(worker.hostname), worker.hostname)
+        )
+
     # -- what is asked
 
     def hosts(self) -> tuple[HostView, ...]:
@@ -182,13 +201,13 @@ class Activity:
             by_host: dict[str, list[Worker]] = {}
             for name in sorted(self._workers):
                 for worker in self._workers[name]:
-                    by_host.setdefault(worker.hostname, []).append(worker)
+                    by_host.setdefault(self._home(worker), []).append(worker)
             return tuple(host_view(hostname, by_host[hostname]) for hostname in sorted(by_host))
 
     def host(self, hostname: str) -> HostView | None:
         """One host; None if it was never heard or is forgotten."""
         with self._lock:
-            workers = [worker for worker in self._lives() if worker.hostname == hostname]
+            workers = [worker for worker in self._lives() if self._home(worker) == hostname]
             workers.sort(key=lambda worker: worker.nodename)  # stable: the youngest life stays last
             return host_view(hostname, workers) if workers else None
 

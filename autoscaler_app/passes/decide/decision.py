@@ -172,6 +172,9 @@ class _Fates:
         if reason in way_out.TOLD_BY_SILENCE and self.situation.too_many_silent:
             detail = f"would go as {reason.value}, but so many are silent that it may be our own ears"
             return self._keep(verdict, KeepReason.HELD_BACK, detail)
+        if reason is DeleteReason.NEVER_JOINED and (name := self.situation.stranger_for(verdict.node)):
+            detail = f"would go as {reason.value}, but {name} is heard, is on no node, and may be on this one"
+            return self._keep(verdict, KeepReason.HELD_BACK, detail)
         node = verdict.node
         self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason))
         return None

@@ -22,6 +22,9 @@ from scalelib.planner import Fitting, NodeVerdict, Problem
 from scalelib.policy import Policy
 from scalelib.provider import Cloud
 
+STRANGERS_COUNT_FOR = 4
+"""Times `join_timeout` for which a worker that runs nothing and is on no node may be that of one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
@@ -224,6 +227,36 @@ class Situation:
             return False
         since = max(times.ready, self.snapshot.listening_since or times.ready)
         return self.snapshot.now - since > timedelta(seconds=self.autoscaler.join_timeout)
+
+    def stranger_for(self, node: Node) -> str:
+        """A host that is heard, is on no node of the cloud and might be on this one: its worker may go by
+        another name, and its machine be hidden from it (a container). Empty if there is none.
+
+        It might not if it began before the node was asked for. One that runs nothing counts for so long only:
+        nothing is lost on it, and a worker of no node at all must not keep broken nodes for ever.
+        """
+        times = self.snapshot.history.get(node.id)
+        if times is None or times.ready is None:
+            return ""
+        waited = self.snapshot.now - max(times.ready, self.snapshot.listening_since or times.ready)
+        is_long = waited > STRANGERS_COUNT_FOR * timedelta(seconds=self.autoscaler.join_timeout)
+        return next(
+            (
+                host.hostname
+                for host in self._strangers
+                if not (host.began is not None and host.began < times.created)
+                and (host.running or host.held or not is_long)
+            ),
+            "",
+        )
+
+    @cached_property
+    def _strangers(self) -> tuple[HostSeen, ...]:
+        """Hosts that are heard and that are on no node."""
+        somebodys = {host.hostname for host in self.host_of.values()}
+        return tuple(
+            host for host in self.snapshot.hosts if host.hostname not in somebodys and self.is_heard(host)
+        )
 
     @cached_property
     def _nobodys(self) -> frozenset[str]:

@@ -18,7 +18,7 @@ from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.hosts import short_name
+from autoscaler_app.passes.hosts import homes_of, short_name
 from autoscaler_app.passes.observe.clocks import Clock
 from autoscaler_app.passes.observe.hearing import hearing_of
 from autoscaler_app.passes.observe.reckoning import reckon
@@ -84,6 +84,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     """Ask everybody once. Raises ProviderError or BrokerError if the cloud or the broker does not answer."""
     _, set_before = clock()
     cloud = control.provider.cloud()
+    control.activity.know_machines(homes_of(cloud.nodes))
     believe_of(control, cloud)
     horizon = control.boot_time() + timedelta(seconds=control.settings.autoscaler.eta_margin)
     # Before the others: now and then it takes a while, and what they say is to be fresh.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import HostView, at_work
@@ -126,6 +126,7 @@ def put_together(asked: Asked) -> Sight:
             *cloud.warnings,
             *_stuck(asked),
             *_doubled(asked),
+            *_strangers(asked),
             *asked.strays.warnings,
             *_eventless(asked),
             *_garbage(asked.views.values()),
@@ -158,6 +159,29 @@ def _doubled(asked: Asked) -> Iterator[str]:
             yield (
                 f"{nodename} is several worker processes at once ({pids}): what they do is unknown, and the "
                 "node is kept until all but one have ended, or are silent; give each its own name (-n)"
+            )
+
+
+def _strangers(asked: Asked) -> Iterator[str]:
+    """Hosts that are heard and are on no node, while there are nodes on which nobody is heard."""
+    nodes, patience = asked.cloud.nodes, timedelta(seconds=asked.settings.autoscaler.join_timeout)
+    mine = match_hosts([HostSeen(hostname=view.hostname) for view in asked.views.values()], nodes)
+    unheard = [
+        node.name
+        for node in nodes
+        if node.managed
+        and node.is_ready
+        and node.id not in mine
+        and (times := asked.history.get(node.id)) is not None
+        and times.ready is not None
+        and asked.now - times.ready > patience
+    ]
+    known = {short_name(host.hostname) for host in mine.values()}
+    for name, view in sorted(asked.views.items()):
+        if unheard and name not in known and view.told is not None and view.workers:
+            yield (
+                f"{view.workers[0].nodename} is heard and on no node of the cloud, and nobody is heard on "
+                f"{', '.join(sorted(unheard)[:3])}: if it is on one of them, start it with -n NAME@%h"
             )
 
 
@@ -279,6 +303,7 @@ def _hosts(
     hungry: Mapping[str, float],
 ) -> tuple[HostSeen, ...]:
     by_host = {short_name(drain.hostname): drain for drain in drains.values()}
+    homes = {worker.nodename: view.hostname for view in asked.views.values() for worker in view.workers}
     hosts = {}
     unreadable = asked.kinds.keys() - asked.depths.keys()
     for view in asked.views.values():
@@ -294,7 +319,8 @@ def _hosts(
             else _untold_seconds(asked, view),
             queues=tuple(sorted(view.queues)),
             stage=way_out.stage_of(by_host.get(name), fenced=view.fenced, told=view.told),
-            gang=_gang(view),
+            gang=_gang(view, homes),
+            began=_began(view),
             evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
             hungry_seconds=hungry.get(view.hostname),
             why_unknown=_why_unknown(view),
@@ -345,11 +371,17 @@ def _unheard_seconds(asked: Asked, heard: datetime | None) -> float | None:
     return unheard if unheard > asked.settings.autoscaler.told_within else None
 
 
-def _gang(view: HostView) -> GangSeen | None:
+def _began(view: HostView) -> datetime | None:
+    """When the youngest of its worker processes started, as far as all have told."""
+    started = [worker.started for worker in view.workers]
+    return datetime.fromtimestamp(max(started), UTC) if started and all(started) else None
+
+
+def _gang(view: HostView, homes: Mapping[str, str]) -> GangSeen | None:
     said = view.gang
     if said is None:
         return None
-    hosts = tuple(member.rpartition("@")[2] for member in said.members)
+    hosts = tuple(homes.get(member, member.rpartition("@")[2]) for member in said.members)
     return GangSeen(id=said.id, hosts=hosts, role=said.role)
 
 

@@ -668,3 +668,41 @@ def test_whatever_is_seen_a_busy_or_unknown_node_is_not_deleted(
             assert seen.heard_seconds_ago > 600
         if entry.reason is DeleteReason.FAILED:
             assert status != "Ready"
+
+
+@pytest.mark.parametrize(
+    ("stranger", "seconds", "held_back"),
+    [
+        (host(9, running=1), 1000, True),
+        (host(9, running=1), 100_000, True),
+        (host(9), 600, True),
+        (host(9), 800, False),
+        (host(9, running=1, heard_seconds_ago=50.0), 600, False),
+        (host(9, running=1, began=NOW - timedelta(days=9)), 600, False),
+        (host(9, running=1, began=NOW - timedelta(seconds=300)), 600, True),
+    ],
+    ids=[
+        "it works",
+        "it works for long",
+        "it is idle",
+        "it is idle for long",
+        "it is not heard",
+        "it was there before the node",
+        "it began after the node was asked for",
+    ],
+)
+def test_a_worker_on_no_node_may_be_that_of_one_on_which_nobody_is_heard(
+    snapshot: Make, stranger: HostSeen, seconds: float, held_back: bool
+) -> None:
+    """Its name is another, and its machine hidden from it: the node would be ended under its task."""
+    ready = NOW - timedelta(seconds=seconds)
+    seen = snapshot(
+        nodes=[node(1)],
+        hosts=[stranger],
+        history={"id-1": times(created=ready - timedelta(seconds=60), ready=ready)},
+    )
+    plan = decide(seen).plan
+    assert [entry.reason.value for entry in plan.delete] == ["never-joined"] * (not held_back)
+    if held_back:
+        (kept,) = plan.keep
+        assert (kept.reason, stranger.hostname in kept.detail) == (KeepReason.HELD_BACK, True)

@@ -206,3 +206,24 @@ def test_workers_that_send_no_events_are_a_warning_only_to_who_listens(world: Wo
     assert "no events from celery@host-m1" in warning
     world.control.listener = None
     assert world.sight().warnings == ()
+
+
+def test_a_worker_on_no_node_is_named_while_nobody_is_heard_on_one(world: World) -> None:
+    world.listen()
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.cloud.boot()
+    world.make_pass()
+    stranger = Host("lab", running=["t"])
+    for number in range(5):
+        world.go_on(40)
+        said = {**stranger.account(number), "started": NOON.timestamp() + 5}
+        world.control.activity.merge(said, world.now)
+        made = world.make_pass()
+    assert world.cloud.ended == []
+    assert made.saw is not None
+    (warning,) = [each for each in made.saw.warnings if "on no node" in each]
+    assert "celery@lab is heard" in warning
+    assert "m1" in warning
+    (kept,) = made.plan.keep  # type: ignore[union-attr]
+    assert (kept.reason.value, "lab" in kept.detail) == ("held-back", True)
