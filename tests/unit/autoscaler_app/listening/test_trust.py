@@ -162,6 +162,9 @@ def test_an_answer_is_believed_to_the_question_that_was_asked(trust: Trust, node
 def test_nobody_answers_for_a_node_under_another_name(trust: Trust, node: Signer) -> None:
     assert trust.answer("stranger@elsewhere", {"ok": node.payload()}, "q", NOW) is None
     assert trust.answer("stranger@elsewhere", {"ok": {"pong": 1}}, "q", NOW) == {"ok": {"pong": 1}}
+    assert trust.answer("stranger@elsewhere", {"ok": {"nodename": "celery@n1"}}, "q", NOW) is None
+    signed = node.answer(AT, "q", ok=["t1"])
+    assert trust.answer("other@n1", signed, "q", NOW) is None  # nor one of its workers for another
 
 
 # -- the last word
@@ -266,6 +269,15 @@ def test_who_was_bound_first_is_not_believed_if_another_speaks_soon_after(trust:
     assert trust.know([a_node()], soon) == {"n1"}  # what the thief said is to be forgotten
     trust.remember()
     assert state.key_bindings() == {}
+
+
+def test_one_key_is_one_nodes(trust: Trust, state: State) -> None:
+    """Also of two that come up together: a thief that is a node itself is not two."""
+    for name in ("n1", "n2"):
+        trust.event(Signer(name, THIEF).event(AT), NOW)
+    trust.know([a_node(), a_node("id-2", "n2")], NOW)
+    trust.remember()
+    assert len(state.key_bindings()) == 1
 
 
 def test_later_nobody_can_contest_it(trust: Trust, node: Signer) -> None:
