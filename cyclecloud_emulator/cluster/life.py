@@ -109,6 +109,12 @@ class Life:
         node.phases = {"Azure.CreateVirtualMachines": (now, None)}
         self._later(node, now + nodes.boot_seconds * nodes.acquire_share, self._got_answer)
 
+    def retry(self, node: Node, now: float) -> None:
+        """A node that failed begins anew, with another machine; what it had is given back."""
+        self._fleet.stop(node.id, 0)
+        self._end_machine(node, now)
+        self.start(node, now)
+
     def _got_answer(self, node: Node, now: float) -> None:
         state, nodes = self._state, self._state.settings.nodes
         if state.mishaps.strikes(MishapKind.ACQUIRING_FOREVER, node):

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from cyclecloud_emulator.cluster import creation, management, usage
 from cyclecloud_emulator.cluster.life import Life
-from cyclecloud_emulator.cluster.node import Node
+from cyclecloud_emulator.cluster.node import Node, Phase
 from cyclecloud_emulator.cluster.state import Operation, State
 from cyclecloud_emulator.errors import ApiError, BadQuery, Conflict, NotAllowed, NotFound, Unauthorised
 from cyclecloud_emulator.http.views import Views
@@ -46,6 +46,8 @@ class Api:
                 return self._on(request, POST=lambda: self._scale(request, cluster, nodearray, now))
             case ("clusters", cluster, "usage"):
                 return self._on(request, GET=lambda: self._usage(request, cluster, now))
+            case ("cloud", "actions", "retry", cluster):
+                return self._on(request, POST=lambda: self._retry(cluster, now))
             case ("operations",):
                 return self._on(request, GET=lambda: self._operations(request, now))
             case ("operations", operation_id):
@@ -121,6 +123,14 @@ class Api:
         return as_json(200, answer)
 
     # -- changing --------------------------------------------------------------------------------------
+
+    def _retry(self, cluster: str, now: float) -> Answer:
+        """Try all nodes again that failed. In no reference; a public client calls it and wants a 200."""
+        self._check_cluster(cluster)
+        for node in list(self._state.nodes.values()):
+            if node.cluster == cluster and node.phase in (Phase.FAILED, Phase.UNAVAILABLE):
+                self._life.retry(node, now)
+        return as_json(200, {})
 
     def _create(self, request: Request, cluster: str, now: float) -> Answer:
         self._check_cluster(cluster)

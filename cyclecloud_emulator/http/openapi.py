@@ -240,6 +240,9 @@ def _api_paths() -> dict[str, Schema]:
             )
             for method, status in (("get", 200), ("post", 202))
         },
+        "/cloud/actions/retry/{cluster}": {
+            "post": _operation("Try again what failed", None, parameters=here, errors=missing)
+        },
         "/clusters/{cluster}/scale/{nodearray}": {
             "post": _operation(
                 "Grow a nodearray to a total",

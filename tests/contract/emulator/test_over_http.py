@@ -250,3 +250,21 @@ def test_faults_and_mishaps_of_the_settings_file_are_in_force_from_the_start(tmp
         assert 15 <= sum(struck) <= 45
     with Emulator.start(settings) as again, httpx.Client(base_url=again.url, auth=again.auth) as http:
         assert [http.get("/operations/").status_code == 500 for _ in range(60)] == struck
+
+
+def test_retry_starts_anew_what_failed_and_nothing_else(cloud, wait_until):
+    """In no reference; the client that the text of this project speaks of calls it and wants a 200."""
+    cloud.create(2)
+    wait_until(lambda: [node["Status"] for node in cloud.nodes().values()] == ["Ready", "Ready"])
+    failed, well = cloud.nodes().values()
+    cloud.admin("POST", "nodes", {"node": failed["Name"], "action": "fail"})
+    assert cloud.nodes()[failed["Name"]]["Status"] == "Failed"
+    answer = cloud.post("/cloud/actions/retry/celery")
+    assert answer.status_code == 200
+    wait_until(lambda: [node["Status"] for node in cloud.nodes().values()] == ["Ready", "Ready"])
+    again = cloud.nodes()
+    assert again[failed["Name"]]["InstanceId"] != failed["InstanceId"]
+    assert again[well["Name"]]["InstanceId"] == well["InstanceId"]
+    assert cloud.admin("GET", "ledger")["machines_running"] == 2
+    assert cloud.post("/cloud/actions/retry/nobody").status_code == 404
+    assert cloud.get("/cloud/actions/retry/celery").status_code == 405
