@@ -23,9 +23,11 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).resolve().parent
 ROOT = PROJECT.parents[1]
@@ -124,24 +126,29 @@ def pinned() -> dict[str, str]:
 def needed(wheel: Path) -> dict[str, set[str]]:
     """The packages of each role, ours left out."""
     found = {
-        canonical(each["metadata"]["name"]): each["metadata"] for each in _pip_report(f"{wheel}{EXTRAS}")
+        canonical(each["metadata"]["name"]): each["metadata"].get("requires_dist", [])
+        for each in _pip_report(f"{wheel}{EXTRAS}")
     }
-    needs = {name: list(_always(metadata.get("requires_dist", ()))) for name, metadata in found.items()}
-    node: set[str] = set()
-    ahead = set(needs[OURS]) - NOT_ON_NODES
+    return {
+        "broker": (found.keys() - {OURS}) | OLDER.keys(),
+        "worker": reached(found, OURS, NOT_ON_NODES) | OLDER.keys(),
+    }
+
+
+def reached(found: Mapping[str, Iterable[str]], start: str, without: Collection[str]) -> set[str]:
+    """What `start` needs, and what that needs, with the extras that each asks of the next (`celery[redis]`); what
+    `start` itself wants of `without` is left out.
+    """
+    reached: set[tuple[str, str]] = set()
+    ahead = {(start, "")}
     while ahead:
-        name = ahead.pop()
-        if name in found and name not in node:
-            node.add(name)
-            ahead |= set(needs[name])
-    return {"broker": (found.keys() - {OURS}) | OLDER.keys(), "worker": node | OLDER.keys()}
-
-
-def _always(requirements: Iterable[str]) -> Iterator[str]:
-    """The names of those that no extra asks for."""
-    for requirement in requirements:
-        if "extra ==" not in requirement:
-            yield canonical(re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0])
+        reached.add(here := ahead.pop())
+        for requirement in map(Requirement, found[here[0]]):
+            name = canonical(requirement.name)
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": here[1]})
+            if wanted and name in found and not (here[0] == start and name in without):
+                ahead |= {(name, extra) for extra in ("", *requirement.extras)} - reached
+    return {name for name, _ in reached} - {start}
 
 
 def _pip_report(requirement: str) -> list[dict[str, Any]]:

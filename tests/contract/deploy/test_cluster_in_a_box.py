@@ -23,7 +23,9 @@ CLOUD_PASSWORD = 'it\'s "the" $cloud`s ' + os.urandom(6).hex()
 SHELL = "source /opt/cycle/scalelib/venv/celery/bin/activate && cd /root && "
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /mnt/cluster-init"
 
-WRITTEN = "/opt/celery-autoscaler /opt/cycle /etc/celery-autoscaler /etc/systemd/system /root /usr/local/sbin"
+WRITTEN = (
+    "/opt/celery-autoscaler /opt/cycle /etc/celery-autoscaler /etc/systemd/system /root/*.py /usr/local/sbin"
+)
 """Where the scripts write."""
 TREE = (
     f"find {WRITTEN} /var/lib/celery-autoscaler/secrets "
@@ -67,6 +69,9 @@ class Cluster:
     def evidence(self) -> str:
         """What a failed test wants to know."""
         nodes = [path.read_text()[-1500:] for path in self.emulator.folder.glob("*/worker.log")]
+        nodes += [path.read_text()[-1500:] for path in (self.folder / "nodes").glob("*/converge")]
+        for path in (self.folder / "nodes").glob("*/pid"):
+            nodes.append(self.node(path.parent.name).run("journalctl -n 30 --no-pager").stdout)
         return "\n".join([self.broker.run("autoscaler status; journalctl -n 40 --no-pager").stdout, *nodes])
 
 
@@ -117,7 +122,7 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(cluster: Cluster) -> 
     # The user's own steps.
     cluster.sh("python add_task.py --count 4 --seconds 2")
     try:
-        cluster.sh("python check_tasks.py --wait --timeout 150", 180)
+        cluster.sh("python check_tasks.py --wait --timeout 100", 130)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{cluster.evidence()}") from error
     assert "'ok': True" in cluster.sh("python autoscale.py")
@@ -140,7 +145,8 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(cluster: Cluster) -> 
     cluster.printed += [machine.says("journalctl --no-pager -o cat") for machine in (cluster.broker, node)]
     cluster.printed += [machine.says("ps axww -o args") for machine in (cluster.broker, node)]
     cluster.printed += [machine.says("systemctl show 'celery-*'") for machine in (cluster.broker, node)]
-    readable = "find /etc /opt /var/lib /root /usr/local/sbin -type f -perm /004 -newer /etc/hostname"
+    places = "/etc /opt/celery-autoscaler /opt/cycle/scalelib /var/lib/celery* /usr/local/sbin"
+    readable = f"find {places} -type f -perm /004 -newer /etc/hostname"
     cluster.printed += [
         machine.says(f"{readable} -not -path '*/site-packages/*' -exec cat {{}} +")
         for machine in (cluster.broker, node)

@@ -74,9 +74,25 @@ def test_the_version_is_written_into_every_place(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "specs/default/cluster-init/files/version").read_text() == "7.8.9\n"
 
 
-def test_what_an_extra_needs_a_node_does_not() -> None:
-    lines = ["celery[redis]<6,>=5.5.3", "Click>=8", 'starlette>=0.46; extra == "web"', "typing_extensions"]
-    assert list(dist._always(lines)) == ["celery", "click", "typing-extensions"]
+def test_a_node_gets_what_it_needs_with_the_extras_that_are_asked_for_and_no_more() -> None:
+    """Without those of `celery[redis]` a worker does not start; those of a web page it does without."""
+    found = {
+        "ours": [
+            "celery[redis]<6,>=5.5.3",
+            "httpx>=0.28",
+            'starlette; extra == "web"',
+            'tomli; python_version < "3"',
+        ],
+        "celery": ["kombu", 'kombu[redis]; extra == "redis"', 'boto3; extra == "sqs"', "Typing.Extensions"],
+        "kombu": ['packaging; extra == "redis"', "vine"],
+        "httpx": ["anyio"],
+        **{
+            name: []
+            for name in ("packaging", "vine", "anyio", "starlette", "boto3", "typing-extensions", "tomli")
+        },
+    }
+    expected = {"celery", "kombu", "packaging", "vine", "typing-extensions"}
+    assert dist.reached(found, "ours", {"httpx"}) == expected
 
 
 def test_every_pin_is_exact() -> None:

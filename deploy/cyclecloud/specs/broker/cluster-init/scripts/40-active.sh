@@ -3,7 +3,5 @@
 set -euo pipefail
 # shellcheck source=../../../default/cluster-init/files/common.sh
 . /opt/celery-autoscaler/common.sh
-for unit in celery-broker celery-control celery-beat celery-page; do
-  proven_active "$unit.service" 30
-done
+proven_active 90 celery-broker.service celery-control.service celery-beat.service celery-page.service
 say "broker, control worker, beat and page are up"

@@ -133,14 +133,22 @@ restart_if_changed() {
   printf '%s' "$sum" | put 0600 root:root "$ETC_DIR/.started/$unit"
 }
 
-# proven_active UNIT SECONDS: a unit that is up, and stays up for three seconds on end.
+# proven_active SECONDS UNIT...: all of them run, and go on to run for ten seconds as the same processes: a program that
+# does not start needs a few seconds to find that out, and systemd then tries again for ever.
 proven_active() {
-  local unit=$1 left=$2 good=0
+  local left=$1 good=0 now="" before="" unit
+  shift
   while [ "$left" -gt 0 ]; do
-    if [ "$(systemctl show -p SubState --value "$unit")" = running ]; then good=$((good + 1)); else good=0; fi
-    [ "$good" -ge 3 ] && return
+    now=""
+    for unit in "$@"; do now+="$(systemctl show -p SubState -p MainPID --value "$unit" | tr '\n' ' ')"; done
+    if [ "$now" = "$before" ] && [ "$(grep -o running <<<"$now" | wc -l)" = $# ]; then good=$((good + 1)); else good=0; fi
+    [ "$good" -ge 10 ] && return
+    before=$now
     left=$((left - 1))
     sleep 1
   done
-  die "$unit is not up: journalctl -u $unit says why"
+  for unit in "$@"; do
+    systemctl show -p Id -p SubState -p NRestarts "$unit" | tr '\n' ' '
+  done
+  die "these units are not all up: $*; journalctl -u UNIT says why"
 }

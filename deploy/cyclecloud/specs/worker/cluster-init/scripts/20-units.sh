@@ -11,6 +11,7 @@ put 0644 root:root /etc/systemd/system/celery-worker.service <"$FILES/celery-wor
 folder 0755 root:root /etc/systemd/system/celery-worker.service.d
 printf '[Service]\nTimeoutStopSec=%s\n' "$drain" | put 0644 root:root /etc/systemd/system/celery-worker.service.d/drain.conf
 
+put 0755 root:root "$HOME_DIR/bin/worker-answers" <"$FILES/worker_answers.sh"
 put 0755 root:root "$HOME_DIR/bin/drain" <"$FILES/drain.sh"
 # Without these, jetpack acknowledges an event at once: the notice is then worth nothing.
 folder 0755 root:root /opt/cycle/jetpack/scripts

@@ -5,5 +5,6 @@ set -euo pipefail
 . /opt/celery-autoscaler/common.sh
 restart_if_changed celery-worker.service /etc/systemd/system/celery-worker.service \
   /etc/systemd/system/celery-worker.service.d/drain.conf "$DATA_DIR/node.env" "$DATA_DIR/secrets/broker-url"
-proven_active celery-worker.service 30
+# That it runs is not enough: it answers, by way of the broker. A node that cannot reach its broker is not Ready.
+"$HOME_DIR/bin/worker-answers" 90 || die "the worker does not answer: journalctl -u celery-worker says why"
 say "the worker is up"
