@@ -80,7 +80,9 @@ class Wire:
             timeout=timeout,
             transport=transport,
             follow_redirects=False,
-            trust_env=not _is_loopback(self.url),  # a proxy never stands between us and this machine
+            # A proxy never stands between us and this machine, and none is given the password in the clear:
+            # for https it passes on what it cannot read, for http it would read all.
+            trust_env=self.url.startswith("https:") and not _is_loopback(self.url),
             headers={"Accept": "application/json", "User-Agent": "celery-cluster-autoscaler"},
         )
 

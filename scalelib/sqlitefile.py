@@ -19,6 +19,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from scalelib.errors import InvalidConfig
+from scalelib.privatefile import make_private, narrow
 
 RETRY_SECONDS = 0.02
 TROUBLE = (sqlite3.OperationalError, sqlite3.DatabaseError)
@@ -217,6 +218,10 @@ def open_shared(
 
     Readers never wait (the file is in write-ahead mode). Raises sqlite3.Error where the file is not usable.
     """
+    if os.fspath(path) != ":memory:":
+        make_private(path)
+    for beside in ("-wal", "-shm"):  # SQLite makes them with the mode of the file itself
+        narrow(f"{os.fspath(path)}{beside}")
     connection = sqlite3.connect(path, timeout=seconds, isolation_level=None, check_same_thread=False)
     try:
         _write_ahead(connection, seconds)

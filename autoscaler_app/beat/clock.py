@@ -15,6 +15,7 @@ from celery.schedules import schedstate, schedule
 from celery.utils.time import maybe_make_aware
 
 from autoscaler_app.beat.stopping import StopsWhenTold
+from scalelib.privatefile import narrow
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,19 @@ def bring_back(entry: Any) -> bool:
     return True
 
 
+ENDINGS = ("", ".db", ".dat", ".dir", ".bak", ".pag")
+"""What the kinds of database that Python may have add to the name of a file."""
+
+
 class FileScheduler(StopsWhenTold, ClockMayStep, PersistentScheduler):
     """The default of `celery -A autoscaler_app beat`: Celery's own scheduler, whose clock may step, and which
-    ends when told."""
+    ends when told. Its file is for its owner only: who may write it has beat run what he likes."""
+
+    def setup_schedule(self) -> None:
+        """Make the file, or read it."""
+        super().setup_schedule()
+        for ending in ENDINGS:
+            narrow(f"{self.schedule_filename}{ending}")
 
     def is_due(self, entry: Any) -> schedstate:
         """Whether an entry is due, and seconds until it is to be looked at again.

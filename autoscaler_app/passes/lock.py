@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scalelib.errors import ScalelibError
+from scalelib.privatefile import make_private
 
 
 class PassIsRunning(ScalelibError):
@@ -24,6 +25,7 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
     be a second lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path)
     with path.open("a+") as file:
         deadline = time.monotonic() + patience
         while True:

@@ -16,6 +16,7 @@ from pathlib import Path
 from celery_resources.errors import InvalidSetting, ResourceError
 from celery_resources.gangs.gang import Gang
 from celery_resources.need.requirement import Requirement
+from scalelib.privatefile import make_private, narrow
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class StandingFile:
 
     def __init__(self, folder: Path | None, nodename: str) -> None:
         self._path = folder / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', nodename)}.json" if folder else None
+        if self._path is not None:
+            narrow(self._path)
         self.now = self._read()
 
     def change(self, **changes: object) -> Standing:
@@ -82,6 +85,7 @@ class StandingFile:
         beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(beside)
             with beside.open("w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()

@@ -119,6 +119,7 @@ class Memory:
             removed=state.ledger.removed,
         )
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
         draft.write_bytes(msgspec.json.encode(saved))
         draft.replace(self.path)
 

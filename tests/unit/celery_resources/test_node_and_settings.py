@@ -148,6 +148,7 @@ def test_a_fence_and_the_joined_queues_survive_a_restart(tmp_path: Path) -> None
     again.change(fenced=False, fence_reason="")
     assert not StandingFile(tmp_path, "celery@a/b").now.fenced
     assert StandingFile(tmp_path, "celery@other").now == Standing()
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_state_file_that_cannot_be_read_counts_as_a_fence(tmp_path: Path) -> None:
