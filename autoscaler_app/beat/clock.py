@@ -6,7 +6,9 @@ lies in the future, and Celery would wait until the clock has caught up: no pass
 
 from __future__ import annotations
 
+import dbm
 import logging
+import shelve
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -15,7 +17,7 @@ from celery.schedules import schedstate, schedule
 from celery.utils.time import maybe_make_aware
 
 from autoscaler_app.beat.stopping import StopsWhenTold
-from scalelib.privatefile import narrow
+from scalelib.privatefile import OWNER_ONLY, narrow
 
 log = logging.getLogger(__name__)
 
@@ -62,15 +64,23 @@ ENDINGS = ("", ".db", ".dat", ".dir", ".bak", ".pag")
 """What the kinds of database that Python may have add to the name of a file."""
 
 
+class OwnersShelf:
+    """What is asked of the module `shelve`, for one owner."""
+
+    @staticmethod
+    def open(filename: str, writeback: bool) -> shelve.Shelf[Any]:
+        """The file, made if need be. Some kinds of database write it anew at times, with the mode told."""
+        for ending in ENDINGS:
+            narrow(f"{filename}{ending}")
+        made: Any = dbm.open(filename, "c", OWNER_ONLY)  # noqa: SIM115 - the shelf closes it
+        return shelve.Shelf(made, writeback=writeback)
+
+
 class FileScheduler(StopsWhenTold, ClockMayStep, PersistentScheduler):
     """The default of `celery -A autoscaler_app beat`: Celery's own scheduler, whose clock may step, and which
     ends when told. Its file is for its owner only: who may write it has beat run what he likes."""
 
-    def setup_schedule(self) -> None:
-        """Make the file, or read it."""
-        super().setup_schedule()
-        for ending in ENDINGS:
-            narrow(f"{self.schedule_filename}{ending}")
+    persistence = OwnersShelf
 
     def is_due(self, entry: Any) -> schedstate:
         """Whether an entry is due, and seconds until it is to be looked at again.
