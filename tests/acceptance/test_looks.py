@@ -21,9 +21,11 @@ LOOKS = ("status", "plan", "nodes", "demand", "buckets", "journal", "config")
 def files(folder: Path) -> dict[str, bytes]:
     """The state file and whatever stands beside it, byte by byte.
 
-    But for the shared memory of the processes that have it open: there each marks how far it has read.
+    But for the shared memory of the processes that have it open, where each marks how far it has read, and
+    for the mark of the control worker, which that writes all the time.
     """
-    return {f.name: f.read_bytes() for f in folder.glob("autoscaler.*") if not f.name.endswith("-shm")}
+    ours = ("-shm", ".worker")
+    return {f.name: f.read_bytes() for f in folder.glob("autoscaler.*") if not f.name.endswith(ours)}
 
 
 def names(folder: Path) -> set[str]:
