@@ -136,8 +136,8 @@ def needed(wheel: Path) -> dict[str, set[str]]:
 
 
 def reached(found: Mapping[str, Iterable[str]], start: str, without: Collection[str]) -> set[str]:
-    """What `start` needs, and what that needs, with the extras that each asks of the next (`celery[redis]`); what
-    `start` itself wants of `without` is left out.
+    """What `start` needs, and what that needs, with the extras that each asks of the next (`celery[redis]`);
+    what `start` itself wants of `without` is left out.
     """
     reached: set[tuple[str, str]] = set()
     ahead = {(start, "")}
