@@ -139,16 +139,16 @@ def reached(found: Mapping[str, Iterable[str]], start: str, without: Collection[
     """What `start` needs, and what that needs, with the extras that each asks of the next (`celery[redis]`);
     what `start` itself wants of `without` is left out.
     """
-    reached: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str]] = set()
     ahead = {(start, "")}
     while ahead:
-        reached.add(here := ahead.pop())
+        seen.add(here := ahead.pop())
         for requirement in map(Requirement, found[here[0]]):
             name = canonical(requirement.name)
             wanted = requirement.marker is None or requirement.marker.evaluate({"extra": here[1]})
             if wanted and name in found and not (here[0] == start and name in without):
-                ahead |= {(name, extra) for extra in ("", *requirement.extras)} - reached
-    return {name for name, _ in reached} - {start}
+                ahead |= {(name, extra) for extra in ("", *requirement.extras)} - seen
+    return {name for name, _ in seen} - {start}
 
 
 def _pip_report(requirement: str) -> list[dict[str, Any]]:

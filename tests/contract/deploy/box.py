@@ -107,6 +107,10 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Those of machines whose own process was killed before it could tidy up, too.
+        listed = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+        for space in (line.split()[0] for line in listed.splitlines() if line.startswith(f"{self.name}-")):
+            run("ip", "netns", "del", space)
         run("ip", "link", "del", self.name)
 
 
