@@ -191,7 +191,7 @@ def test_messages_that_nobody_has_are_given_back(world: World) -> None:
     world.control.strays = SimpleNamespace(look=lambda *words: found)  # type: ignore[assignment]
     world.listen()
     given: list[Any] = []
-    world.queues.give_back = lambda tags: given.extend(tags) or 1  # type: ignore[method-assign,func-returns-value]
+    world.queues.give_back = lambda tags, queues: given.extend(tags) or 1  # type: ignore[method-assign,func-returns-value]
     made = world.make_pass()
     assert given == ["tag"]
     assert [(a.kind, a.detail) for a in made.actions] == [("restore", "1 given back")]
