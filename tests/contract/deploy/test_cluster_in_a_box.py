@@ -16,6 +16,8 @@ from cyclecloud_emulator import Emulator, load, replace
 from tests.conftest import wait_until
 from tests.contract.deploy.box import SUBNET, Machine, Network
 
+pytestmark = pytest.mark.by_hand
+
 ROOT = Path(__file__).resolve().parents[3]
 SPECS = ROOT / "deploy" / "cyclecloud" / "specs"
 SECRET = "the-secret-of-the-nodes-" + os.urandom(6).hex()

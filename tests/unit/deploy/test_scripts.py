@@ -42,6 +42,7 @@ def needs(program: str) -> str:
     return found
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("path", SHELL, ids=name)
 def test_shellcheck_has_nothing_to_say(path: Path) -> None:
     command = [needs("shellcheck"), "--external-sources", "--source-path", "SCRIPTDIR", str(path)]
@@ -73,6 +74,7 @@ def test_what_runs_on_a_node_is_python(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 9 if "tests" in path.parts else 11))
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("path", UNITS, ids=name)
 def test_systemd_finds_no_fault_in_a_unit(path: Path, tmp_path: Path) -> None:
     """Its exit code is 0 even for a line that it does not understand: what counts is that it says nothing."""
@@ -84,6 +86,7 @@ def test_systemd_finds_no_fault_in_a_unit(path: Path, tmp_path: Path) -> None:
     assert (told.returncode, told.stderr) == (0, "")
 
 
+@pytest.mark.by_hand
 def test_a_line_that_systemd_does_not_know_is_said(tmp_path: Path) -> None:
     """The test above can fail."""
     unit = tmp_path / "x.service"
@@ -92,6 +95,7 @@ def test_a_line_that_systemd_does_not_know_is_said(tmp_path: Path) -> None:
     assert "ProtectSystm" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("path", UNITS, ids=name)
 def test_a_unit_is_no_more_exposed_than_it_was(path: Path) -> None:
     command = [needs("systemd-analyze"), "security", "--offline=true", "--no-pager", str(path)]
