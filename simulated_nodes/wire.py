@@ -16,7 +16,7 @@ import msgspec
 from celery import Celery
 from celery.events.event import get_exchange
 from celery.utils.time import utcoffset
-from kombu import Consumer, Exchange, Producer
+from kombu import Consumer, Exchange, Producer, Queue
 from kombu.exceptions import DecodeError, OperationalError
 
 from simulated_nodes.worker import SimWorker
@@ -214,6 +214,8 @@ class SimWire:
                 routing_key=f"{queue}.notes",
                 content_type="application/json",
                 content_encoding="utf-8",
+                # As the control worker makes it, should none have run here yet.
+                declare=[Queue(f"{queue}.notes", durable=True)],
                 retry=True,
             )
 

@@ -18,7 +18,8 @@ import pytest
 import redis
 from pytest_celery import CeleryTestSetup
 
-from autoscaler_app.listening.ask import ask
+from autoscaler_app.brokers import open_broker
+from celery_resources.sending.notes import send_note
 from demo.site import ROOT, Run, Site, Wishes
 from tests.acceptance.test_main_job import QUICK_TO_NOTICE
 from tests.conftest import free_port
@@ -284,14 +285,12 @@ def test_a_note_outlives_the_control_worker_that_was_taking_it(
     state_file = site.folder / "autoscaler.db"
     with contextlib.closing(sqlite3.connect(state_file, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
-        note = app.send_task("autoscaler_app.note", kwargs=facts, queue="autoscale", ignore_result=True).id
-
-        def is_being_taken() -> bool:
-            # Not by `inspect`: it leaves a connection open that looks like one of a consumer.
-            active = ask(app, "active", None, timeout=0.5)
-            return note in {task["id"] for tasks in active.values() for task in tasks}
-
-        wait_until(is_being_taken, seconds=30, what="the note is being taken")
+        send_note(app, "autoscale", **facts)
+        wait_until(
+            lambda: open_broker(app).depths(["autoscale.notes"])["autoscale.notes"].waiting == 0,
+            seconds=30,
+            what="the note is being taken",
+        )
         celery_setup.worker.container.process.kill()
         db.execute("ROLLBACK")
         assert not db.execute("SELECT * FROM queue_kind WHERE queue = ?", (queue,)).fetchall()

@@ -224,18 +224,17 @@ def test_a_clean_end_leaves_a_farewell_behind_and_a_crash_does_not(simulated, ap
         simulated.post("/emulator/nodes", json={"node": names[1], "action": "kill-worker"}).status_code == 200
     )
     app.control.shutdown(destination=nodes[:1])
-    wait_until(lambda: depth(app, "autoscale") == 1)
+    wait_until(lambda: depth(app, "autoscale.notes") == 1)
     with app.connection_for_read() as connection:
-        message = app.amqp.queues["autoscale"](connection.default_channel).get(accept=["json"])
+        message = app.amqp.queues["autoscale.notes"](connection.default_channel).get(accept=["json"])
         message.ack()
-    assert message.headers["task"] == "autoscaler_app.note"
-    note = message.payload[1]
+    note = message.payload
     assert (note["kind"], note["hostname"], note["nodename"], note["pid"], note["returned"]) == (
         "left", names[0], nodes[0], pid, 0,
     )  # fmt: skip
     assert try_to_ask(app, "ping", nodes) == {}
     assert {node["Status"] for node in simulated.nodes().values()} == {"Ready"}
-    assert depth(app, "autoscale") == 0
+    assert depth(app, "autoscale.notes") == 0
 
 
 def test_what_ran_on_a_machine_that_is_gone_is_not_acknowledged(simulated, app, broker_url, wait_until):

@@ -21,6 +21,7 @@ from resource_relay import Relay
 
 from celery_resources import Requirement, queue_name
 from celery_resources.room.ledger import Ledger, Need
+from celery_resources.sending.notes import definition
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -219,13 +220,13 @@ class Lab:
         return sum(int(line) for line in answer.splitlines() if line.isdigit())
 
     def notes(self) -> list[dict[str, Any]]:
-        """Everything on the control queue, taken off it."""
+        """Everything on the queue of notes, taken off it."""
         found = []
         with self.app.connection_for_read() as connection:
-            bound = self.app.amqp.queues["control"](connection.default_channel)
+            bound = definition("control")(connection.default_channel)
             bound.declare()
             while (message := bound.get(no_ack=True)) is not None:
-                found.append(message.payload[1])
+                found.append(message.payload)
         return found
 
     def close(self) -> None:
