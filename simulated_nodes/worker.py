@@ -171,6 +171,8 @@ class SimWorker:
             "returned": self.returned,
             "properties": self.machine.properties(),
             "pace": self.pace,
+            "garbage": 0,
+            "coming": {"more": 0, "tasks": [], "went_back": []},
             "seq": next(self._seq),
             "started": self.started,
         }
