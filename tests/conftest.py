@@ -14,7 +14,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import hypothesis
@@ -51,6 +51,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = f"skipped where skips are forbidden: {report.longrepr}"
 
 
+def missing(what: str, variable: str) -> NoReturn:
+    """Skip a test for a service or program that this machine lacks, and say which variable names another.
+
+    Whoever has no RabbitMQ, say, is to be able to run the rest. `--forbid-skips` makes it a failure.
+    """
+    pytest.skip(f"{what}: set {variable}")
+
+
 def wait_until(
     condition: Callable[[], T], *, seconds: float = 30.0, what: str = "", every: float = 0.02
 ) -> T:
@@ -64,7 +72,7 @@ def wait_until(
             raise AssertionError(
                 f"not within {seconds} s: {what or getattr(condition, '__doc__', None) or condition}"
             )
-        time.sleep(every)
+        time.sleep(every)  # between two looks: what is waited for is the condition
 
 
 @pytest.fixture(name="wait_until")
@@ -120,7 +128,7 @@ def redis_url() -> Iterator[str]:
     """An empty database of the machine's Redis, claimed by this test and emptied after it."""
     with redis.Redis.from_url(REDIS_URL) as client:
         if not _pings(client):
-            pytest.skip(f"no Redis at {REDIS_URL}: set TEST_REDIS_URL")
+            missing(f"no Redis at {REDIS_URL}", "TEST_REDIS_URL")
     yield from _redis_database(REDIS_URL)
 
 
@@ -154,9 +162,9 @@ def amqp_url() -> Iterator[str]:
     try:
         socket.create_connection((parts.hostname or "", parts.port or 5672), 2).close()
     except OSError:
-        pytest.skip(f"no RabbitMQ at {parts.hostname}:{parts.port or 5672}: set TEST_AMQP_URL")
+        missing(f"no RabbitMQ at {parts.hostname}:{parts.port or 5672}", "TEST_AMQP_URL")
     if shutil.which("rabbitmqctl") is None:
-        pytest.skip("no rabbitmqctl on PATH to make a virtual host with: set PATH")
+        missing("no rabbitmqctl to make a virtual host with", "PATH")
     vhost = f"autoscaler-tests-{uuid.uuid4().hex[:8]}"
     _rabbitmqctl("add_vhost", vhost)
     try:
@@ -177,9 +185,9 @@ def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]
 
     program = server_program()
     if program is None:
-        pytest.skip(f"no rabbitmq-server on PATH: set {VARIABLE}")
+        missing("no rabbitmq-server on PATH", VARIABLE)
     if shutil.which("epmd") is None:
-        pytest.skip("no epmd (a part of Erlang) on PATH to start a RabbitMQ node with: set PATH")
+        missing("no epmd (a part of Erlang) to start a RabbitMQ node with", "PATH")
     node = RabbitMQ(program, tmp_path_factory.mktemp("rabbitmq"))
     yield node
     node.close()

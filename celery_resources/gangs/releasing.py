@@ -53,8 +53,7 @@ def fail_running(request: Any, pool: Any, why: str) -> None:
         return
     try:
         pool.terminate_job(request.worker_pid, signal.SIGTERM)
-    except NotImplementedError:
-        # How a pool without processes (threads, say) tells that it has nothing to send a signal to.
+    except NotImplementedError:  # how a pool without processes (threads) says that it can send no signal
         logger.error("task %s has failed (%s) and runs on: this pool cannot end a task", request.id, why)
         return
     job = job_of(request)

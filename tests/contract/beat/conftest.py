@@ -14,6 +14,7 @@ from celery import Celery
 from autoscaler_app.beat import django_setup
 from autoscaler_app.beat.database import Database, parse
 from autoscaler_app.schedule import every
+from tests.conftest import missing
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -25,7 +26,7 @@ def postgres_url() -> Iterator[str]:
     try:
         server = psycopg.connect(POSTGRES_URL, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError:
-        pytest.skip("no PostgreSQL: set TEST_POSTGRES_URL")
+        missing(f"no PostgreSQL at {POSTGRES_URL}", "TEST_POSTGRES_URL")
     schema = f"beat_{uuid.uuid4().hex[:12]}"
     with server:
         yield f"{POSTGRES_URL}?schema={schema}"

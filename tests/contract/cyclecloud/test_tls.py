@@ -12,13 +12,14 @@ import pytest
 
 from cyclecloud_api import CycleCloudClient, errors
 from cyclecloud_emulator import Emulator, load, replace
+from tests.conftest import missing
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, as CycleCloud makes one for itself."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl on PATH to make a certificate with: set PATH")
+        missing("no openssl to make a certificate with", "PATH")
     folder = tmp_path_factory.mktemp("tls")
     words = (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"

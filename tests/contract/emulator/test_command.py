@@ -118,6 +118,7 @@ def test_help_and_the_built_in_settings_can_be_shown(tmp_path):
     assert load(file) == load()
 
 
+# What a node runs, and is to be ended with it: no test waits for it.
 SLEEPING_NODE = """
 [nodes]
 command = ["{python}", "-c", "import time; time.sleep(599)"]

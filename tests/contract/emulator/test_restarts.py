@@ -22,7 +22,7 @@ from cyclecloud_emulator.errors import BadSettings
 
 Start = Callable[..., "Running"]
 WAITING = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(3600)"
-"""What a node does here: it says who it is, and works."""
+"""What a node does here: it says who it is, and works until it is ended. No test waits for it."""
 
 
 class Running:

@@ -8,13 +8,14 @@ import httpx
 import pytest
 
 from cyclecloud_emulator import Emulator, load, replace
+from tests.conftest import missing
 
 
 @pytest.fixture
 def certificate(tmp_path):
     """A certificate for 127.0.0.1 and its key."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl on PATH to make a certificate with: set PATH")
+        missing("no openssl to make a certificate with", "PATH")
     files = (tmp_path / "cert.pem", tmp_path / "key.pem")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=emulator",

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from kombu import Connection
-from resource_nodes import QUORUM, Lab, Node, queues_of
+from resource_nodes import Lab, Node, queues_of
 
 ONE, FOUR = queues_of("one", "four")
 
 
-@pytest.fixture(params=["rabbitmq", pytest.param("quorum", marks=QUORUM)])
+@pytest.fixture(params=["rabbitmq", "quorum"])
 def lab(request: pytest.FixtureRequest, amqp_url: str, make_lab: Callable[..., Lab]) -> Lab:
     """A lab on each sort of queue."""
     return make_lab(amqp_url, RESOURCE_APP_QUORUM=str(int(request.param == "quorum")))

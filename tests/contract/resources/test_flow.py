@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from kombu import Connection, Queue
-from resource_nodes import QUORUM, Lab, queues_of
+from resource_nodes import Lab, queues_of
 
 from celery_resources.insides import unwaited
 from celery_resources.insides.unwaited import Unwaited
 
 
-@pytest.fixture(params=["redis", "rabbitmq", pytest.param("quorum", marks=QUORUM)])
+@pytest.fixture(params=["redis", "rabbitmq", "quorum"])
 def lab(request: pytest.FixtureRequest, make_lab: Callable[..., Lab]) -> Lab:
     """A lab on each sort of queue."""
     url = request.getfixturevalue("redis_url" if request.param == "redis" else "amqp_url")

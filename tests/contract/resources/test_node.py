@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from resource_app import make_app
-from resource_nodes import QUORUM, Lab, queues_of, replay
+from resource_nodes import Lab, queues_of, replay
 
 from celery_resources.sending.notes import PATIENT, send_note
 
@@ -27,7 +27,6 @@ def test_a_node_runs_everything_and_never_more_than_it_has(lab: Lab) -> None:
     assert at_once > 1, "nothing ran side by side, so nothing was shown"
 
 
-@QUORUM
 def test_quorum_queues_keep_every_promise(make_lab: Callable[..., Lab], amqp_url: str) -> None:
     lab = make_lab(amqp_url, RESOURCE_APP_QUORUM="1")
     nodes = [lab.node(name).wait_ready() for name in ("n1", "n2")]

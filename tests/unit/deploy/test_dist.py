@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import sys
 import tarfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.unit.deploy.loading import load
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def load() -> ModuleType:
-    found = importlib.util.spec_from_file_location("dist", ROOT / "deploy/cyclecloud/dist.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        found.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module
-
-
-dist = load()
+dist = load("dist.py")
 
 
 @pytest.fixture

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from autoscaler_app import settings
+from tests.unit.deploy.loading import load
 
 SPECS = Path(__file__).resolve().parents[3] / "deploy" / "cyclecloud" / "specs"
 
 
-def program(spec: str, name: str) -> ModuleType:
-    path = SPECS / spec / "cluster-init" / "files" / f"{name}.py"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        found.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module
-
-
-users = program("broker", "redis_users")
-write_settings = program("broker", "write_settings")
-node_facts = program("worker", "node_facts")
+users = load("specs/broker/cluster-init/files/redis_users.py")
+write_settings = load("specs/broker/cluster-init/files/write_settings.py")
+node_facts = load("specs/worker/cluster-init/files/node_facts.py")
 
 BROKER = {
     "cyclecloud.config.web_server": "https://cc",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
+
 PROJECT = Path(__file__).resolve().parents[3] / "deploy" / "cyclecloud"
 SPECS = PROJECT / "specs"
 SCRIPTS = sorted(SPECS.glob("*/cluster-init/scripts/*.sh"))
@@ -38,7 +40,7 @@ def name(path: Path) -> str:
 def needs(program: str) -> str:
     found = shutil.which(program)
     if found is None:
-        pytest.skip(f"{program} is not on this machine")
+        missing(f"no {program} on this machine", "PATH")
     return found
 
 

@@ -95,7 +95,7 @@ def make_app(broker: str) -> Any:
             "hosts": getattr(self.request, "hosts", None),
         }
         write(what="start", **facts)
-        time.sleep(seconds)
+        time.sleep(seconds)  # the work itself
         write(what="end", **facts)
         return facts
 
@@ -136,7 +136,7 @@ def make_app(broker: str) -> Any:
         facts = {"id": self.request.id, "node": self.request.hostname, "retries": self.request.retries}
         more = {"hosts": self.request.hosts, "hostfile": listed, "hostfile_path": path}
         write(what="start", **facts, **more)
-        time.sleep(seconds)
+        time.sleep(seconds)  # the work itself
         write(what="end", **facts)
 
     @app.task(name="limited", bind=True, shared=False, rate_limit="4/s")

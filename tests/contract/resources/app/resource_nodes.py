@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import celery
-import pytest
 from resource_app import NEEDS, make_app
 from resource_relay import Relay
 
@@ -25,8 +23,6 @@ from celery_resources.sending.notes import definition
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
-QUORUM = pytest.mark.skipif(celery.VERSION < (5, 5), reason="Celery can consume quorum queues since 5.5")
-"""For a test of them."""
 
 
 def queues_of(*kinds: str) -> dict[str, dict[str, Any]]:

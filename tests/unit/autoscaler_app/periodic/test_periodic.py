@@ -179,7 +179,7 @@ def test_the_schedule_is_read_seldom_and_again_when_it_may_have_changed(write: W
         ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
         ("import os; os._exit(7)", "ended with 7"),
         ("import os; os.write(1, b'noise'); os._exit(0)", "does not read as a schedule"),
-        ("import time; time.sleep(60)", "not loaded within 1 s"),
+        ("import time; time.sleep(60)", "not loaded within 1 s"),  # an app that hangs; it is ended
     ],
 )
 def test_an_app_that_cannot_be_loaded_is_a_warning_and_what_was_known_stands(

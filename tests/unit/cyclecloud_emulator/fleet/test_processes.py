@@ -17,6 +17,7 @@ from cyclecloud_emulator.fleet.processes import ProcessFleet, check_command
 
 PRELUDE = "import json, os, signal, sys, time; "
 WAIT = "time.sleep(600)"
+"""A program that stays until it is ended; no test waits for it."""
 FAMILY = "os.fork(); " + WAIT
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); " + WAIT
 

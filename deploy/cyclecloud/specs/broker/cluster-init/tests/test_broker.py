@@ -43,6 +43,7 @@ def test_a_task_goes_through():
     """Where a node is up. None is launched for a test."""
     nodes = json.loads(run("autoscaler nodes --json"))
     if "Ready" not in json.dumps(nodes):
+        # A test of an installation is not to spend money: it starts no machine.
         pytest.skip("no node is up; add a task, wait for one, and test again")
     before = time.time()
     run("python add_task.py --seconds 0.1 --file /root/.jetpack-test.jsonl")
