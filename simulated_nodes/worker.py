@@ -175,6 +175,8 @@ class SimWorker:
             "coming": {"more": 0, "tasks": [], "went_back": []},
             "seq": next(self._seq),
             "started": self.started,
+            # A machine of its own, as a real one would be; no process of it can be looked at.
+            "machine": {"host": self.machine.hostname, "addresses": [], "space": ""},
         }
 
 

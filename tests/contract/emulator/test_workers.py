@@ -279,7 +279,9 @@ def test_a_gang_of_simulated_nodes_is_reserved_runs_one_task_and_is_free_again(s
     assert "ok" in ask(app, "member_lost", nodes[:1], gang="g", host="gone")[nodes[0]]
     wait_until(lambda: told("gang") == [None, None])
     wait_until(lambda: any(running and running[0]["queue"] == "plain" for running in told("running")))
-    wait_until(lambda: depth(app, "autoscale") == 1, what="the control side is told that the gang has ended")
+    wait_until(
+        lambda: depth(app, "autoscale.notes") == 1, what="the control side is told that the gang has ended"
+    )
 
 
 def test_results_are_kept(start, redis_url, wait_until):
