@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import random
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,6 +24,7 @@ from autoscaler_app.brokers.errors import BrokerError, BrokerUnreachable
 from autoscaler_app.brokers.reading import json_of
 from autoscaler_app.listening.activity import Activity, Change
 from autoscaler_app.listening.ask import tell_everybody
+from autoscaler_app.listening.background import FIRST_PAUSE, Background
 from autoscaler_app.listening.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,9 @@ HEARTBEAT = 10
 """Seconds; AMQP's own."""
 WAIT = 5.0
 """Seconds within which the broker has to answer when we connect or speak."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
-class Listener:
+class Listener(Background):
     """Feeds an `Activity` until it is stopped.
 
     `on_change` is called in the listener's thread for each `Change`; it must be quick and not raise.
@@ -59,12 +57,11 @@ class Listener:
         on_change: Callable[[Change], None] | None = None,
         trust: Trust | None = None,
     ) -> None:
+        super().__init__("autoscaler-listener")
         self._app = app
         self._activity = activity
         self._on_change = on_change
         self._trust = trust
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="autoscaler-listener", daemon=True)
         self._connected_since: datetime | None = None
         self._lag: timedelta | None = None
         self._connected_at = 0.0
@@ -74,16 +71,6 @@ class Listener:
         self._told_losses, self._told_losses_at = (0, 0), -math.inf
         self.connections = 0
         """How often it connected; what happened between two connections was not heard."""
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stop listening and wait for the thread. May be called twice, and before `start`."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
     @property
     def connected_since(self) -> datetime | None:
@@ -101,9 +88,10 @@ class Listener:
         """How long our own last echo took to come back; None before the first."""
         return self._lag
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Listen, and connect again for ever."""
         pause = FIRST_PAUSE
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 self._listen()
             except BrokerError as error:
@@ -115,8 +103,7 @@ class Listener:
                 # Not only when it hears again: a pass may reach the broker before that, and who last told
                 # before the broker was down for an hour would look silent for an hour.
                 self._activity.doubt()
-            pause = FIRST_PAUSE if was_connected else min(LONGEST_PAUSE, pause * 2)
-            self._stopping.wait(pause * random.uniform(0.5, 1.0))
+            pause = self.pause(FIRST_PAUSE if was_connected else pause)
 
     def _listen(self) -> None:
         """Until it is stopped or the connection fails, which raises BrokerError."""
@@ -131,7 +118,7 @@ class Listener:
             self._heard_echo, self._sent_echo = None, -math.inf
             self._connected_at = time.monotonic()
             with consumer:
-                while not self._stopping.is_set():
+                while not self.stopping.is_set():
                     self._speak(dispatcher)
                     self._drain(connection)
                     if self._connected_since is None and self._hears_itself():

@@ -77,7 +77,7 @@ class Notes:
                     *(type(error).__name__, shortened(str(error), 300), shortened(note, 300)),
                 )
         if kinds:
-            new, full = self._state.announce(kinds, now, young=YOUNG)
+            new, full = self._state.kinds.announce(kinds, now, young=YOUNG)
             dropped[FULL] += full
             worth_a_pass |= bool(new)
         if +dropped:

@@ -29,7 +29,11 @@ class Workers(Protocol):
         """
 
     def ask_aside(
-        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+        self,
+        command: str,
+        nodenames: Collection[str],
+        arguments: Mapping[str, Any],
+        take: Callable[[Mapping[str, Any]], object],
     ) -> None:
         """The same without waiting: `take` gets the answers when they are there, perhaps in another thread.
         Nothing is asked while an earlier such question is open. Raises nothing: an error is in the log.
@@ -54,7 +58,11 @@ class BrokersWorkers:
         return ask(self._app, command, nodenames, arguments, timeout=self._timeout, trust=self._trust)
 
     def ask_aside(
-        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+        self,
+        command: str,
+        nodenames: Collection[str],
+        arguments: Mapping[str, Any],
+        take: Callable[[Mapping[str, Any]], object],
     ) -> None:
         """Ask in a thread that ends with the question."""
         if not nodenames or (self._aside is not None and self._aside.is_alive()):
@@ -62,7 +70,7 @@ class BrokersWorkers:
 
         def ask_and_take() -> None:
             try:
-                take(self.ask(command, nodenames))
+                take(self.ask(command, nodenames, arguments))
             except BrokerError as error:
                 log.warning("could not ask %d workers for %r: %s", len(nodenames), command, error)
 

@@ -28,7 +28,7 @@ class KnownQueues:
         kinds = dict.fromkeys(self._settings.autoscaler.queues, ONE_CPU)
         for queue in also:
             kinds.setdefault(queue, requirement_of(queue) or ONE_CPU)
-        for queue, requirement in self._state.queue_kinds().items():
+        for queue, requirement in self._state.kinds.all().items():
             # Written by a version that looked less closely, perhaps: that kind is unknown, and no other.
             with contextlib.suppress(ValueError):
                 kinds[door.queue_name(queue)] = door.requirement(requirement)

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from autoscaler_app.memory.kinds import QueueKinds
+from autoscaler_app.memory.moments import from_text, to_text
 from scalelib.errors import InvalidConfig
 from scalelib.sqlitefile import SharedFile, Tables
-
-MAX_KINDS = 5_000
-"""Most kinds of task that are remembered."""
-
-KEPT_WHERE_FULL = timedelta(minutes=30)
-"""How long an unused kind is kept where room is short: a producer that goes on using one announces it again
-in a third of that."""
 
 TABLES = Tables(
     name="control",
@@ -108,83 +103,19 @@ class State:
         except OSError as error:
             raise InvalidConfig(f"state file {str(path)!r}: no folder for it: {error.strerror}") from error
         self.path, self._file = path, SharedFile(path, TABLES)
+        self.kinds = QueueKinds(self._file)
 
     @classmethod
     def look(cls, path: Path) -> State:
         """Only look: no file is made, and none is written to. Where there is none, nothing is remembered."""
         looking = cls.__new__(cls)
         looking.path, looking._file = path, SharedFile.look(path, TABLES)
+        looking.kinds = QueueKinds(looking._file)
         return looking
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    # -- queue kinds
-
-    def announce(
-        self, kinds: Mapping[str, Mapping[str, Any]], now: datetime, *, young: timedelta = timedelta()
-    ) -> tuple[int, int]:
-        """Remember what the tasks of these queues need; one that was announced within `young` is left alone.
-
-        Returns how many are new, and how many had no room because `MAX_KINDS` are known.
-        """
-        before = self._announced(kinds)
-        new = [queue for queue in kinds if queue not in before]
-        anew = [
-            queue
-            for queue in kinds
-            if queue in before
-            and (
-                before[queue][0] != json.dumps(kinds[queue])
-                or not timedelta() <= now - before[queue][1] < young
-            )
-        ]
-        if not new and not anew:
-            return 0, 0
-        with self._file.transaction() as db:
-            known = db.execute("SELECT count(*) FROM queue_kind").fetchone()[0]
-            welcome = new[: max(0, MAX_KINDS - known)]
-            db.executemany(
-                "INSERT OR REPLACE INTO queue_kind VALUES (?, ?, ?)",
-                [(queue, json.dumps(kinds[queue]), _text(now)) for queue in (*anew, *welcome)],
-            )
-        return len(welcome), len(new) - len(welcome)
-
-    def _announced(self, queues: Iterable[str]) -> dict[str, tuple[str, datetime]]:
-        """Requirement as text and last announcement of those queues that are known."""
-        found: dict[str, tuple[str, datetime]] = {}
-        names = list(queues)
-        for start in range(0, len(names), 500):
-            some = names[start : start + 500]
-            rows = self._file.rows(
-                f"SELECT * FROM queue_kind WHERE queue IN ({','.join('?' * len(some))})", tuple(some)
-            )
-            found |= {row["queue"]: (row["requirement"], _time(row["announced"])) for row in rows}
-        return found
-
-    def use_kinds(self, used: Collection[str], now: datetime, *, kept: timedelta) -> tuple[str, ...]:
-        """These kinds are in use now. Forget, and return, those that nobody has announced or used for `kept`;
-        where the most that are kept are known, for `KEPT_WHERE_FULL`.
-        """
-        rows = self._file.rows("SELECT queue, announced FROM queue_kind")
-        last = {row["queue"]: _time(row["announced"]) for row in rows}
-        at_most = min(kept, KEPT_WHERE_FULL) if len(last) >= MAX_KINDS else kept
-        gone = sorted(queue for queue, at in last.items() if queue not in used and now - at > at_most)
-        touched = [queue for queue in used if queue in last and now - last[queue] > at_most / 4]
-        if gone or touched:
-            with self._file.transaction() as db:
-                db.executemany("DELETE FROM queue_kind WHERE queue = ?", [(queue,) for queue in gone])
-                db.executemany(
-                    "UPDATE queue_kind SET announced = ? WHERE queue = ?",
-                    [(_text(now), queue) for queue in touched],
-                )
-        return tuple(gone)
-
-    def queue_kinds(self) -> dict[str, dict[str, Any]]:
-        """Requirement by announced queue."""
-        rows = self._file.rows("SELECT queue, requirement FROM queue_kind")
-        return {row["queue"]: json.loads(row["requirement"]) for row in rows}
 
     # -- hosts
 
@@ -203,7 +134,7 @@ class State:
                         h.node_id,
                         h.hostname,
                         json.dumps(h.nodenames),
-                        _text(h.heard),
+                        to_text(h.heard),
                         json.dumps(h.tasks),
                         json.dumps(h.queues),
                     )
@@ -219,7 +150,7 @@ class State:
                 hostname=row["hostname"],
                 node_id=row["node_id"],
                 nodenames=tuple(json.loads(row["nodenames"])),
-                heard=_time(row["heard"]),
+                heard=from_text(row["heard"]),
                 tasks=tuple(json.loads(row["tasks"])),
                 queues={task: tuple(queues) for task, queues in json.loads(row["queues"]).items()},
             )
@@ -244,20 +175,20 @@ class State:
         with self._file.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO drain (node_id, hostname, reason, chosen) VALUES (?, ?, ?, ?)",
-                (node_id, hostname, reason, _text(now)),
+                (node_id, hostname, reason, to_text(now)),
             )
 
     def mark_fenced(self, node_id: str, now: datetime) -> None:
         """Every worker process of the node has said that it takes no more."""
         with self._file.transaction() as db:
-            db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (_text(now), node_id))
+            db.execute("UPDATE drain SET fenced = ? WHERE node_id = ?", (to_text(now), node_id))
 
     def mark_shut_down(self, node_id: str, processes: Iterable[str], now: datetime) -> None:
         """These worker processes are about to be told to shut down; earlier last words prove nothing."""
         with self._file.transaction() as db:
             db.execute(
                 "UPDATE drain SET shut_down = ?, nodenames = ?, departed = '[]' WHERE node_id = ?",
-                (_text(now), json.dumps(sorted(processes)), node_id),
+                (to_text(now), json.dumps(sorted(processes)), node_id),
             )
 
     def end_drain(self, node_id: str) -> None:
@@ -292,7 +223,7 @@ class State:
                 instance_id=row["instance_id"],
                 hostname=row["hostname"],
                 key=row["key"],
-                bound=_time(row["bound"]),
+                bound=from_text(row["bound"]),
             )
             for row in rows
         }
@@ -308,7 +239,7 @@ class State:
                     binding.instance_id,
                     binding.hostname,
                     binding.key,
-                    _text(binding.bound),
+                    to_text(binding.bound),
                 ),
             )
 
@@ -323,7 +254,7 @@ class State:
         """The clock was set: what is remembered is as long ago as it was."""
 
         def moved(text: str | None) -> str | None:
-            return None if text is None else _text(min(_time(text) + by, now))
+            return None if text is None else to_text(min(from_text(text) + by, now))
 
         with self._file.transaction() as db:
             hosts = db.execute("SELECT node_id, heard FROM host").fetchall()
@@ -366,7 +297,7 @@ class State:
         """Add a report to the journal, drop the oldest beyond `keep`, return its number."""
         with self._file.transaction() as db:
             number = db.execute(
-                "INSERT INTO journal (started, report) VALUES (?, ?)", (_text(started), report.decode())
+                "INSERT INTO journal (started, report) VALUES (?, ?)", (to_text(started), report.decode())
             ).lastrowid
             assert number is not None
             db.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
@@ -392,17 +323,9 @@ def _drain(row: sqlite3.Row) -> Drain:
         node_id=row["node_id"],
         hostname=row["hostname"],
         reason=row["reason"],
-        chosen=_time(row["chosen"]),
-        fenced=_time(row["fenced"]) if row["fenced"] else None,
-        shut_down=_time(row["shut_down"]) if row["shut_down"] else None,
+        chosen=from_text(row["chosen"]),
+        fenced=from_text(row["fenced"]) if row["fenced"] else None,
+        shut_down=from_text(row["shut_down"]) if row["shut_down"] else None,
         processes=tuple(json.loads(row["nodenames"])),
         last_words=tuple(json.loads(row["departed"])),
     )
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

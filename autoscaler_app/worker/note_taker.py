@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import logging
-import random
-import threading
 from collections.abc import Callable
 
 from celery import Celery
 
 from autoscaler_app.brokers.errors import BrokerError
 from autoscaler_app.brokers.inbox import open_inbox
+from autoscaler_app.listening.background import FIRST_PAUSE, Background
 
 log = logging.getLogger(__name__)
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds before the next try after an error."""
 
 LOOK_AGAIN = 0.5
 """Seconds after which one that may take none asks whether it may."""
 
 
-class NoteTaker:
+class NoteTaker(Background):
     """Calls `take` with the bodies of the notes that came, until it is stopped.
 
     What `take` has returned from is forgotten by the broker; where it raises, the notes come again.
@@ -35,25 +31,15 @@ class NoteTaker:
         why_not: Callable[[], str] = str,
     ) -> None:
         """`why_not`: why none is to be taken at present (another control side acts); empty: take them."""
+        super().__init__("autoscaler-notes")
         self._app, self._control_queue, self._take, self._why_not = app, control_queue, take, why_not
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="autoscaler-notes", daemon=True)
 
-    def start(self) -> None:
-        """Begin to take notes."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """Take none any more. May be called twice, and before `start`."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Take them, and connect again for ever."""
         pause = FIRST_PAUSE
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             if self._why_not():
-                self._stopping.wait(LOOK_AGAIN)
+                self.stopping.wait(LOOK_AGAIN)
                 continue
             try:
                 self._take_all()
@@ -63,14 +49,13 @@ class NoteTaker:
                 log.warning("the queue of notes cannot be read, and is tried again: %s", error)
             except Exception:
                 log.exception("taking notes failed, and is tried again")
-            self._stopping.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(LONGEST_PAUSE, pause * 2)
+            pause = self.pause(pause)
 
     def _take_all(self) -> None:
         """Until it is stopped, or may take none any more. Raises what `take` raises, and BrokerError."""
         failed: Exception | None = None
         with open_inbox(self._app, self._control_queue) as inbox:
-            while failed is None and not (self._stopping.is_set() or self._why_not()):
+            while failed is None and not (self.stopping.is_set() or self._why_not()):
                 bodies = inbox.take()
                 try:
                     # A full disk is no fault of the broker, and is not to be told as one.

@@ -46,6 +46,7 @@ class Trust:
         # Who is on no node may make up as many lives as he likes, and pushes out none of those that count.
         self._lives, self._lives_of_others = Lives(), Lives()
         self._newest: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        """By key and node name: process id and start of the latest life."""
         self._speaker: OrderedDict[str, str] = OrderedDict()
         """By node name: the key that was bound and has spoken in it, whatever host the name says."""
         bindings = memory.key_bindings()
@@ -54,7 +55,6 @@ class Trust:
                 self._speaker |= dict.fromkeys(host.nodenames, bindings[node_id].key)
         self._doubtful: set[str] = set()
         """Names in which both somebody without a signature and a node have been believed."""
-        """By key and node name: process id and start of the latest life."""
 
     def know(self, nodes: Iterable[Node], now: datetime) -> frozenset[str]:
         """The cloud lists these nodes now. Binds keys that have spoken, and names the hosts (short) of which

@@ -178,7 +178,7 @@ def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) 
     # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
     # it tells of itself, or its answer is there for the next pass.
     late = names & control.reluctant
-    control.workers.ask_aside("resources", sorted(late), partial(_take_answers, control))
+    control.workers.ask_aside("resources", sorted(late), asked, partial(_take_answers, control))
     if prompt := names - late:
         answers = control.workers.ask("resources", sorted(prompt), asked)
         control.reluctant |= prompt - answers.keys()

@@ -46,7 +46,7 @@ def remember(control: Control, sight: Sight) -> None:
         queue.queue for queue in sight.snapshot.queues if not (queue.waiting or queue.due or queue.running)
     }
     used = asked.kinds.keys() - (idle & asked.depths.keys())
-    control.state.use_kinds(used, asked.now, kept=timedelta(seconds=asked.settings.autoscaler.kinds_kept))
+    control.state.kinds.use(used, asked.now, kept=timedelta(seconds=asked.settings.autoscaler.kinds_kept))
     control.state.change(DROPPED, lambda now: dict(Counter(now or {}) - Counter(asked.dropped)))
     control.state.change("coming", lambda _: coming.to_json(asked.coming))
     known = control.history.boot_time()

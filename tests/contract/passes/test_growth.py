@@ -79,7 +79,7 @@ def test_where_a_placement_group_has_nothing_the_same_pass_goes_on_to_another(
 ) -> None:
     queue = "res:ncpus=2:x2:colocated"
     needs = {"constraints": {"ncpus": 2}, "node_count": 2, "colocated": True}
-    control.state.announce({queue: needs}, control.now())
+    control.state.kinds.announce({queue: needs}, control.now())
     control.app.send_task("some.gang", queue=queue)
     emulator.faults.add(Fault(kind=FaultKind.FEWER, path="/nodes/create$", times=1, added=0))
     made = make_pass(control)

@@ -103,7 +103,7 @@ def test_a_new_queue_is_remembered_and_asks_for_a_pass_once(world: World, asked:
     facts = {"queue": "res:ncpus=4", "requirement": {"constraints": {"ncpus": 4}}}
     for _ in range(2):
         tasks.note.run(kind="announce", **facts)
-    assert world.control.state.queue_kinds().keys() == {"res:ncpus=4"}
+    assert world.control.state.kinds.all().keys() == {"res:ncpus=4"}
     assert len(asked) == 1
 
 
@@ -122,7 +122,7 @@ def test_an_announcement_that_cannot_be_read_spoils_itself_only(
     world: World, asked: list[Any], facts: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks.note.run(kind="announce", **facts)
-    assert world.control.state.queue_kinds() == {}
+    assert world.control.state.kinds.all() == {}
     assert asked == []
     assert "was dropped" in caplog.text
 

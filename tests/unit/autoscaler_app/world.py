@@ -126,11 +126,15 @@ class Hosts:
         return found
 
     def ask_aside(
-        self, command: str, nodenames: Collection[str], take: Callable[[Mapping[str, Any]], object]
+        self,
+        command: str,
+        nodenames: Collection[str],
+        arguments: Mapping[str, Any],
+        take: Callable[[Mapping[str, Any]], object],
     ) -> None:
         if nodenames:
             self.aside.append(sorted(nodenames))
-            take(self.ask(command, nodenames))
+            take(self.ask(command, nodenames, arguments))
             self.asked.pop()
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:

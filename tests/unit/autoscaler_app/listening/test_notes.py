@@ -10,7 +10,7 @@ import pytest
 
 from autoscaler_app import schedule
 from autoscaler_app.listening.notes import YOUNG, Notes
-from autoscaler_app.memory import state as memory
+from autoscaler_app.memory import kinds as memory
 from celery_resources.sending.notes import notes_queue
 from tests.unit.autoscaler_app.world import World
 
@@ -36,7 +36,7 @@ def test_a_new_kind_is_worth_a_pass_and_a_known_one_is_not(world: World, notes: 
     assert notes.take([announcement("q"), announcement("q")], world.now)
     assert not notes.take([announcement("q")], world.now)
     assert notes.take([announcement("q"), announcement("r", ncpus=2)], world.now)
-    assert world.control.state.queue_kinds() == {
+    assert world.control.state.kinds.all() == {
         "q": {"constraints": {"ncpus": 1}},
         "r": {"constraints": {"ncpus": 2}},
     }
@@ -51,20 +51,20 @@ def test_a_known_and_young_kind_costs_no_transaction(
         notes.take([announcement("q")] * 1000, world.now + YOUNG - timedelta(seconds=1))
     notes.take([announcement("q")], world.now + YOUNG)
     world.go_on(YOUNG.total_seconds() + 3)
-    assert world.control.state.use_kinds((), world.now, kept=timedelta(seconds=10)) == (), "announced since"
+    assert world.control.state.kinds.use((), world.now, kept=timedelta(seconds=10)) == (), "announced since"
 
 
 def test_a_known_kind_that_needs_something_else_now_is_written_down(world: World, notes: Notes) -> None:
     notes.take([announcement("q")], world.now)
     notes.take([announcement("q", ncpus=8)], world.now)
-    assert world.control.state.queue_kinds()["q"] == {"constraints": {"ncpus": 8}}
+    assert world.control.state.kinds.all()["q"] == {"constraints": {"ncpus": 8}}
 
 
 def test_many_notes_are_one_transaction(world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     real, begun = world.control.state._file.transaction, []
     monkeypatch.setattr(world.control.state._file, "transaction", lambda: begun.append(1) or real())
     notes.take([announcement(f"q{i}") for i in range(1200)], world.now)
-    assert len(world.control.state.queue_kinds()) == 1200
+    assert len(world.control.state.kinds.all()) == 1200
     assert len(begun) == 1
 
 
@@ -75,7 +75,7 @@ def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
     world: World, notes: Notes, body: bytes
 ) -> None:
     assert notes.take([announcement("q"), body], world.now), "the kind is new"
-    assert world.control.state.queue_kinds().keys() == {"q"}
+    assert world.control.state.kinds.all().keys() == {"q"}
     assert "1 note of producers or nodes dropped since the last pass: it could not be read" in (
         warnings(world)
     )
@@ -87,7 +87,7 @@ def test_kinds_have_a_bound_that_is_reported_when_it_is_reached(
 ) -> None:
     monkeypatch.setattr(memory, "MAX_KINDS", 3)
     notes.take([announcement(f"q{i}") for i in range(5)], world.now)
-    assert len(world.control.state.queue_kinds()) == 3
+    assert len(world.control.state.kinds.all()) == 3
     assert not notes.take([announcement("q9")], world.now), "it is not worth a pass"
     assert (
         "3 notes of producers or nodes dropped since the last pass: the most kinds that are kept are known"
@@ -103,7 +103,7 @@ def test_where_no_room_is_left_unused_kinds_make_room_soon(
     world.queues.waiting["q1"] = 1
     world.go_on(memory.KEPT_WHERE_FULL.total_seconds() + 1)
     world.make_pass()
-    assert world.control.state.queue_kinds().keys() == {"q1"}
+    assert world.control.state.kinds.all().keys() == {"q1"}
     assert notes.take([announcement("q9")], world.now)
 
 
@@ -117,11 +117,11 @@ def test_a_kind_that_nobody_uses_is_forgotten_after_the_set_time_and_not_before(
         world.queues.waiting["used"] = 1
         world.go_on(kept * part)
         world.make_pass()
-        assert world.control.state.queue_kinds().keys() == {"used", "unused", "unreadable"}
+        assert world.control.state.kinds.all().keys() == {"used", "unused", "unreadable"}
     world.queues.waiting["used"] = 0
     world.go_on(kept * 0.02)
     world.make_pass()
-    assert world.control.state.queue_kinds().keys() == {"used", "unreadable"}, "used lately; nobody knows"
+    assert world.control.state.kinds.all().keys() == {"used", "unreadable"}, "used lately; nobody knows"
 
 
 def test_the_queue_of_notes_is_the_one_that_nodes_write() -> None:

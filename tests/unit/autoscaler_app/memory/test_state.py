@@ -26,9 +26,9 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def test_a_second_process_reads_what_the_first_wrote(tmp_path: Path) -> None:
     first = State(tmp_path / "state.db")
-    first.announce({"r.ncpus-4": {"constraints": {"ncpus": 4}}}, NOW)
+    first.kinds.announce({"r.ncpus-4": {"constraints": {"ncpus": 4}}}, NOW)
     second = State(tmp_path / "state.db")
-    assert second.queue_kinds() == {"r.ncpus-4": {"constraints": {"ncpus": 4}}}
+    assert second.kinds.all() == {"r.ncpus-4": {"constraints": {"ncpus": 4}}}
     first.close()
     second.close()
 
@@ -84,8 +84,8 @@ def test_the_journal_keeps_the_newest_reports_only(state: State) -> None:
 
 
 def test_a_quote_in_a_name_is_a_quote(state: State) -> None:
-    state.announce({"it's; DROP TABLE host; --": {"constraints": {}}}, NOW)
-    assert "it's; DROP TABLE host; --" in state.queue_kinds()
+    state.kinds.announce({"it's; DROP TABLE host; --": {"constraints": {}}}, NOW)
+    assert "it's; DROP TABLE host; --" in state.kinds.all()
 
 
 def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_a_transaction_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_pat
             "CREATE TRIGGER full BEFORE INSERT ON queue_kind BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
         )
         with pytest.raises(sqlite3.IntegrityError, match="full"):
-            state.announce({"res:ncpus=1": {"constraints": {"ncpus": 1}}}, NOW)
+            state.kinds.announce({"res:ncpus=1": {"constraints": {"ncpus": 1}}}, NOW)
         other.execute("DROP TRIGGER full")
-    state.announce({"res:ncpus=1": {"constraints": {"ncpus": 1}}}, NOW)
-    assert set(state.queue_kinds()) == {"res:ncpus=1"}
+    state.kinds.announce({"res:ncpus=1": {"constraints": {"ncpus": 1}}}, NOW)
+    assert set(state.kinds.all()) == {"res:ncpus=1"}
     state.close()
 
 

@@ -202,7 +202,7 @@ def test_messages_that_nobody_has_are_given_back(world: World) -> None:
 
 def test_a_gang_is_formed_when_all_of_its_nodes_are_free(world: World) -> None:
     queue = "res:ncpus=2:x2"
-    world.control.state.announce({queue: {"constraints": {"ncpus": 2}, "node_count": 2}}, world.now)
+    world.control.state.kinds.announce({queue: {"constraints": {"ncpus": 2}, "node_count": 2}}, world.now)
     world.queues.waiting[queue] = 1
     world.make_pass()
     hosts = world.boot()
@@ -276,7 +276,7 @@ def test_a_pass_whose_report_cannot_be_written_says_so_and_ends_in_order(
     world.make_pass()
     for n in range(1, 200):
         queue = f"res:ncpus={n}"
-        world.control.state.announce({queue: {"constraints": {"ncpus": n}}}, world.now)
+        world.control.state.kinds.announce({queue: {"constraints": {"ncpus": n}}}, world.now)
         world.queues.waiting[queue] = 1
     db = world.control.state._file._db
     assert db is not None
