@@ -14,6 +14,7 @@ from scalelib.planning.catalogue import Catalogue
 from scalelib.planning.clocks import tier_of
 from scalelib.planning.fleet import Amounts, Fleet, Tier
 from scalelib.planning.groups import Groups
+from scalelib.planning.keeping import keep
 from scalelib.planning.kinds import Kind, kinds_of
 from scalelib.planning.limits import Limits
 from scalelib.planning.needed import Peers, needed
@@ -120,7 +121,7 @@ class Planning:
         allowed = {}
         for kind in sorted(kinds, key=_order) if self.keep else ():
             may = self.shared.allowed(kind)
-            self.kept[kind] = may - self.together.keep(kind, may)
+            self.kept[kind] = may - keep(self.together, kind, may)
             self.shared.take(kind, self.kept[kind])
         # What needs whole nodes or many at once goes first; single slots then fill what that leaves.
         for kind in sorted(kinds, key=_order):

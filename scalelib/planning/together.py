@@ -75,50 +75,12 @@ class Together:
             return count
         return self._gangs(kind, count) if kind.node_count else self._slots(kind, count)
 
-    def keep(self, kind: Kind, count: int) -> int:
-        """Put slots (gangs) on the machines that were bought for them; how many are left over comes back."""
-        meant = [c for c in self.fleet.meant_for(kind) if c.group is not None or not kind.colocated]
-        if not kind.node_count:
-            for cohort in meant:
-                count = self._keep_slots(kind, count, cohort)
-            return count
-        # A gang that is to be in one placement group is in the one in which it was.
-        places = {(c.bucket_id, c.group) if kind.grouped else None: None for c in meant}
-        for place in places:
-            count = self._keep_gangs(kind, count, place)
-        return count
-
-    def _keep_gangs(self, kind: Kind, count: int, place: tuple[str, str | None] | None) -> int:
-        while count > 0:
-            here = [c for c in self.fleet.meant_for(kind) if place is None or (c.bucket_id, c.group) == place]
-            pieces = self._choose(kind, Scope(cohorts=here, offers=()), count, kept=True)
-            if pieces is None:
-                break
-            count -= self._put_gangs(kind, pieces, count)
-        return count
-
-    def _keep_slots(self, kind: Kind, count: int, cohort: Cohort) -> int:
-        piece = self._cohort_piece(kind, cohort)
-        if piece is None:
-            return count
-        each = min(piece.space, cohort.still_meant(kind))
-        full = min(count // each, cohort.count)
-        if full:
-            is_all = full == cohort.count
-            self.fleet.put(self.fleet.part(cohort, full), kind, piece.way, each)
-            count -= full * each
-            if is_all:
-                return count
-        if count > 0:
-            self.fleet.put(self.fleet.part(cohort, 1), kind, piece.way, count)
-        return 0
-
     # -- gangs
 
     def _gangs(self, kind: Kind, count: int) -> int:
         def put(scope: Scope, gangs: int) -> int:
-            pieces = self._choose(kind, scope, gangs)
-            return self._put_gangs(kind, pieces, gangs) if pieces else 0
+            pieces = self.choose(kind, scope, gangs)
+            return self.put_gangs(kind, pieces, gangs) if pieces else 0
 
         if kind.grouped:
             count = self._group_by_group(kind, count, self._rank_for_gang, put)
@@ -135,7 +97,7 @@ class Together:
         for cohort in scope.cohorts:
             if missing <= 0:
                 break
-            piece = self._cohort_piece(kind, cohort)
+            piece = self.cohort_piece(kind, cohort)
             if piece is not None:
                 missing -= piece.count
                 worst, tier = max(worst, piece.level), max(tier, cohort.tier)
@@ -148,7 +110,7 @@ class Together:
                 return False, True, _NO_TIER, max(worst, new.level), money, scope.fresh
         return None
 
-    def _choose(self, kind: Kind, scope: Scope, gangs: int, *, kept: bool = False) -> list[Piece] | None:
+    def choose(self, kind: Kind, scope: Scope, gangs: int, *, kept: bool = False) -> list[Piece] | None:
         """`node_count` machines of the scope that each hold a slot; None if it has not as many.
 
         `gangs`: how many are still to be placed, this one included. `kept`: machines hold what they were
@@ -186,7 +148,7 @@ class Together:
             spread = -min(piece.space, gangs)
             return (anothers, spread, here.tier, piece.level, *special, piece.space, here.no)
 
-        have = [piece for cohort in scope.cohorts if (piece := self._cohort_piece(kind, cohort)) is not None]
+        have = [piece for cohort in scope.cohorts if (piece := self.cohort_piece(kind, cohort)) is not None]
         if kept:
             have = [
                 replace(piece, space=min(piece.space, cohort.still_meant(kind)))
@@ -199,7 +161,8 @@ class Together:
         buy.sort(key=lambda p: (p.level, *self._preference(kind, p, gangs)))
         yield from buy
 
-    def _cohort_piece(self, kind: Kind, cohort: Cohort) -> Piece | None:
+    def cohort_piece(self, kind: Kind, cohort: Cohort) -> Piece | None:
+        """These machines, the best way a slot fits there now; None if none does."""
         if cohort.closed:
             return None
         for level in self.fleet.catalogue.levels(kind, cohort.machine):
@@ -237,7 +200,7 @@ class Together:
             case Expander.LEAST_COST:
                 return tie
 
-    def _put_gangs(self, kind: Kind, pieces: list[Piece], count: int) -> int:
+    def put_gangs(self, kind: Kind, pieces: list[Piece], count: int) -> int:
         """Put as many gangs as the choice holds at once; returns how many."""
         names = self.queues.setdefault(kind.no, JobQueue(kind))
         stack = min(min(piece.space for piece in pieces), count)

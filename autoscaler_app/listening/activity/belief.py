@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,17 +29,12 @@ from autoscaler_app.listening.activity.accounts import (
 )
 from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, ComingTask
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
+from autoscaler_app.listening.activity.lives import Lives
 from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
-from scalelib.hostnames import short_name
 
 log = logging.getLogger(__name__)
 
-MAX_WORKERS = 20_000
-MAX_LIVES = 8
-"""Processes kept of one node name."""
-CLOCKS_DIFFER = 5.0
-"""Seconds by which the clocks of machines may differ that are set right."""
 MAX_FINISHED = 20_000
 MAX_SENT = 100_000
 MAX_RUNS = 10_000
@@ -53,15 +48,12 @@ class Activity:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._workers: dict[str, list[Worker]] = {}
-        """By node name: its lives that are not proven gone, the youngest last. Where there are several, what
-        is said under that name is not known to be all."""
-        self._homes: Mapping[str, str] = {}
-        """By what a machine of the cloud is called, or its address: how its host is called."""
         self._ignored: set[str] = set()
         self._mute: set[str] = set()
         """Workers that answered that they cannot say what they have; until they do."""
         self._coming = Coming()
+        self._counts: Counter[str] = Counter()
+        self._lives = Lives(self._coming, self._counts)
         self._queue_of: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Task id -> (name, queue), from `task-sent`: no later event of a task names its queue."""
         self._finished: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -69,7 +61,6 @@ class Activity:
         self._runs: list[Run] = []
         self._watched: frozenset[str] = frozenset()
         self._sends: deque[Sent] = deque(maxlen=MAX_SENDS)
-        self._counts: Counter[str] = Counter()
 
     # -- what comes in
 
@@ -114,13 +105,13 @@ class Activity:
     def doubt(self) -> None:
         """Something may have gone unheard: what every worker does is unknown until it tells again."""
         with self._lock:
-            for worker in self._lives():
+            for worker in self._lives:
                 worker.told = None
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Our clock was set: what was heard is as long ago as it was."""
         with self._lock:
-            for worker in self._lives():
+            for worker in self._lives:
                 worker.heard = min(worker.heard + by, now)
                 worker.told = None if worker.told is None else min(worker.told + by, now)
                 if worker.eventless_since is not None:
@@ -133,23 +124,23 @@ class Activity:
         started again under this name, or beside it, stays.
         """
         with self._lock:
-            lives = self._workers.get(nodename, [])
+            lives = self._lives.under(nodename)
             leaving = [worker for worker in lives if pid is None or worker.is_life(pid, started)]
             for worker in leaving:
-                self._end_life(worker)
+                self._lives.end(worker)
             return bool(leaving) or not lives
 
     def forget(self, hostname: str) -> None:
         """The host is gone for good."""
         with self._lock:
-            for worker in [worker for worker in self._lives() if self._home(worker) == hostname]:
-                self._end_life(worker)
+            for worker in [worker for worker in self._lives if self._lives.home(worker) == hostname]:
+                self._lives.end(worker)
 
     def ignore(self, nodename: str) -> None:
         """Keep nothing of this worker, ever: it is no node's, but our own."""
         with self._lock:
             self._ignored.add(nodename)
-            self._drop(nodename)
+            self._lives.drop(nodename)
 
     def cannot_say(self, nodename: str) -> None:
         """It answered that it cannot say what it has: no node's worker, as long as it never does say.
@@ -157,41 +148,16 @@ class Activity:
         One that has said it before only failed to answer this time.
         """
         with self._lock:
-            if not any(worker.has_told for worker in self._workers.get(nodename, ())):
+            if not any(worker.has_told for worker in self._lives.under(nodename)):
                 self._mute.add(nodename)
-                self._drop(nodename)
-
-    def _drop(self, nodename: str) -> None:
-        self._workers.pop(nodename, None)
-        self._coming.release(nodename)
-
-    def _end_life(self, worker: Worker) -> None:
-        others = [each for each in self._workers.get(worker.nodename, ()) if each is not worker]
-        if others:
-            self._workers[worker.nodename] = others
-            # A node name is all that is known of who holds them.
-            self._coming.release(worker.nodename)
-        else:
-            self._drop(worker.nodename)
-
-    def _lives(self) -> Iterator[Worker]:
-        return (worker for lives in self._workers.values() for worker in lives)
+                self._lives.drop(nodename)
 
     def know_machines(self, homes: Mapping[str, str]) -> None:
         """The machines that the cloud has: by short name and by address, how the host of each is called. A
         worker belongs to the machine that it says it runs on, whatever host its node name says.
         """
         with self._lock:
-            self._homes = homes
-
-    def _home(self, worker: Worker) -> str:
-        """The host that it is on. Where its machine is none of the cloud's, its node name tells."""
-        said = (worker.machine.host, *worker.machine.addresses)
-        homes = {self._homes[name] for each in said if each and (name := short_name(each)) in self._homes}
-        # In one spelling: two of one machine are to be one host.
-        return (
-            homes.pop() if len(homes) == 1 else self._homes.get(short_name(worker.hostname), worker.hostname)
-        )
+            self._lives.homes = homes
 
     # -- what is asked
 
@@ -199,29 +165,27 @@ class Activity:
         """Every host that was heard, in order of name."""
         with self._lock:
             by_host: dict[str, list[Worker]] = {}
-            for name in sorted(self._workers):
-                for worker in self._workers[name]:
-                    by_host.setdefault(self._home(worker), []).append(worker)
+            for worker in self._lives:
+                by_host.setdefault(self._lives.home(worker), []).append(worker)
             return tuple(host_view(hostname, by_host[hostname]) for hostname in sorted(by_host))
 
     def host(self, hostname: str) -> HostView | None:
         """One host; None if it was never heard or is forgotten."""
         with self._lock:
-            workers = [worker for worker in self._lives() if self._home(worker) == hostname]
-            workers.sort(key=lambda worker: worker.nodename)  # stable: the youngest life stays last
+            workers = [worker for worker in self._lives if self._lives.home(worker) == hostname]
             return host_view(hostname, workers) if workers else None
 
     def nodenames(self) -> frozenset[str]:
         """Every worker that was heard and is not forgotten, also those of which nothing is kept."""
         with self._lock:
-            return frozenset(self._workers) | self._ignored | self._mute
+            return self._lives.names() | self._ignored | self._mute
 
     def is_served(self, queue: str) -> bool:
         """Somebody consumes this queue and is not known to be full: a task sent there now may start now."""
         with self._lock:
             return any(
                 queue in worker.queues and not (worker.fenced or worker.offline or worker.held)
-                for worker in self._lives()
+                for worker in self._lives
             )
 
     def coming(self) -> tuple[ComingTask, ...]:
@@ -256,7 +220,7 @@ class Activity:
         """What was taken, and what was lost or could not be kept."""
         with self._lock:
             return Counters(
-                workers=len(self._workers),
+                workers=len(self._lives),
                 coming=len(self._coming),
                 **{
                     name: self._counts[name]
@@ -277,7 +241,7 @@ class Activity:
             return self._account(nodename, event, now, by_event=True)
         if nodename in self._mute:
             return ()
-        worker = self._heard(nodename, event.get("pid"), now, said_at=_said_at(event, now))
+        worker = self._lives.hear(nodename, event.get("pid"), now, said_at=_said_at(event, now))
         if worker is None:
             return ()
         worker.eventless_since = None
@@ -302,43 +266,6 @@ class Activity:
         if event.get("eta") and not self._coming.add(task_id, name, queue, text(event, "eta"), now):
             self._counts["dropped"] += 1
         return (Change(kind=ChangeKind.SENT, queue=queue),)
-
-    def _heard(
-        self, nodename: str, pid: object, now: datetime, *, said_at: float, started: float = 0.0
-    ) -> Worker | None:
-        """The life that speaks; None for one that is over, and whose word only came late.
-
-        Another process id, or another start, is another life. What the one before ran may have died with it,
-        or goes on beside it: that is unknown until it is shown.
-        """
-        lives = self._workers.get(nodename, [])
-        worker = self._life(lives, pid, started)
-        if worker is None:
-            # A beginning that has not come yet is of a clock that is wrong: then nothing is late by it.
-            if lives and said_at <= lives[-1].began <= now.timestamp() + CLOCKS_DIFFER:
-                self._counts["stale"] += 1
-                return None
-            if not lives:
-                self._make_room()
-            worker = Worker(nodename, now, began=started or said_at)
-            self._workers[nodename] = sorted([*lives, worker], key=lambda each: each.began)[-MAX_LIVES:]
-        if isinstance(pid, int):
-            worker.pid = pid
-        worker.heard = max(worker.heard, now)
-        return worker
-
-    @staticmethod
-    def _life(lives: Sequence[Worker], pid: object, started: float) -> Worker | None:
-        """The one of these lives that has this process id and start; of one that says no id, the youngest."""
-        if not isinstance(pid, int):
-            return lives[-1] if lives else None
-        return next((worker for worker in reversed(lives) if worker.is_life(pid, started)), None)
-
-    def _make_room(self) -> None:
-        """Who was not heard for longest is forgotten first; a node that matters is heard again."""
-        if len(self._workers) >= MAX_WORKERS:
-            self._drop(min(self._workers, key=lambda name: self._workers[name][-1].heard))
-            self._counts["dropped"] += 1
 
     def _received(self, worker: Worker, event: Mapping[str, Any]) -> None:
         task_id = text(event, "uuid")
@@ -411,20 +338,20 @@ class Activity:
         account = msgspec.convert(payload, Account, strict=False)
         if nodename in self._ignored:
             return ()
-        known = self._life(self._workers.get(nodename, []), account.pid, account.started)
+        known = self._lives.find(nodename, account.pid, account.started)
         if known is not None and known.is_newer_than(account):
             self._counts["stale"] += 1
             return ()
         self._mute.discard(nodename)
         said_at = _said_at(payload, now)
-        worker = self._heard(nodename, account.pid, now, said_at=said_at, started=account.started)
+        worker = self._lives.hear(nodename, account.pid, now, said_at=said_at, started=account.started)
         if worker is None:
             return ()
         if by_event:
             worker.eventless_since = None
         self._counts["gaps"] += worker.gap_before(account)
         changes = worker.take(account, now, self._finished)
-        self._part(nodename, worker, account.gone)
+        self._lives.part(worker, account.gone)
         self._take_coming(worker, account, now)
         for run in worker.ended_runs:
             self._note_run(run.queue, run.seconds, run.at, run.count)
@@ -445,14 +372,6 @@ class Activity:
         same = has_room and worker.open_since is not None and worker.open_for == worker.queues
         if not same:
             worker.open_since, worker.open_for = (now if has_room else None), worker.queues
-
-    def _part(self, nodename: str, told: Worker, gone: Sequence[int]) -> None:
-        """Forget the lives of a name that are over, as far as the one that has just told proves it."""
-        lives = self._workers[nodename]
-        lives.sort(key=lambda each: each.began)
-        for worker in lives[:-1]:
-            if worker.is_proven_gone_by(told if worker is not told else lives[-1], gone):
-                self._end_life(worker)
 
 
 def _said_at(said: Mapping[str, Any], now: datetime) -> float:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler_app.listening import activity as package
-from autoscaler_app.listening.activity import Activity, belief
+from autoscaler_app.listening.activity import Activity, belief, lives
 from tests.unit.autoscaler_app.listening.events import NOW, at, report, said, task
 
 
 def test_memory_is_bounded_and_what_was_not_kept_is_counted(
     activity: Activity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(belief, "MAX_WORKERS", 3)
+    monkeypatch.setattr(lives, "MAX_WORKERS", 3)
     monkeypatch.setattr(belief, "MAX_SENT", 5)
     monkeypatch.setattr(belief, "MAX_RUNS", 2)
     monkeypatch.setattr(package.coming, "MAX_COMING", 4)
