@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from scalelib.bucket import Pool, PoolKind
-from scalelib.errors import InvalidConfig, InvalidInput
+from scalelib.errors import InvalidInput
 from scalelib.history import NodeTimes
 from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
@@ -21,8 +20,7 @@ from scalelib.planning.fleet import Tier
 from scalelib.planning.groups import Groups
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.limits import Limits
-from scalelib.policy import Expander, Policy, Timeout
-from scalelib.warm import read_warm_pool
+from scalelib.policy import Expander, Policy
 
 
 def test_equal_requirements_are_one_kind_however_they_are_written() -> None:
@@ -320,45 +318,6 @@ def test_the_bound_is_only_told_where_it_is_one(world: Any) -> None:
     assert (two.bound, two.gap) == (None, None)
 
 
-def test_timeouts_by_nodearray() -> None:
-    timeout = Timeout(default=timedelta(seconds=5), nodearrays={"a": timedelta(0)})
-    assert (timeout("a"), timeout("b")) == (timedelta(0), timedelta(seconds=5))
-
-
-@pytest.mark.parametrize(
-    ("now", "minimum"),
-    [
-        ("2026-11-23T07:59", 1),
-        ("2026-11-23T08:00", 5),
-        ("2026-11-23T23:59", 5),
-        ("2026-11-24T00:00", 1),
-        ("2026-11-27T21:59", 1),
-        ("2026-11-27T22:00", 9),
-        ("2026-11-28T03:59", 9),
-        ("2026-11-28T04:00", 1),
-        ("2026-11-28T22:00", 1),
-    ],
-)
-def test_windows_of_the_timetable(now: str, minimum: int) -> None:
-    """Mondays from 8 to the end of the day, and Friday nights from 22 to 4."""
-    pool = read_warm_pool(
-        {
-            "minimum": 1,
-            "timetable": [
-                {"minimum": 5, "days": "mon", "from": "08:00"},
-                {"minimum": 9, "days": ["fri"], "from": "22:00", "until": "04:00"},
-            ],
-        },
-        "warm_pool",
-    )
-    assert pool.minimum_at(datetime.fromisoformat(now).replace(tzinfo=UTC)) == minimum
-
-
-def test_days_may_go_round_the_week(make_world: Callable[..., Any]) -> None:
-    pool = read_warm_pool({"timetable": [{"minimum": 1, "days": "sat-mon"}]}, "warm_pool")
-    assert pool.timetable[0].days == {5, 6, 0}
-
-
 @pytest.mark.parametrize("managed", [True, False], ids=["ours", "a host that is not ours"])
 def test_machines_that_are_closed_are_filled_after_all_that_are_open_and_before_new_ones_are_bought(
     world: Any, managed: bool
@@ -456,58 +415,9 @@ def test_what_has_its_machine_for_itself_is_not_counted_beside_others(world: Any
     assert [v.needed for v in verdicts] == [True, True]
 
 
-def test_names_of_the_cloud_compare_as_the_cloud_does(world: Any) -> None:
-    for asked in ({"node.vm_size": "f2"}, {"nodearray": "WORKER"}, {"node.nodearray": ["x", "Work*"]}):
-        assert world.plan([Job("a", asked)]).new_nodes == 1, asked
-
-
-def test_settings_by_name_are_found_in_any_spelling() -> None:
-    policy = Policy.from_config(
-        {
-            "idle_timeout": {"GPU": 9},
-            "priorities": {"Gpu": 4},
-            "nodearrays": {"GPU": {"max_placement_groups": 3}},
-        }
-    )
-    assert policy.idle_timeout("gpu") == timedelta(seconds=9)
-    assert policy.priorities["gpu"] == 4
-    assert policy.groups_of("gpu").most == 3
-
-
-def test_one_name_in_two_spellings_is_refused() -> None:
-    with pytest.raises(InvalidConfig, match="'GPU' and 'gpu' are one name"):
-        Policy.from_config({"idle_timeout": {"GPU": 9, "gpu": 5}})
-
-
-def test_one_name_of_a_placement_group_is_one_group(world: Any) -> None:
-    """All machines of a group are of one size: a second size does not get into it, whatever its spelling."""
-    world.policy = Policy.from_config({"nodearrays": {"worker": {"placement_groups": ["pg"]}}})
-    jobs = [Job(size, {"node.vm_size": size}, node_count=2, colocated=True) for size in ("F2", "F4")]
-    demand = world.plan(jobs)
-    assert [(launch.vm_size, launch.placement_group) for launch in demand.launches] == [("F2", "pg")]
-    assert [unserved.job for unserved in demand.unserved] == ["F4"]
-    there = world.node(1, "F4", placement_group="PG")
-    assert [launch.vm_size for launch in world.plan(jobs, [there]).launches] == ["F4"]
-
-
 def test_a_host_that_a_job_names_is_never_idle(world: Any) -> None:
     """Also where the job has fewer slots than hosts: that is never settled in favour of deleting one."""
     nodes = [world.node(i) for i in (1, 2, 3)]
     job = Job("a", {"ncpus": 1}, iterations=1, executing_hostnames=["ip-1", "ip-2", "ip-3"])
     verdicts = world.plan([job], nodes).nodes
     assert [verdict.idle_for for verdict in verdicts] == [None, None, None]
-
-
-def test_what_a_machine_was_bought_for_is_tried_first_and_falls_away_with_the_demand(world: Any) -> None:
-    nodes = [world.node(i, "F4") for i in (1, 2)]
-    meant = {nodes[0].id: {"b": 1}, nodes[1].id: {"a": 1}}
-    jobs = [Job("a", {"ncpus": 4}), Job("b", {"ncpus": 3})]
-    for wanted, expected in ((jobs, [{"b": 1}, {"a": 1}]), (jobs[:1], [{}, {"a": 1}]), ([], [{}, {}])):
-        assert [dict(v.jobs) for v in world.plan(wanted, nodes, meant=meant).nodes] == expected
-
-
-def test_who_has_a_higher_priority_may_take_what_was_bought_for_others(world: Any) -> None:
-    node = world.node(1, "F4")
-    jobs = [Job("low", {"ncpus": 4}), Job("high", {"ncpus": 4}, priority=1)]
-    (verdict,) = world.plan(jobs, [node], meant={node.id: {"low": 1}}).nodes
-    assert dict(verdict.jobs) == {"high": 1}

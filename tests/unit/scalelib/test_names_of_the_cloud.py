@@ -1,0 +1,46 @@
+"""Names compare as the cloud compares them, wherever they stand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scalelib.errors import InvalidConfig
+from scalelib.job import Job
+from scalelib.policy import Policy
+
+
+def test_names_of_the_cloud_compare_as_the_cloud_does(world: Any) -> None:
+    for asked in ({"node.vm_size": "f2"}, {"nodearray": "WORKER"}, {"node.nodearray": ["x", "Work*"]}):
+        assert world.plan([Job("a", asked)]).new_nodes == 1, asked
+
+
+def test_settings_by_name_are_found_in_any_spelling() -> None:
+    policy = Policy.from_config(
+        {
+            "idle_timeout": {"GPU": 9},
+            "priorities": {"Gpu": 4},
+            "nodearrays": {"GPU": {"max_placement_groups": 3}},
+        }
+    )
+    assert policy.idle_timeout("gpu") == timedelta(seconds=9)
+    assert policy.priorities["gpu"] == 4
+    assert policy.groups_of("gpu").most == 3
+
+
+def test_one_name_in_two_spellings_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="'GPU' and 'gpu' are one name"):
+        Policy.from_config({"idle_timeout": {"GPU": 9, "gpu": 5}})
+
+
+def test_one_name_of_a_placement_group_is_one_group(world: Any) -> None:
+    """All machines of a group are of one size: a second size does not get into it, whatever its spelling."""
+    world.policy = Policy.from_config({"nodearrays": {"worker": {"placement_groups": ["pg"]}}})
+    jobs = [Job(size, {"node.vm_size": size}, node_count=2, colocated=True) for size in ("F2", "F4")]
+    demand = world.plan(jobs)
+    assert [(launch.vm_size, launch.placement_group) for launch in demand.launches] == [("F2", "pg")]
+    assert [unserved.job for unserved in demand.unserved] == ["F4"]
+    there = world.node(1, "F4", placement_group="PG")
+    assert [launch.vm_size for launch in world.plan(jobs, [there]).launches] == ["F4"]
