@@ -30,6 +30,7 @@ def idle(**more: Any) -> dict[str, Any]:
 def tell() -> None:
     with app.connection() as connection:
         dispatcher = app.events.Dispatcher(connection, hostname=victim)
+        dispatcher.pid = known["pid"]  # under his own there would be two, and the host unknown
         while not gone.wait(0.2):
             told = {k: v for k, v in idle().items() if k not in ("hostname", "pid")}
             dispatcher.send("worker-resources", **told)
@@ -40,7 +41,8 @@ def obey(body: dict[str, Any], message: Any) -> None:
         return
     if body["method"] == "shutdown":
         gone.set()
-        note = {"kind": "left", "hostname": host, "nodename": victim, "pid": known.get("pid")}
+        note = {"kind": "left", "hostname": host, "nodename": victim}
+        note |= {name: known[name] for name in ("pid", "started")}
         app.send_task("autoscaler_app.note", kwargs=note, queue="autoscale")
         Producer(message.channel).publish(json.dumps(note), routing_key="autoscale.notes", exchange="")
     elif body.get("reply_to"):
