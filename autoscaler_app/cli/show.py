@@ -63,6 +63,7 @@ def plan(made: Plan) -> str:
             f"unserved {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
             for entry in made.unserved
         ),
+        *(f"warning: {warning}" for warning in made.warnings),
         f"price    {price.before:.3f}/h now, {price.added:.3f}/h added; decided by the {made.decided_by}",
     ]
     return "\n".join(lines)

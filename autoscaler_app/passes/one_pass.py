@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -98,6 +99,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
 
     decision = decide(sight.snapshot)
     plan = fields["plan"] = decision.plan
+    fields["saw"] = saw(sight, plan.warnings)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
 
     may()  # a plan takes a while
@@ -145,8 +147,8 @@ def dry_run(control: Control) -> tuple[Sight, Plan]:
     return sight, decide(sight.snapshot).plan
 
 
-def saw(sight: Sight) -> Saw:
-    """The sight in short, for the report."""
+def saw(sight: Sight, holds: Iterable[str] = ()) -> Saw:
+    """The sight in short, for the report, with what the plan says that is held back."""
     running = Counter(task.queue for view in sight.views.values() for task in view.running)
     held = Counter(task.queue for view in sight.views.values() for task in view.held)
     return Saw(
@@ -162,7 +164,7 @@ def saw(sight: Sight) -> Saw:
             for queue in sight.snapshot.queues
         ),
         nodes=tuple(_node_saw(sight, node) for node in sight.cloud.nodes),
-        warnings=sight.warnings,
+        warnings=(*holds, *sight.warnings),
         unaccounted=sight.unaccounted,
         hearing=sight.hearing,
     )

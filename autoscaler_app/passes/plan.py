@@ -139,6 +139,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     delete: tuple[Delete, ...] = ()
     keep: tuple[Keep, ...] = ()
     unserved: tuple[Unserved, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What holds something back, each with what ends that."""
     price_per_hour: Price
     decided_by: str
     planning_seconds: float

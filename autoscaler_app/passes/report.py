@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.plan import KeepReason, Plan
 
 ActionKind = Literal[
     "settle", "restore", "unfence", "join", "launch", "fence", "shut-down", "delete", "gang", "sweep"
@@ -114,7 +114,12 @@ def summary(report: Report) -> str:
     waiting = sum(queue.waiting for queue in report.saw.queues) if report.saw else 0
     running = sum(queue.running for queue in report.saw.queues) if report.saw else 0
     counts = {kind: sum(action.kind == kind for action in done) for kind in _IN_SUMMARY}
-    did = ", ".join(f"{kind} {count}" for kind, count in counts.items() if count) or "nothing to do"
+    did = ", ".join(
+        [
+            *(f"{kind} {count}" for kind, count in counts.items() if count),
+            *(f"{reason.value} {count}" for reason, count in _stopped(plan).items() if count),
+        ]
+    )
     launched = sum(launch.count for launch in plan.launch)
     parts = [
         f"waiting {waiting}",
@@ -122,11 +127,19 @@ def summary(report: Report) -> str:
         f"nodes {len(report.saw.nodes) if report.saw else 0}",
         f"wanted new {launched}",
         f"unserved {sum(unserved.count for unserved in plan.unserved)}",
-        did,
+        did or "nothing to do",
         f"{report.seconds:.2f} s",
     ]
     failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]
     return "; ".join(parts + [f"FAILED {text}" for text in failed] + ([report.error] if report.error else []))
+
+
+def _stopped(plan: Plan) -> dict[KeepReason, int]:
+    """Nodes of which nothing is decided though there might be something to do."""
+    return {
+        reason: sum(entry.reason is reason for entry in plan.keep)
+        for reason in (KeepReason.HELD_BACK, KeepReason.PAUSED)
+    }
 
 
 _IN_SUMMARY = ("unfence", "join", "launch", "fence", "shut-down", "delete", "restore", "gang", "sweep")

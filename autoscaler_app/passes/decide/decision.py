@@ -13,7 +13,8 @@ from typing import Any
 
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs
-from autoscaler_app.passes.decide.situation import Situation, read
+from autoscaler_app.passes.decide.holds import Holds
+from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud, read
 from autoscaler_app.passes.meant import noted
 from autoscaler_app.passes.plan import (
     Delete,
@@ -33,7 +34,7 @@ from autoscaler_app.passes.plan import (
 from autoscaler_app.passes.snapshot import HostSeen, Snapshot
 from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
-from scalelib.node import Node, NodeId, NodeState
+from scalelib.node import NodeId
 from scalelib.planner import Demand, NodeVerdict
 
 
@@ -73,6 +74,7 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
             Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail)
             for u in demand.unserved
         ),
+        warnings=tuple(fates.holds.warnings()),
         price_per_hour=Price(before=demand.price_before, added=demand.price_added),
         decided_by=demand.decided_by,
         planning_seconds=clock() - started,
@@ -105,6 +107,7 @@ class _Fates:
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
+        self.holds = Holds(situation)
         self.join: list[GivenQueues] = []
         self.fence: list[Fence] = []
         self.unfence: list[Unfence] = []
@@ -123,7 +126,7 @@ class _Fates:
         if node.keep_alive:
             self._serve(verdict, host)
             return self._keep(verdict, KeepReason.KEEP_ALIVE)
-        if _is_ended_by_the_cloud(node):
+        if is_ended_by_the_cloud(node):
             return self._keep(verdict, KeepReason.LEAVING)
         if (reason := way_out.clean_up(situation, verdict, node, host)) is not None:
             return self._end(verdict, reason)
@@ -166,15 +169,8 @@ class _Fates:
                 return
 
     def _end(self, verdict: NodeVerdict, reason: DeleteReason) -> None:
-        if self.situation.snapshot.hold:
-            detail = f"would go as {reason.value}, but {self.situation.snapshot.hold}"
-            return self._keep(verdict, KeepReason.HELD_BACK, detail)
-        if reason in way_out.TOLD_BY_SILENCE and self.situation.too_many_silent:
-            detail = f"would go as {reason.value}, but so many are silent that it may be our own ears"
-            return self._keep(verdict, KeepReason.HELD_BACK, detail)
-        if reason is DeleteReason.NEVER_JOINED and (name := self.situation.stranger_for(verdict.node)):
-            detail = f"would go as {reason.value}, but {name} is heard, is on no node, and may be on this one"
-            return self._keep(verdict, KeepReason.HELD_BACK, detail)
+        if why := self.holds.why(verdict.node, reason):
+            return self._keep(verdict, KeepReason.HELD_BACK, f"would go as {reason.value}, but {why}")
         node = verdict.node
         self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason))
         return None
@@ -241,7 +237,3 @@ class _Fates:
                 detail=detail,
             )
         )
-
-
-def _is_ended_by_the_cloud(node: Node) -> bool:
-    return not node.wanted or node.state.is_leaving or node.state in (NodeState.OFF, NodeState.TERMINATED)

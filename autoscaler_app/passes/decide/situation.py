@@ -17,7 +17,7 @@ from scalelib.bucket import Bucket
 from scalelib.clouds import read_cloud
 from scalelib.history import NodeTimes
 from scalelib.job import Job
-from scalelib.node import Node, NodeId
+from scalelib.node import Node, NodeId, NodeState
 from scalelib.planner import Fitting, NodeVerdict, Problem
 from scalelib.policy import Policy
 from scalelib.provider import Cloud
@@ -210,14 +210,6 @@ class Situation:
         active = None if times is None else times.last_active
         return active is not None and self.snapshot.now - active >= self.policy.idle_timeout(node.nodearray)
 
-    @cached_property
-    def too_many_silent(self) -> bool:
-        """So many went silent that it is rather our own ears: then nothing is deleted for silence."""
-        silent = sum(map(self.is_silent, self.host_of.values()))
-        return silent > self.autoscaler.unhealthy_least and silent > self.autoscaler.unhealthy_share * len(
-            self.host_of
-        )
-
     def joins_late(self, node: Node) -> bool:
         """Ready for longer than a worker needs to come up, while we listened, and never heard."""
         times = self.snapshot.history.get(node.id)
@@ -225,8 +217,14 @@ class Situation:
             return False
         if any(short_name(name) in self._nobodys for name in (node.hostname, node.private_ip) if name):
             return False
-        since = max(times.ready, self.snapshot.listening_since or times.ready)
-        return self.snapshot.now - since > timedelta(seconds=self.autoscaler.join_timeout)
+        return self.unheard_for(node) > timedelta(seconds=self.autoscaler.join_timeout)
+
+    def unheard_for(self, node: Node) -> timedelta:
+        """How long a node of which nothing was heard has been Ready while we listened; nothing if unknown."""
+        times = self.snapshot.history.get(node.id)
+        if times is None or times.ready is None:
+            return timedelta()
+        return self.snapshot.now - max(times.ready, self.snapshot.listening_since or times.ready)
 
     def stranger_for(self, node: Node) -> str:
         """A host that is heard, is on no node of the cloud and might be on this one: its worker may go by
@@ -238,8 +236,9 @@ class Situation:
         times = self.snapshot.history.get(node.id)
         if times is None or times.ready is None:
             return ""
-        waited = self.snapshot.now - max(times.ready, self.snapshot.listening_since or times.ready)
-        is_long = waited > STRANGERS_COUNT_FOR * timedelta(seconds=self.autoscaler.join_timeout)
+        is_long = self.unheard_for(node) > STRANGERS_COUNT_FOR * timedelta(
+            seconds=self.autoscaler.join_timeout
+        )
         return next(
             (
                 host.hostname
@@ -280,6 +279,11 @@ def read(snapshot: Snapshot) -> Situation:
         cloud=cloud,
         host_of=match_hosts(snapshot.hosts, cloud.nodes),
     )
+
+
+def is_ended_by_the_cloud(node: Node) -> bool:
+    """It is going, or gone, whatever anybody here decides."""
+    return not node.wanted or node.state.is_leaving or node.state in (NodeState.OFF, NodeState.TERMINATED)
 
 
 def _with_failures(bucket: Bucket, aside: Mapping[str, str]) -> Bucket:

@@ -46,40 +46,6 @@ def test_a_fleet_that_nibbles_at_one_queue_shrinks(snapshot: Make) -> None:
     assert {entry.reason for entry in plan.fence} == {FenceReason.SURPLUS}
 
 
-def test_when_most_hosts_fall_silent_at_once_none_is_deleted(snapshot: Make) -> None:
-    numbers = range(1, 7)
-    seen = snapshot(
-        nodes=[node(n) for n in numbers],
-        hosts=[host(n, heard_seconds_ago=9000.0 if n < 6 else 1.0) for n in numbers],
-    )
-    plan = decide(seen).plan
-    assert plan.delete == ()
-    assert sum(entry.reason is KeepReason.HELD_BACK for entry in plan.keep) == 5
-
-
-def test_when_most_nodes_never_joined_none_is_deleted_either(snapshot: Make) -> None:
-    """Hosts that went silent and nodes of which nothing was ever heard have one cause: our own ears."""
-    numbers = range(1, 9)
-    seen = snapshot(
-        nodes=[node(n) for n in numbers], hosts=[host(n, heard_seconds_ago=9000.0) for n in range(1, 5)]
-    )
-    plan = decide(seen).plan
-    assert plan.delete == ()
-    held = [entry.detail for entry in plan.keep if entry.reason is KeepReason.HELD_BACK]
-    assert len(held) == 8
-    assert sum("never-joined" in detail for detail in held) == 4
-
-
-@pytest.mark.parametrize(
-    ("silent", "heard", "goes"), [(3, 0, True), (4, 0, False), (4, 4, False), (4, 5, True)]
-)
-def test_how_many_silent_hosts_are_too_many(snapshot: Make, silent: int, heard: int, goes: bool) -> None:
-    """More than `unhealthy_least` (3), and more than the share `unhealthy_share` (0.45) of them."""
-    hosts = [host(n, heard_seconds_ago=9000.0 if n <= silent else 1.0) for n in range(1, silent + heard + 1)]
-    plan = decide(snapshot(nodes=[node(n) for n in range(1, silent + heard + 1)], hosts=hosts)).plan
-    assert len(plan.delete) == (silent if goes else 0)
-
-
 def test_a_node_never_joined_only_in_the_time_in_which_somebody_listened(snapshot: Make) -> None:
     for listening, goes in ((NOW - timedelta(seconds=180), False), (NOW - timedelta(seconds=181), True)):
         seen = snapshot(nodes=[node(1)], listening_since=listening)

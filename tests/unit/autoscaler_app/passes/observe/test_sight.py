@@ -222,7 +222,10 @@ def test_a_worker_on_no_node_is_named_while_nobody_is_heard_on_one(world: World)
         made = world.make_pass()
     assert world.cloud.ended == []
     assert made.saw is not None
-    (warning,) = [each for each in made.saw.warnings if "on no node" in each]
+    (warning,) = [each for each in made.saw.warnings if "on no node of the cloud" in each]
+    assert [each for each in made.saw.warnings if "would be ended, but lab is heard" in each], (
+        "it is held back"
+    )
     assert "celery@lab is heard" in warning
     assert "m1" in warning
     (kept,) = made.plan.keep  # type: ignore[union-attr]
