@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copyreg
+from functools import cache
 from typing import Any, TypeVar
 
 import click
@@ -56,10 +58,15 @@ def requirement_for(app: Any, queue: str) -> Requirement | None:
     return kinds.of_queue(queue)
 
 
+class _Routing(type):
+    """The class of AMQP classes with our router. An app is pickled with its AMQP class, which is made here."""
+
+
+@cache
 def _with_router(amqp: type) -> type:
     """The app's own AMQP class, with our router."""
 
-    class ResourceAMQP(amqp):
+    class ResourceAMQP(amqp, metaclass=_Routing):
         def Router(self, queues: Any = None, create_missing: Any = None) -> ResourceRouter:
             settings = read_settings(self.app.conf)
             return ResourceRouter(
@@ -72,3 +79,10 @@ def _with_router(amqp: type) -> type:
             )
 
     return ResourceAMQP
+
+
+def _made_again(routing: type) -> tuple[Any, tuple[type]]:
+    return _with_router, (routing.__bases__[0],)
+
+
+copyreg.pickle(_Routing, _made_again)

@@ -10,6 +10,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from celery_resources.insides.messages import has_named_queues
+from celery_resources.need.naming import family_of, family_of_destination
 from celery_resources.need.requirement import Requirement
 from celery_resources.sending import board
 from celery_resources.sending.kinds import Kinds
@@ -23,31 +24,39 @@ OFTEN, SELDOM = 1.0, 30.0
 class Offers:
     """What Celery selected for this worker, and, where no autoscaler will say `join`, every kind it hears of.
 
-    A worker that was started with `-Q` serves those queues and no others.
+    A worker that was started with `-Q` serves those queues and their families (what is routed to one of them
+    and says what it needs), and no others.
     """
 
     def __init__(self, app: Any, kinds: Kinds) -> None:
         self._app = app
         self._kinds = kinds
-        self.is_open = kinds.settings.control_queue is None and not has_named_queues(app)
+        self.is_open = kinds.settings.control_queue is None
         """Whether there are more than Celery selected."""
         self.queues: dict[str, None] = dict.fromkeys(app.amqp.queues.consume_from)
         """In the order in which they became known."""
+        has_named = has_named_queues(app)
+        families = {family_of_destination(queue) for queue in self.queues}
+        self._families = families if has_named else families | {""}
         self._read: queues.SimpleQueue[dict[str, Requirement]] = queues.SimpleQueue()
         self._reader: threading.Thread | None = None
         self._ended = threading.Event()
         if self.is_open:
-            self.queues.update(dict.fromkeys([*kinds.settings.queues, *self._of_tasks()]))
+            declared = [] if has_named else list(kinds.settings.queues)
+            self.queues.update(dict.fromkeys([*declared, *filter(self._is_for_us, self._of_tasks())]))
 
     def _of_tasks(self) -> list[str]:
         """The queues of the tasks that say what they need where they are defined."""
         router = self._app.amqp.router
-        found = (router.kind_of_task(task) for task in self._app.tasks.values())
-        return [self._kinds.queue_of(requirement) for requirement in found if requirement is not None]
+        found = (router.queue_of_task(task) for task in self._app.tasks.values())
+        return [queue for queue in found if queue is not None]
+
+    def _is_for_us(self, queue: str) -> bool:
+        return family_of(queue) in self._families
 
     def add(self, queue: str, requirement: Requirement) -> bool:
         """There is such a kind. Whether that was news."""
-        if not self.is_open or queue in self.queues:
+        if not self.is_open or queue in self.queues or not self._is_for_us(queue):
             return False
         self._kinds.learn(queue, requirement)
         self.queues[queue] = None

@@ -6,6 +6,9 @@ One part per constraint, in order of name, then the parts without `=`. Text that
 else (`"4"`, `"true"`) is marked with `~`, lists stand between `|`; every other character than letters,
 digits, `_`, `-` and `.` is percent-encoded: a name is safe for Redis, for AMQP and for `worker -Q a,b`.
 Nested or long requirements get `res:sha-<digits>`, which cannot be reversed: those are announced.
+
+What is routed to a queue of the user's own, `special`, gets a queue of that one's *family*, which workers of
+`special` consume and no others: `res:ncpus=4@special`.
 """
 
 from __future__ import annotations
@@ -20,12 +23,22 @@ from celery_resources.need.requirement import Json, Requirement
 
 PREFIX = "res:"
 MAX_BYTES = 200
+MAX_FAMILY_BYTES = 50
+"""Together below the 255 bytes that AMQP allows a queue's name."""
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?\Z")
+_FAMILY = re.compile(r"[A-Za-z0-9_.%-]{1,50}\Z")
 _WORDS = {"true": True, "false": False, "null": None}
 
 
-def queue_name(requirement: Requirement) -> str:
-    """The queue of this requirement. The same requirement has the same name, on every machine."""
+def queue_name(requirement: Requirement, family: str = "") -> str:
+    """The queue of this requirement. The same requirement has the same name, on every machine.
+
+    `family` is what `family_of_destination` gives for a queue of the user's own; empty for none.
+    """
+    return _base_name(requirement) + (f"@{family}" if family else "")
+
+
+def _base_name(requirement: Requirement) -> str:
     parts = [
         f"{_quoted(key)}={_written(value)}"
         for key, value in sorted(requirement.constraints.items())
@@ -38,16 +51,30 @@ def queue_name(requirement: Requirement) -> str:
         name = PREFIX + (":".join(parts) or "any")
         if len(name) <= MAX_BYTES:
             return name
-    return f"{PREFIX}sha-{hashlib.sha256(requirement.canonical.encode()).hexdigest()[:32]}"
+    return f"{PREFIX}sha-{_digits(requirement.canonical)}"
+
+
+def family_of_destination(queue: str) -> str:
+    """How the names of derived queues tell that they belong to this queue of the user's own."""
+    quoted = _quoted(queue)
+    return quoted if len(quoted) <= MAX_FAMILY_BYTES else f"sha-{_digits(queue)}"
+
+
+def family_of(queue: str) -> str:
+    """The family that the name of a derived queue tells; empty if it tells none."""
+    return queue.partition("@")[2] if is_derived(queue) else ""
 
 
 def requirement_of(queue: str) -> Requirement | None:
     """The requirement that a queue name spells; None if it spells none (a plain queue, or a hash)."""
-    if not queue.startswith(PREFIX) or queue.startswith(f"{PREFIX}sha-"):
+    base, at, family = queue.partition("@")
+    if at and not _FAMILY.match(family):
+        return None
+    if not base.startswith(PREFIX) or base.startswith(f"{PREFIX}sha-"):
         return None
     constraints: dict[str, Json] = {}
     node_count, flags = 0, set()
-    for part in queue.removeprefix(PREFIX).split(":"):
+    for part in base.removeprefix(PREFIX).split(":"):
         key, equals, value = part.partition("=")
         if equals:
             constraints[unquote(key)] = _read(value)
@@ -64,12 +91,16 @@ def requirement_of(queue: str) -> Requirement | None:
     except InvalidRequirement:
         return None
     # A name that is not the one that this requirement gets was made by somebody else: it promises nothing.
-    return found if queue_name(found) == queue else None
+    return found if _base_name(found) == base else None
 
 
 def is_derived(queue: str) -> bool:
     """True if the name was made here, from a requirement (a hashed one included)."""
     return queue.startswith(PREFIX)
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _is_nested(value: Json) -> bool:

@@ -28,17 +28,17 @@ class Kinds:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._queue_of: dict[Requirement, str] = {}
+        self._queue_of: dict[tuple[Requirement, str], str] = {}
         for name, requirement in settings.queues.items():
-            self._queue_of.setdefault(requirement, name)
+            self._queue_of.setdefault((requirement, ""), name)
         self._by_queue: dict[str, Requirement] = dict(settings.queues)
         self._checked: set[Requirement] = set()
 
-    def queue_of(self, requirement: Requirement) -> str:
-        """The declared queue with exactly this requirement, or else the derived one."""
-        found = self._queue_of.get(requirement)
+    def queue_of(self, requirement: Requirement, family: str = "") -> str:
+        """The declared queue with exactly this requirement, or else the derived one, of this family."""
+        found = self._queue_of.get((requirement, family))
         if found is None:
-            found = self._queue_of[requirement] = queue_name(requirement)
+            found = self._queue_of[requirement, family] = queue_name(requirement, family)
             self._by_queue.setdefault(found, requirement)
         return found
 

@@ -7,20 +7,24 @@ groups, chords, callbacks, retries, beat), so this is the one place where constr
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from celery.app.routes import Router
+from celery.utils.collections import lpmerge
 from kombu import Queue
 
-from celery_resources.errors import ConflictingQueue
+from celery_resources.errors import ConflictingQueue, ResourceError
 from celery_resources.insides.messages import task_of
-from celery_resources.need.naming import is_derived
+from celery_resources.need.naming import family_of, family_of_destination, is_derived
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.surroundings import LOCAL
 from celery_resources.sending.announcing import Announces
 from celery_resources.sending.kinds import HEADER, Kinds, read_header
+
+logger = logging.getLogger(__name__)
 
 SENT_AT = "autoscale_sent_at"
 """Header for the control side: when the message was sent, in seconds since the epoch; a retry anew."""
@@ -51,31 +55,74 @@ class ResourceRouter(Router):
         if task_type is None:
             # Older versions of Celery do not look up a task that is sent by its name.
             task_type = task_of(self.app, name)
-        said = {key: options[key] for key in OPTIONS if options.get(key) is not None}
+        said = _said(options)
         options = {key: value for key, value in options.items() if key not in OPTIONS}
         if options.get("headers"):
             options["headers"] = {k: v for k, v in options["headers"].items() if k not in LOCAL}
         if self.kinds.settings.control_queue is not None:
             options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
-        requirement = self._requirement(said, options, name, task_type)
+        routed = self._routed(options, name, args, kwargs, task_type)
+        requirement = self._requirement(said, options, name, task_type, _said(routed or {}))
+        if routed is not None:
+            routed = {key: value for key, value in routed.items() if key not in OPTIONS}
         if requirement is None:
-            return self._as_declared(super().route(options, name, args, kwargs, task_type))
+            return self._as_declared(self._sent(options, routed))
+        options = self._destined(options, routed or {}, requirement, is_new=bool(said))
         queue = _given_queue(options)
-        if queue is None or (said and is_derived(queue)):
-            # A retry comes with the queue that the task came from: a new requirement leaves it.
-            options = {key: value for key, value in options.items() if key not in _DESTINATION}
-            queue = self.kinds.queue_of(requirement)
-            options["queue"] = self._made(queue)
-        declared = self.kinds.of_queue(queue)
+        declared = self.kinds.of_queue(queue) if queue is not None else None
         if declared is not None and declared != requirement:
             raise ConflictingQueue(
                 f"task {name}: needs {requirement.canonical} and is sent to queue {queue!r}, whose tasks "
                 f"need {declared.canonical}; leave out one of the two"
             )
-        if declared is not None:
+        if queue is not None and declared is not None:
             self._announcer.announce(queue, requirement)
         options["headers"] = {**(options.get("headers") or {}), HEADER: requirement.to_json()}
-        return super().route(options, name, args, kwargs, task_type)
+        return self._sent(options, routed)
+
+    def _routed(
+        self, options: dict[str, Any], name: str, args: Any, kwargs: Any, task_type: Any
+    ) -> dict[str, Any] | None:
+        """What `task_routes` say of this task; None if they say nothing. Asked once: it may be a function."""
+        if not self.routes:
+            return None
+        # As Celery hands them over: with the queue itself. They may change what they are given.
+        found = self.lookup_route(name, args, kwargs or {}, self.expand_destination(dict(options)), task_type)
+        if not found:
+            return None
+        return {"queue": found} if isinstance(found, str) else dict(found)
+
+    def _sent(self, options: dict[str, Any], routed: dict[str, Any] | None) -> dict[str, Any]:
+        """As Celery's own `route` puts together what the call, the routes and the default say."""
+        options = self.expand_destination(options)
+        if routed is not None:
+            return dict(lpmerge(self.expand_destination(dict(routed)), options))
+        if "queue" in options:
+            return options
+        return dict(lpmerge(self.expand_destination(self.app.conf.task_default_queue), options))
+
+    def _destined(
+        self, options: dict[str, Any], routed: dict[str, Any], requirement: Requirement, *, is_new: bool
+    ) -> dict[str, Any]:
+        """The options with the destination of a task that needs this, which may be `is_new` in this call.
+
+        A destination that the call names is kept, and so is an exchange or a routing key that a route names.
+        A queue that a route names stands for the family of queues that its workers consume.
+        """
+        came_from = _given_queue(options) or options.get("routing_key")
+        family = ""
+        if is_new and came_from is not None and is_derived(came_from):
+            # A retry comes with the queue that the task came from: a new requirement leaves it.
+            family = family_of(came_from)
+        elif _names_destination(options) or routed.get("exchange") or routed.get("routing_key"):
+            return options
+        elif (queue := _given_queue(routed)) is not None:
+            if queue in self.kinds.settings.queues or is_derived(queue):
+                return {**options, "queue": queue}
+            family = "" if queue == self.app.conf.task_default_queue else family_of_destination(queue)
+        options = {key: value for key, value in options.items() if key not in _DESTINATION}
+        options["queue"] = self._made(self.kinds.queue_of(requirement, family))
+        return options
 
     def _made(self, queue: str) -> Queue:
         """A derived queue: there also where the app lets nobody make a queue by its name."""
@@ -89,16 +136,30 @@ class ResourceRouter(Router):
         quiet._announcer = _Silent()
         return quiet
 
-    def kind_of_task(self, task: Any) -> Requirement | None:
-        """What a task says that it needs, where it is defined; None if it says nothing or names its queue."""
+    def queue_of_task(self, task: Any) -> str | None:
+        """Where a task goes that says what it needs where it is defined; None if it says nothing or names its
+        queue."""
         if any(getattr(task, name, None) is not None for name in ("queue", "exchange", "routing_key")):
             return None
-        return self._requirement({}, {}, task.name, task)
+        try:
+            options = self.telling_nobody().route({}, task.name, task_type=task)
+        except ResourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a function of the user's, asked without the arguments of a call
+            logger.debug("task %s: where it goes is known when it is sent: %s", task.name, error)
+            return None
+        queue = _given_queue(options)
+        return queue if HEADER in (options.get("headers") or {}) else None
 
     def _requirement(
-        self, said: Mapping[str, Any], options: Mapping[str, Any], name: str, task_type: Any
+        self,
+        said: Mapping[str, Any],
+        options: Mapping[str, Any],
+        name: str,
+        task_type: Any,
+        of_route: Mapping[str, Any],
     ) -> Requirement | None:
-        """What the call says, else what the message said before (a retry), else what the task says."""
+        """What the call says, else what the message said before (a retry), else the task, else its route."""
         before = (
             read_header(options.get("headers") or {}) if HEADER in (options.get("headers") or {}) else None
         )
@@ -107,7 +168,7 @@ class ResourceRouter(Router):
         if before is not None:
             of_task = {key: getattr(before, key) for key in OPTIONS}
         else:
-            of_task = {key: getattr(task_type, key, None) for key in OPTIONS}
+            of_task = {**of_route, **_said({key: getattr(task_type, key, None) for key in OPTIONS})}
         parts = {key: value for key, value in {**of_task, **said}.items() if value is not None}
         if not any(parts.values()):
             return None
@@ -137,6 +198,14 @@ class _Silent:
 
     def announce(self, queue: str, requirement: Requirement) -> None:
         """Say nothing."""
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in OPTIONS if options.get(key) is not None}
+
+
+def _names_destination(options: Mapping[str, Any]) -> bool:
+    return any(options.get(key) for key in ("queue", "exchange", "routing_key"))
 
 
 def _given_queue(options: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_resources import InvalidRequirement, Requirement, queue_name, requirement_of
+from celery_resources.need.naming import family_of, family_of_destination
 
 SCALARS = st.one_of(
     st.none(),
@@ -43,6 +44,18 @@ def test_a_queue_name_is_short_safe_and_spells_the_requirement_or_nothing(requir
     assert requirement_of(name) in (requirement, None)
 
 
+@given(requirements(VALUES), NAMES.filter(len) | st.text("ü€x", min_size=20, max_size=300))
+def test_a_family_is_told_by_the_name_and_changes_nothing_else(requirement: Requirement, queue: str) -> None:
+    family = family_of_destination(queue)
+    name = queue_name(requirement, family)
+    assert len(name) <= 255
+    assert re.fullmatch(r"[A-Za-z0-9_.:=|~%+@-]+", name)
+    assert family_of(name) == family
+    assert family_of(queue_name(requirement)) == ""
+    assert requirement_of(name) == requirement_of(queue_name(requirement))
+    assert family != family_of_destination(queue + "x")
+
+
 @given(requirements(SCALARS))
 def test_a_short_plain_requirement_can_be_read_back_from_its_queue_name(requirement: Requirement) -> None:
     name = queue_name(requirement)
@@ -65,9 +78,11 @@ def test_different_requirements_have_different_queues(one: Requirement, other: R
 
 @given(st.text())
 def test_any_other_queue_name_spells_nothing_or_is_the_derived_one(queue: str) -> None:
-    for name in (queue, f"res:{queue}"):
+    for name in (queue, f"res:{queue}", f"res:ncpus=1@{queue}"):
         found = requirement_of(name)
-        assert found is None or queue_name(found) == name
+        assert found is None or queue_name(found, family_of(name)) == name
+    assert requirement_of("res:ncpus=1@a b") is None
+    assert requirement_of("res:ncpus=1@") is None
 
 
 @pytest.mark.parametrize(
