@@ -59,7 +59,7 @@ def requirement_for(app: Any, queue: str) -> Requirement | None:
 
 
 class _Routing(type):
-    """The class of AMQP classes with our router. An app is pickled with its AMQP class, which is made here."""
+    """The class of AMQP classes with our router. An app is pickled with its own, which is made here."""
 
 
 @cache
