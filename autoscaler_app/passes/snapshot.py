@@ -50,6 +50,10 @@ class JobSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     exclusive: bool = False
     priority: int = 0
     executing_hostnames: tuple[str, ...] = ()
+    queue: str = ""
+    """The queue that its tasks came from; empty: not one of ours, or not known."""
+    so_far: tuple[float, ...] = ()
+    """Seconds for which each of its tasks has run; those that are held have none."""
 
 
 class GangSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +76,9 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fenced: bool = False
     heard_seconds_ago: float | None = None
     """None: known, but nothing is known of it now."""
+    untold_seconds: float | None = None
+    """For how long it has not told what it has though it could have been heard; None: as `heard_seconds_ago`
+    says."""
     queues: tuple[str, ...] | None = None
     """What it consumes; None: unknown."""
     stage: Stage | None = None

@@ -59,6 +59,8 @@ class WorkerView:
     started: float = 0.0
     """When it started, by its own clock, in seconds since the epoch: with the pid it says which life this is.
     0: not told yet."""
+    began: float = 0.0
+    """The same, or, until it has told that, when its first word was heard."""
     is_earlier: bool = False
     """A younger process tells under the same node name, and this one is not proven gone."""
     at_once: bool = False

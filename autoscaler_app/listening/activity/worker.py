@@ -89,6 +89,7 @@ class Worker:
         """A frozen copy of the scalar facts; `youngest` is the youngest life of this name."""
         return WorkerView(
             started=self._started,
+            began=self.began,
             is_earlier=youngest is not self,
             at_once=youngest is not self
             and self.heard.timestamp() - ANSWER_TAKES.total_seconds() > youngest.began,

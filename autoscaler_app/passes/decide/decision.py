@@ -79,10 +79,12 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         decided_by=demand.decided_by,
         planning_seconds=clock() - started,
     )
+    # Unknown is not idle, and what cannot be seen is not known to be dispensable.
+    unknown = {i for i, host in situation.host_of.items() if situation.is_unknown(host)}
     return Decision(
         plan=plan,
-        active=frozenset(verdict.node.id for verdict in demand.nodes if verdict.jobs),
-        needed=frozenset(verdict.node.id for verdict in demand.nodes if verdict.needed),
+        active=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.jobs)),
+        needed=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.needed)),
         meant=noted(demand, launches=not snapshot.paused),
     )
 

@@ -11,7 +11,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.slots import slots_wanted
 from autoscaler_app.passes.hosts import match_hosts, short_name
-from autoscaler_app.passes.snapshot import HostSeen, QueueSeen, Snapshot, TimesSeen
+from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
 from autoscaler_app.settings import Autoscaler
 from scalelib.bucket import Bucket
 from scalelib.clouds import read_cloud
@@ -123,7 +123,26 @@ class Situation:
             target_drain_time=timedelta(seconds=self.autoscaler.target_drain_time),
             boot_time=self.boot_time,
             enabled=self.autoscaler.estimate_run_times and queue.node_count <= 1,
-            serving=queue.running,
+            serving=[timedelta(seconds=each) for job in self._serving(queue) for each in job.so_far],
+            held=sum(max(0, job.iterations - len(job.so_far)) for job in self._serving(queue)),
+        )
+
+    def _serving(self, queue: QueueSeen) -> list[JobSeen]:
+        """What runs or is held of a queue where more of it is taken: not on a host that is fenced, is going,
+        or of which nothing is known.
+        """
+        return [
+            job
+            for job in self.snapshot.jobs
+            if job.queue == queue.queue and self._serving_hosts.issuperset(job.executing_hostnames)
+        ]
+
+    @cached_property
+    def _serving_hosts(self) -> frozenset[str]:
+        return frozenset(
+            host.hostname
+            for host in self.snapshot.hosts
+            if host.on_its_way == "serving" and host.gang is None and self.has_room(host)
         )
 
     @cached_property
@@ -136,8 +155,8 @@ class Situation:
         if host is None:
             return node
         resources = {**node.resources, **host.total} if host.total else node.resources
-        gone = out_of_service or host.evicted or self.is_silent(host) or self.is_hungry(host)
-        return replace(node, resources=resources, wanted=node.wanted and not gone)
+        takes = self.has_room(host) and not out_of_service
+        return replace(node, resources=resources, wanted=node.wanted and takes)
 
     # -- what is known of a node and its host
 
@@ -200,9 +219,21 @@ class Situation:
         """It is hungry: work waits in its queues, it has room, and starts nothing."""
         return host.hungry_seconds is not None and host.hungry_seconds > self.autoscaler.hunger_timeout
 
+    def has_room(self, host: HostSeen) -> bool:
+        """What it has free is room for work: not where nothing is known of it. What waits gets a new node
+        then, which is surplus later if this one speaks again.
+        """
+        untold = host.heard_seconds_ago if host.untold_seconds is None else host.untold_seconds
+        is_known = untold is not None and untold <= self.autoscaler.told_within
+        return is_known and not (host.evicted or self.is_silent(host) or self.is_hungry(host))
+
     def is_heard(self, host: HostSeen) -> bool:
         """What it said is fresh enough to act on."""
         return host.heard_seconds_ago is not None and (host.heard_seconds_ago <= self.autoscaler.told_within)
+
+    def is_unknown(self, host: HostSeen) -> bool:
+        """Its workers are there, as far as anybody knows, and what they do is not known now."""
+        return host.on_its_way in ("serving", "fenced") and not self.is_heard(host)
 
     def is_idle(self, node: Node) -> bool:
         """Nothing ran there or was meant for it for its idle timeout."""

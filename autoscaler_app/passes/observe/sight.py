@@ -6,7 +6,7 @@ What could not be seen is left out or marked unknown, never guessed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -108,7 +108,7 @@ def put_together(asked: Asked) -> Sight:
         config=asked.settings.public_config,
         cluster=dict(cloud.raw),
         queues=queues,
-        jobs=_running(views, asked.kinds),
+        jobs=_running(views, asked.kinds, now),
         hosts=hosts,
         history=_history(asked),
         meant={str(i): jobs for i, jobs in found(asked.meant, cloud.nodes, asked.history).items()},
@@ -262,14 +262,23 @@ def _queues_at_work(view: HostView) -> list[str]:
     return [task.queue for task in view.running] + [task.queue for task in view.held]
 
 
-def _running(views: Iterable[HostView], kinds: Mapping[str, Requirement]) -> tuple[JobSeen, ...]:
+def _running(
+    views: Iterable[HostView], kinds: Mapping[str, Requirement], now: datetime
+) -> tuple[JobSeen, ...]:
     """Work that runs or is held on a host, as one job a queue and host. Gangs are told of by their hosts."""
+    views = tuple(views)
     counts = Counter(
         (queue, view.hostname)
         for view in views
         for queue in _queues_at_work(view)
         if view.gang is None or queue != queue_of_gang(view.gang.id)
     )
+    so_far: dict[tuple[str, str], list[float]] = {}
+    for view in views:
+        for task in view.running:
+            so_far.setdefault((task.queue, view.hostname), []).append(
+                round(max(0.0, (now - task.started).total_seconds()), 1)
+            )
     jobs = []
     for (queue, hostname), count in sorted(counts.items()):
         need = kinds.get(queue, ONE_CPU)
@@ -280,6 +289,8 @@ def _running(views: Iterable[HostView], kinds: Mapping[str, Requirement]) -> tup
                 iterations=count,
                 exclusive=need.exclusive,
                 executing_hostnames=(hostname,),
+                queue=queue,
+                so_far=tuple(sorted(so_far.get((queue, hostname), ()))),
             )
         )
     return tuple(jobs)
@@ -298,12 +309,13 @@ def _stuck(asked: Asked) -> Iterator[str]:
 
 def _hosts(
     asked: Asked,
-    known: Iterable[KnownHost],
+    known: Collection[KnownHost],
     drains: Mapping[str, Drain],
     hungry: Mapping[str, float],
 ) -> tuple[HostSeen, ...]:
     by_host = {short_name(drain.hostname): drain for drain in drains.values()}
     homes = {worker.nodename: view.hostname for view in asked.views.values() for worker in view.workers}
+    remembered = {short_name(host.hostname): host.heard for host in known}
     hosts = {}
     unreadable = asked.kinds.keys() - asked.depths.keys()
     for view in asked.views.values():
@@ -317,6 +329,7 @@ def _hosts(
             heard_seconds_ago=None
             if is_disputed(name, view.told, asked) or not unreadable.isdisjoint(view.queues)
             else _untold_seconds(asked, view),
+            untold_seconds=_untold_seconds_of(asked, view, remembered.get(name)),
             queues=tuple(sorted(view.queues)),
             stage=way_out.stage_of(by_host.get(name), fenced=view.fenced, told=view.told),
             gang=_gang(view, homes),
@@ -336,6 +349,7 @@ def _hosts(
                 running=0 if stage == "left" else len(host.tasks),
                 fenced=fenced,
                 heard_seconds_ago=None if name in asked.disputed else _unheard_seconds(asked, host.heard),
+                untold_seconds=_since_last(asked, host.heard),
                 stage=stage,
             )
     return tuple(host for _, host in sorted(hosts.items()))
@@ -349,6 +363,26 @@ def _untold_seconds(asked: Asked, view: HostView) -> float | None:
     untold = _seconds(now, told) if told is not None else _unheard_seconds(asked, view.heard)
     alive = any((now - worker.heard).total_seconds() <= patience for worker in view.workers)
     return None if alive and untold is not None and untold > patience else untold
+
+
+def _untold_seconds_of(asked: Asked, view: HostView, remembered: datetime | None) -> float:
+    """For how long a host has not told what it has, whatever signs of life it gives; one that has just begun
+    has its time to.
+    """
+    began = [
+        min(datetime.fromtimestamp(worker.began, UTC), worker.heard)
+        for worker in view.workers
+        if worker.began
+    ]
+    return _since_last(asked, view.told, remembered, *began)
+
+
+def _since_last(asked: Asked, *moments: datetime | None) -> float:
+    """Seconds since the last of these, counted from when we listen: nothing while we are deaf."""
+    if asked.listening and asked.listening_since is None:
+        return 0.0
+    known = [moment for moment in (asked.listening_since, *moments) if moment is not None]
+    return max(0.0, (asked.now - max(known)).total_seconds()) if known else 0.0
 
 
 def is_disputed(name: str, told: datetime | None, asked: Asked) -> bool:

@@ -361,6 +361,8 @@ def test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there(w
     assert made.saw is not None
     assert any("queue 'celery' cannot be read" in warning for warning in made.saw.warnings)
     world.queues.unreadable.clear()
+    assert kinds(world) == [], "the time in which it was not known does not count"
+    world.go_on(301)
     assert kinds(world) == ["fence"]
 
 

@@ -266,6 +266,8 @@ def test_of_two_processes_under_one_name_one_that_is_silent_for_long_counts_no_m
     assert deeds(world) == []
     world.go_on(20)
     world.make_pass()
+    assert deeds(world) == [], "what was not known was not idle"
+    world.go_on(301)
     assert deeds(world) == [("fence", True)]
 
 

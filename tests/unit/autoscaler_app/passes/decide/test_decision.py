@@ -193,13 +193,6 @@ def test_what_falls_due_before_a_node_could_boot_is_demand(snapshot: Make) -> No
     assert sum(launch.jobs["celery"] for launch in decide(seen).plan.launch) == 2
 
 
-def test_what_serves_a_queue_already_takes_its_share_of_the_backlog(snapshot: Make) -> None:
-    for running, launched in ((0, 4), (3, 1), (4, 0)):
-        queue = QueueSeen(queue="celery", waiting=120, runtime_seconds=10.0, running=running)
-        plan = decide(snapshot(queues=[queue])).plan
-        assert sum(launch.jobs["celery"] for launch in plan.launch) == launched
-
-
 def test_tasks_of_several_nodes_each_get_a_gang_of_their_own_whatever_their_run_time(snapshot: Make) -> None:
     pairs = QueueSeen(
         queue="pairs", constraints={"ncpus": 2}, node_count=2, waiting=3, runtime_seconds=1.0, running=1
