@@ -164,8 +164,7 @@ def test_a_number_of_tasks_that_is_none_is_named() -> None:
 # -- users of Redis
 
 
-def test_nodes_may_not_touch_the_control_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "NODES_WRITE_TO_THE_CONTROL_QUEUE", False)
+def test_nodes_may_not_touch_the_control_queue(tmp_path: Path) -> None:
     for role in ("control", "operator", "node", "node.previous", "admin"):
         (tmp_path / role).write_text(role)
     made = {line.split()[1]: line.split() for line in users.lines(tmp_path, ["celery"])}

@@ -28,9 +28,9 @@ rabbit_user() {
   rabbitmqctl --quiet set_permissions --vhost celery "$1" "$3" "$4" "$5"
 }
 if rabbitmqctl --quiet list_users | cut -f1 | grep -qx guest; then rabbitmqctl --quiet delete_user guest; fi
-# Until what nodes have to say has a queue of its own in every version that runs, they write to the control queue.
-# Then: '^(?!autoscale$).*', for all but that queue.
-not_control='.*'
+# All but the control queue and the lease: neither read, nor purged, nor made. Through the default exchange, which Celery
+# sends by, a node can still write to the control queue: RabbitMQ knows rights to an exchange, not to what is behind it.
+not_control='^(?!autoscale(\.lease)?$).*'
 rabbit_user control "$DATA_DIR/secrets/control" '.*' '.*' '.*'
 rabbit_user operator "$DATA_DIR/secrets/operator" '.*' '.*' '.*'
 rabbit_user node "$DATA_DIR/secrets/node" "$not_control" "$not_control" "$not_control"

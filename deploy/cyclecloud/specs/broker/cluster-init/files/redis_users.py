@@ -25,9 +25,6 @@ def _queue(name: str) -> list[str]:
     return [name, f"{name}??[0-9]"]
 
 
-NODES_WRITE_TO_THE_CONTROL_QUEUE = True
-"""Until what they have to say has a queue of its own (NOTES) in every version that runs in a cluster."""
-
 KOMBU = (
     "_kombu.*",  # which queues an exchange has
     "unacked*",  # what was taken and is not acknowledged
@@ -54,12 +51,11 @@ def lines(secrets: Path, queues: Iterable[str]) -> Iterator[str]:
     plain = [key for name in sorted({NOTES, *queues}) for key in _queue(name)]
     keys = " ".join(f"~{pattern}" for pattern in [*KOMBU, *plain])
     asking = " ".join(f"~{pattern}" for pattern in _queue(CONTROL_QUEUE))
-    nodes = f"{keys} {asking}" if NODES_WRITE_TO_THE_CONTROL_QUEUE else keys
     roles = {
         "admin": ("", "-@all +acl|load +ping", ["admin"]),  # makes this file known, and nothing else
         "control": ("~* &*", f"+@all -@admin -@dangerous +client|list {WAKING}", ["control"]),
         "operator": (f"{keys} {asking} &*", f"{DAILY} {WAKING}", ["operator"]),
-        "node": (f"{nodes} &*", f"{DAILY} {WAKING}", ["node", "node.previous"]),
+        "node": (f"{keys} &*", f"{DAILY} {WAKING}", ["node", "node.previous"]),
     }
     for user, (patterns, commands, files) in roles.items():
         passwords = [text for file in files if (text := _read(secrets / file))]
