@@ -169,7 +169,7 @@ def test_nodes_may_not_touch_the_control_queue(tmp_path: Path) -> None:
         (tmp_path / role).write_text(role)
     made = {line.split()[1]: line.split() for line in users.lines(tmp_path, ["celery"])}
     assert "~autoscale" not in made["node"]
-    assert "~autoscale.notes" in made["node"]
+    assert "%W~autoscale.notes" in made["node"], "to be written, and not to be read"
     assert "~autoscale" in made["operator"]
     assert sum(word.startswith("#") for word in made["node"]) == 2, "the old secret and the new one"
     assert made["default"][2] == "off"

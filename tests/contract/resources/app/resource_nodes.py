@@ -230,15 +230,20 @@ class Lab:
             node.kill()
         for relay in self.relays:
             relay.close()
-        results = self.app.backend.result_consumer
-        with contextlib.suppress(AttributeError):  # Celery's stops only what a result was asked of
-            results.stop()
-        if self.broker.startswith("redis"):
-            # A result that is dropped after this would unsubscribe, and connect anew for that.
-            results._pubsub = None
-            self.app.backend.client.close()
-            self.app.backend.client.connection_pool.disconnect()
-        self.app.close()
+        close_app(self.app)
+
+
+def close_app(app: Any) -> None:
+    """Close it, and leave no result behind that would connect anew."""
+    results = app.backend.result_consumer
+    with contextlib.suppress(AttributeError):  # Celery's stops only what a result was asked of
+        results.stop()
+    if app.conf.broker_url.startswith("redis"):
+        # A result that is dropped after this would unsubscribe, and connect anew for that.
+        results._pubsub = None
+        app.backend.client.close()
+        app.backend.client.connection_pool.disconnect()
+    app.close()
 
 
 def replay(runs: list[dict[str, Any]], totals: dict[str, dict[str, Any]]) -> list[str]:

@@ -28,9 +28,10 @@ rabbit_user() {
   rabbitmqctl --quiet set_permissions --vhost celery "$1" "$3" "$4" "$5"
 }
 if rabbitmqctl --quiet list_users | cut -f1 | grep -qx guest; then rabbitmqctl --quiet delete_user guest; fi
-# All but the control queue and the lease: neither read, nor purged, nor made. Through the default exchange, which Celery
-# sends by, a node can still write to the control queue: RabbitMQ knows rights to an exchange, not to what is behind it.
-not_control='^(?!autoscale(\.lease)?$).*'
+# All but what is the control side's own (the queue of requests, the lease, the queue of notes): neither read, nor
+# purged, nor made. Through the default exchange, by which Celery sends, a node can still write to them: RabbitMQ knows
+# rights to an exchange and not to what is behind it (docs/security.md).
+not_control='^(?!autoscale(\..*)?$).*'
 rabbit_user control "$DATA_DIR/secrets/control" '.*' '.*' '.*'
 rabbit_user operator "$DATA_DIR/secrets/operator" '.*' '.*' '.*'
 rabbit_user node "$DATA_DIR/secrets/node" "$not_control" "$not_control" "$not_control"

@@ -4,7 +4,7 @@
     redis_users.py FOLDER --queues celery,gpu
 
 Reads `admin`, `control`, `operator`, `node` and `node.previous` in the folder of secrets. Of the two queues
-of the control side, nodes and producers may write notes; only beat, operators and itself ask for passes.
+of the control side, nodes may write notes and read none; only beat, operators and itself ask for passes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,13 @@ KOMBU = (
 )
 """Keys that every Celery process works with, whatever its queues are."""
 
-DAILY = "-@all +@read +@write +@pubsub +@transaction +@connection +@scripting -@admin -@dangerous"
-"""Commands of who works with queues: nothing that configures, or sees or ends connections."""
+DAILY = (
+    "-@all +@read +@write -function -scan -randomkey +@pubsub +@transaction +@connection "
+    "+eval +evalsha +script|load +script|exists -@admin -@dangerous"
+)
+"""Commands of who works with queues: nothing that configures, sees or ends connections, or lists the keys of
+others. A script, as kombu sends some, has the rights of who sends it; what others would run cannot be left.
+"""
 WAKING = "+client|id +client|unblock +client|setname +info +time"
 """A node ends its own wait for messages when it has room for another kind of work; INFO tells the version."""
 
@@ -48,8 +53,8 @@ WAKING = "+client|id +client|unblock +client|setname +info +time"
 def lines(secrets: Path, queues: Iterable[str]) -> Iterator[str]:
     """The whole file. The user `default`, who needs no password, may do nothing."""
     yield "user default off sanitize-payload resetchannels -@all"
-    plain = [key for name in sorted({NOTES, *queues}) for key in _queue(name)]
-    keys = " ".join(f"~{pattern}" for pattern in [*KOMBU, *plain])
+    plain = [key for name in sorted(set(queues)) for key in _queue(name)]
+    keys = " ".join([*(f"~{pattern}" for pattern in [*KOMBU, *plain]), f"%W~{NOTES}"])
     asking = " ".join(f"~{pattern}" for pattern in _queue(CONTROL_QUEUE))
     roles = {
         "admin": ("", "-@all +acl|load +ping", ["admin"]),  # makes this file known, and nothing else
