@@ -41,6 +41,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A node whose worker was heard once, and then not for so long, is replaced."""
     hunger_timeout: float = 180.0
     """A host that has room and starts nothing of what waits in its queues for so long is replaced."""
+    sizes_kept: float = 7 * 86_400.0
+    """What machines of a size told that they have is forgotten when none has told it for so long."""
     give_back_after: float = 60.0
     """Redis: a message that was taken and that no worker has for so long goes back to its queue; 0: never."""
     rabbitmq_management_url: str = ""

@@ -135,6 +135,8 @@ class NodearrayRecord(Struct, frozen=True, kw_only=True, rename="pascal"):
     memory: Annotated[float, Meta(gt=0)] | None = None
     """GB that its machines have, where it says otherwise than their size."""
     core_count: Annotated[int, Meta(gt=0)] | None = None
+    image_name: str = ""
+    """What its machines are started from."""
     interruptible: bool = False
     is_spot_instance: bool = False
     priority: float = 1

@@ -100,7 +100,7 @@ def read_sizes(
     return arrays, sizes
 
 
-_SPARE = ("Priority", "Azure", "Memory", "CoreCount")
+_SPARE = ("Priority", "Azure", "Memory", "CoreCount", "ImageName")
 """Attributes of a nodearray that may be missing."""
 
 _SPARE_OF_SIZE = ("invalidReason", "activeNodes", "lastCapacityFailure", "spotPlacementScore")
@@ -175,6 +175,7 @@ def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float])
         position=size.position,
         resources=resources_of(size.attributes.configuration),
         software_configuration=size.attributes.configuration,
+        image=size.attributes.image_name,
     )
 
 

@@ -73,3 +73,7 @@ class Bucket:
     resources: Mapping[str, ResourceValue] = field(default_factory=dict)
     """Resources that the nodearray's definition gives its nodes."""
     software_configuration: Mapping[str, object] = field(default_factory=dict)
+    image: str = ""
+    """What its machines are started from; empty if the cloud does not tell."""
+    told: Mapping[str, ResourceValue] = field(default_factory=dict)
+    """Amounts that its machines were seen to have, where they are not what is promised: these hold."""

@@ -157,6 +157,19 @@ def _read_modifier(key: str, value: object, place: str) -> int | float | str:
     return value
 
 
+def laid_over(
+    resources: Mapping[str, ResourceValue], told: Mapping[str, ResourceValue]
+) -> dict[str, ResourceValue]:
+    """What was told, and of the rest what speaks of something else: `memgb` and `memmb` are one memory."""
+    counters = {counter_of(name, value) for name, value in told.items() if is_amount(value)}
+    rest = {
+        name: value
+        for name, value in resources.items()
+        if name not in told and not (is_amount(value) and counter_of(name, value) in counters)
+    }
+    return {**rest, **told}
+
+
 def machine(
     label: str,
     properties: Mapping[str, ResourceValue],

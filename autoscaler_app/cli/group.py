@@ -108,10 +108,12 @@ def nodes(ctx: click.Context, json_: bool) -> None:
 @click.pass_context
 @speaks
 def buckets(ctx: click.Context, json_: bool) -> None:
-    """The kinds of machine that can be launched, their prices and limits."""
+    """The kinds of machine that can be launched, their prices and limits, and what machines really had."""
+    from autoscaler_app.passes.observe.asking import sizes_of
+
     with opened(ctx) as control:
-        cloud = control.provider.cloud()
-    facts = show.buckets_of(cloud)
+        cloud, sizes = control.provider.cloud(), sizes_of(control.state.fact("sizes"))
+    facts = show.buckets_of(cloud, sizes)
     say(as_json(facts) if json_ else show.buckets(facts))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autoscaler_app.listening.shown import printable
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
+from autoscaler_app.passes.snapshot import SizeKnown
 
 if TYPE_CHECKING:
     from autoscaler_app.passes.journal import Journal
@@ -118,8 +119,8 @@ def nodes(seen: Sequence[NodeSaw], made: Plan) -> str:
     )
 
 
-def buckets_of(cloud: Cloud) -> list[dict[str, Any]]:
-    """The kinds of machine, with the limit that leaves least room."""
+def buckets_of(cloud: Cloud, sizes: Mapping[str, SizeKnown] | None = None) -> list[dict[str, Any]]:
+    """The kinds of machine, with the limit that leaves least room, and what their machines told otherwise."""
     pools = {pool.name: pool for pool in cloud.pools}
     facts = []
     for bucket in cloud.buckets:
@@ -140,6 +141,7 @@ def buckets_of(cloud: Cloud) -> list[dict[str, Any]]:
                 "vcpu_count": bucket.vcpu_count,
                 "gpu_count": bucket.gpu_count,
                 "memory_gib": bucket.memory_gib,
+                "told": _told(bucket, sizes or {}),
                 "price_per_hour": bucket.price_per_hour,
                 "available": None if tightest is None else rooms[tightest],
                 "limit": tightest,
@@ -147,6 +149,19 @@ def buckets_of(cloud: Cloud) -> list[dict[str, Any]]:
             }
         )
     return facts
+
+
+def _told(bucket: Bucket, sizes: Mapping[str, SizeKnown]) -> dict[str, dict[str, float]]:
+    """By amount: what holds in place of what the cloud promises, and both."""
+    from autoscaler_app.passes.decide.sizes import size_of, told
+
+    size = sizes.get(size_of(bucket.nodearray, bucket.vm_size))
+    if size is None:
+        return {}
+    return {
+        name: {"told": amount, "promised": size.promised.get(name, 0.0)}
+        for name, amount in sorted(told(size).items())
+    }
 
 
 def _why_not(bucket: Bucket) -> str:
@@ -165,12 +180,18 @@ def buckets(facts: Sequence[dict[str, Any]]) -> str:
         "vcpu_count",
         "gpu_count",
         "memory_gib",
+        "told",
         "price_per_hour",
         "available",
         "limit",
         "set_aside",
     )
-    return table(columns, ([fact[column] for column in columns] for fact in facts), empty="no buckets")
+    rows = ({**fact, "told": _told_as_text(fact["told"])} for fact in facts)
+    return table(columns, ([row[column] for column in columns] for row in rows), empty="no buckets")
+
+
+def _told_as_text(told: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {both['told']:g}, not {both['promised']:g}" for name, both in told.items())
 
 
 def status_of(journal: Journal) -> dict[str, Any]:

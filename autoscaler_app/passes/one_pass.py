@@ -101,6 +101,8 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     plan = fields["plan"] = decision.plan
     fields["saw"] = saw(sight, plan.warnings)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
+    sizes = msgspec.json.decode(msgspec.json.encode(decision.sizes))
+    control.state.change("sizes", lambda _: sizes)
 
     may()  # a plan takes a while
     serving.unfence(control, deeds, sight, plan)

@@ -111,6 +111,30 @@ class TimesSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Since when it has been booting, this time; None: it is not, or that was not noted."""
 
 
+class MachineTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the workers of one machine told that it has."""
+
+    node_id: str
+    created: datetime
+    """When the node was first seen."""
+    last: datetime
+    """When that was last heard, to the hour."""
+    told: dict[str, float]
+    """Amounts; the most that it ever told of each, for a worker of several may be late, or have died."""
+
+
+class SizeKnown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What machines of one size in one nodearray were seen to have."""
+
+    promised: dict[str, float]
+    """Amounts that the cloud promises."""
+    image: str = ""
+    since: datetime | None = None
+    """Since when that is promised, from this image; older machines say nothing of it. None: always."""
+    machines: tuple[MachineTold, ...] = ()
+    """The last few that came up."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One look at the world."""
 
@@ -124,6 +148,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     history: dict[str, TimesSeen] = msgspec.field(default_factory=dict)
     meant: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     """By node id: slots by job that it was bought for, or that the last plan put there."""
+    sizes: dict[str, SizeKnown] = msgspec.field(default_factory=dict)
+    """By `<nodearray>/<vm_size>`: what was learnt of its machines up to the last pass."""
     listening_since: datetime | None = None
     """Since when whoever speaks up is heard: who was not heard before then may have been there all the same.
     None: for as long as any node has been there."""

@@ -83,7 +83,7 @@ class Alternative:
     def misfit(self, machine: Machine) -> tuple[int, str] | None:
         """(how many parts fail, a text naming the first); None if the machine suits."""
         failed = [
-            f"{_amount(counter, amount)}, and {machine.label} has {_amount(counter, has)}"
+            f"{amount_shown(counter, amount)}, and {machine.label} has {amount_shown(counter, has)}"
             for counter, amount in self.needs.items()
             if amount > (has := machine.total.get(counter, 0))
         ]
@@ -246,7 +246,7 @@ def _bytes(value: ResourceValue) -> ResourceValue:
     return units(MEMORY, value, up=False) if isinstance(value, str) and is_amount(value) else value
 
 
-def _amount(counter: str, amount: int) -> str:
+def amount_shown(counter: str, amount: int) -> str:
     """An amount as people write it."""
     if counter == MEMORY:
         return f"memgb {amount / MEMORY_UNITS['memgb']:g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from scalelib import resources
@@ -88,16 +89,11 @@ class Catalogue:
 
     def of_bucket(self, bucket: Bucket, group: str | None) -> int:
         """The number of the machine that a bucket would give in this placement group."""
-        return self._number(
-            resources.machine(
-                label_of(bucket),
-                of_bucket(bucket, group),
-                bucket.resources,
-                self._policy.default_resources,
-                bucket.software_configuration,
-                built_in=not self._policy.disable_default_resources,
-            )
-        )
+        return self._number(machine_of(bucket, group, self._policy))
+
+    def promised(self, bucket: Bucket, group: str | None) -> Machine:
+        """The machine that the cloud promises of a bucket, whatever its machines were seen to have."""
+        return promised(bucket, group, self._policy)
 
     def _number(self, machine: Machine) -> int:
         """Its number; a new one if no machine like it was seen."""
@@ -147,6 +143,23 @@ class Catalogue:
     def known_resources(self) -> set[str]:
         """Every name of a resource that some machine has."""
         return {name for machine in self.machines for name in machine.resources}
+
+
+def machine_of(bucket: Bucket, group: str | None, policy: Policy) -> Machine:
+    """The machine that a bucket would give in this placement group."""
+    return resources.machine(
+        label_of(bucket),
+        of_bucket(bucket, group),
+        resources.laid_over(bucket.resources, bucket.told),
+        policy.default_resources,
+        bucket.software_configuration,
+        built_in=not policy.disable_default_resources,
+    )
+
+
+def promised(bucket: Bucket, group: str | None, policy: Policy) -> Machine:
+    """The machine that the cloud promises there, whatever the bucket's machines were seen to have."""
+    return machine_of(replace(bucket, told={}), group, policy)
 
 
 def _is_per_node(reference: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scalelib.amounts import MILLION
 from scalelib.bucket import Bucket, Pool, PoolKind
 from scalelib.constraints import unknown_resources
+from scalelib.constraints.alternatives import amount_shown
 from scalelib.demand import UnservedReason
 from scalelib.machine import label_of
 from scalelib.planning.fleet import Fleet, Offer
@@ -100,6 +101,8 @@ class Reasons:
                 "there is no kind of machine to launch: the cluster has no nodearray with a VM size that the "
                 "autoscaler may use"
             )
+        if (refuted := self._told_less(kind)) is not None:
+            return refuted
         unknown = unknown_resources(kind.constraint, self.known)
         if unknown:
             name, meant = unknown[0]
@@ -118,6 +121,25 @@ class Reasons:
         return UnservedReason.NEVER_FITS, (
             f"no bucket can ever hold it; the nearest one fails at {text}: ask for less, or add a VM size"
         )
+
+    def _told_less(self, kind: Kind) -> Reason | None:
+        """Where the promise of a bucket would do and its machines were seen to have less, both are told."""
+        catalogue = self.fleet.catalogue
+        for offer in self._offers(kind) if any(bucket.told for bucket in self.buckets) else ():
+            told, promised = catalogue.machines[offer.machine], catalogue.promised(offer.bucket, offer.group)
+            for way in kind.alternatives:
+                short = [c for c, need in way.needs.items() if need > told.total.get(c, 0)]
+                if not offer.bucket.told or not short or way.rank(promised) is None:
+                    continue
+                asked, has, said = (
+                    ", ".join(amount_shown(c, amounts.get(c, 0)) for c in short)
+                    for amounts in (way.needs, told.total, promised.total)
+                )
+                return UnservedReason.TOLD_LESS, (
+                    f"{asked} is asked for; of {label_of(offer.bucket)} the cloud promises {said}, and its "
+                    f"machines were seen to have {has}: ask for no more than that, or add a VM size"
+                )
+        return None
 
     def _set_aside(self, fitting: Sequence[Offer]) -> Reason:
         bucket = fitting[0].bucket

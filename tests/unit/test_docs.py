@@ -10,7 +10,16 @@ import pytest
 
 from autoscaler_app.cli.group import autoscaler
 from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason
-from autoscaler_app.passes.snapshot import GangSeen, HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
+from autoscaler_app.passes.snapshot import (
+    GangSeen,
+    HostSeen,
+    JobSeen,
+    MachineTold,
+    QueueSeen,
+    SizeKnown,
+    Snapshot,
+    TimesSeen,
+)
 from autoscaler_app.settings import Autoscaler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +40,9 @@ def test_every_setting_has_its_entry(setting: str) -> None:
     assert f"`{setting}`" in page("settings.md")
 
 
-@pytest.mark.parametrize("part", [Snapshot, QueueSeen, JobSeen, HostSeen, GangSeen, TimesSeen])
+@pytest.mark.parametrize(
+    "part", [Snapshot, QueueSeen, JobSeen, HostSeen, GangSeen, TimesSeen, SizeKnown, MachineTold]
+)
 def test_every_key_of_a_snapshot_has_its_entry(part: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(part):
         assert f"`{field.name}`" in page("snapshot.md"), field.name

@@ -7,7 +7,7 @@ of their importance and the first answer decides; whatever is not known keeps th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,11 @@ from autoscaler_app.passes.plan import (
     Unfence,
     Unserved,
 )
-from autoscaler_app.passes.snapshot import HostSeen, Snapshot
+from autoscaler_app.passes.snapshot import HostSeen, SizeKnown, Snapshot
 from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
 from scalelib.node import NodeId
-from scalelib.planner import Demand, NodeVerdict
+from scalelib.planner import Demand, NodeVerdict, UnservedReason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class Decision:
     """Nodes that the plan could not do without."""
     meant: dict[str, Any]
     """For whom the nodes are, to be remembered before anything is launched."""
+    sizes: Mapping[str, SizeKnown]
+    """What machines of each size were seen to have, to be remembered."""
 
 
 def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter) -> Decision:
@@ -62,6 +64,9 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     fates = _Fates(situation)
     for verdict in demand.nodes:
         fates.add(verdict)
+    unserved = tuple(
+        Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail) for u in demand.unserved
+    )
     plan = Plan(
         join=tuple(fates.join),
         gangs=() if snapshot.paused else tuple(fates.gang_orders()),
@@ -70,11 +75,8 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         unfence=tuple(fates.unfence),
         delete=tuple(fates.delete),
         keep=tuple(fates.keep),
-        unserved=tuple(
-            Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail)
-            for u in demand.unserved
-        ),
-        warnings=tuple(fates.holds.warnings()),
+        unserved=unserved,
+        warnings=(*fates.holds.warnings(), *_refuted(unserved)),
         price_per_hour=Price(before=demand.price_before, added=demand.price_added),
         decided_by=demand.decided_by,
         planning_seconds=clock() - started,
@@ -86,7 +88,18 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         active=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.jobs)),
         needed=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.needed)),
         meant=noted(demand, launches=not snapshot.paused),
+        sizes=situation.sizes,
     )
+
+
+_REFUTED = frozenset({UnservedReason.TOLD_LESS.value, UnservedReason.FUTILE.value})
+
+
+def _refuted(unserved: Iterable[Unserved]) -> Iterator[str]:
+    """What the report warns of: work on which an estimate was refuted."""
+    for each in unserved:
+        if each.reason in _REFUTED:
+            yield f"{each.count} of {each.job} ({each.reason}): {each.detail}"
 
 
 def _launches(demand: Demand) -> tuple[Launch, ...]:

@@ -9,9 +9,10 @@ from functools import cached_property
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
+from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
 from autoscaler_app.passes.decide.slots import slots_wanted
 from autoscaler_app.passes.hosts import match_hosts, short_name
-from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, Snapshot, TimesSeen
+from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot, TimesSeen
 from autoscaler_app.settings import Autoscaler
 from scalelib.bucket import Bucket
 from scalelib.clouds import read_cloud
@@ -21,6 +22,7 @@ from scalelib.node import Node, NodeId, NodeState
 from scalelib.planner import Fitting, NodeVerdict, Problem
 from scalelib.policy import Policy
 from scalelib.provider import Cloud
+from scalelib.resources import laid_over
 
 STRANGERS_COUNT_FOR = 4
 """Times `join_timeout` for which a worker that runs nothing and is on no node may be that of one."""
@@ -41,10 +43,17 @@ class Situation:
         """What the engine is asked."""
         out_of_service = {i for i, host in self.host_of.items() if host.on_its_way in ("leaving", "left")}
         closed = {i for i, host in self.host_of.items() if host.on_its_way == "fenced"}
+        told = self._told
         return Problem(
             jobs=tuple(self._jobs()),
             nodes=tuple(self._as_capacity(node, node.id in out_of_service) for node in self.cloud.nodes),
-            buckets=tuple(_with_failures(b, self.snapshot.set_aside) for b in self.cloud.buckets),
+            buckets=tuple(
+                replace(
+                    _with_failures(bucket, self.snapshot.set_aside),
+                    told=told.get(size_of(bucket.nodearray, bucket.vm_size), {}),
+                )
+                for bucket in self.cloud.buckets
+            ),
             pools=self.cloud.pools,
             history={
                 NodeId(i): NodeTimes(
@@ -150,8 +159,31 @@ class Situation:
         """How long nodes take to boot here."""
         return boot_time(self.snapshot.history.values())
 
+    @cached_property
+    def sizes(self) -> dict[str, SizeKnown]:
+        """What machines of each size were seen to have, this look included: to be remembered."""
+        return learnt(
+            self.snapshot.sizes,
+            buckets=self.cloud.buckets,
+            nodes=self.cloud.nodes,
+            hosts={node_id: host for node_id, host in self.host_of.items() if self.is_heard(host)},
+            history=self.snapshot.history,
+            policy=self.policy,
+            now=self.snapshot.now,
+            kept=timedelta(seconds=self.autoscaler.sizes_kept),
+        )
+
+    @cached_property
+    def _told(self) -> dict[str, Amounts]:
+        """By size: the amounts that hold in place of what the cloud promises."""
+        return {name: amounts for name, size in self.sizes.items() if (amounts := told(size))}
+
     def _as_capacity(self, node: Node, out_of_service: bool) -> Node:
         host = self.host_of.get(node.id)
+        if host is None or not host.total:
+            # It has not told yet: what the others of its size have is a better guess than the promise.
+            guess = self._told.get(size_of(node.nodearray, node.vm_size)) if node.managed else None
+            node = replace(node, resources=laid_over(node.resources, guess)) if guess else node
         if host is None:
             return node
         resources = {**node.resources, **host.total} if host.total else node.resources

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
 from autoscaler_app.listening.notes import DROPPED
@@ -24,6 +26,7 @@ from autoscaler_app.passes.observe.hearing import hearing_of
 from autoscaler_app.passes.observe.reckoning import reckon
 from autoscaler_app.passes.observe.strays import Claims, Strays, claims_of
 from autoscaler_app.passes.report import Hearing
+from autoscaler_app.passes.snapshot import SizeKnown
 from autoscaler_app.passes.way_out import State
 from autoscaler_app.periodic import Foreseen
 from autoscaler_app.settings import Settings
@@ -66,6 +69,8 @@ class Asked:
     """Since when (seconds since the epoch) hosts were seen to take nothing, at the last pass."""
     meant: Mapping[str, Any] | None
     """What the last pass noted of whom its nodes are for."""
+    sizes: Mapping[str, SizeKnown]
+    """What was learnt up to the last pass of what machines have."""
     paused: bool
     set_aside: Mapping[str, str]
     hold: str
@@ -119,6 +124,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         history=history,
         hungry=control.state.fact("hungry") or {},
         meant=control.state.fact("meant"),
+        sizes=sizes_of(control.state.fact("sizes")),
         paused=bool(control.state.fact("paused")),
         set_aside=dict(control.provider.set_aside()),
         hold=control.provider.no_ending,
@@ -136,6 +142,14 @@ def ask_all(control: Control, clock: Clock) -> Asked:
             *_dropped(dropped),
         ),
     )
+
+
+def sizes_of(fact: Any) -> dict[str, SizeKnown]:
+    """What was remembered of sizes; what cannot be read is learnt again."""
+    try:
+        return msgspec.convert(fact or {}, dict[str, SizeKnown], strict=False)
+    except msgspec.ValidationError:
+        return {}
 
 
 def believe_of(control: Control, cloud: Cloud) -> None:

@@ -112,6 +112,7 @@ def put_together(asked: Asked) -> Sight:
         hosts=hosts,
         history=_history(asked),
         meant={str(i): jobs for i, jobs in found(asked.meant, cloud.nodes, asked.history).items()},
+        sizes=dict(asked.sizes),
         listening_since=asked.listening_since or now,
         set_aside=dict(asked.set_aside),
         hold=asked.hold,

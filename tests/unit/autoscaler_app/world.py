@@ -49,6 +49,8 @@ class Host:
     keeps_held: bool = True
     """What it holds for room does not go back when it is fenced."""
     queues: list[str] = field(default_factory=list)
+    total: dict[str, Any] = field(default_factory=dict)
+    """What it says that it has; empty: nothing."""
     fenced: bool = False
     gang: dict[str, Any] | None = None
     is_mute: bool = False
@@ -90,6 +92,7 @@ class Host:
             "started": float(self.pid),
             "seq": seq,
             "queues": self.queues,
+            "total": self.total,
             "fenced": self.fenced,
             "scheduled": len(self.coming),
             "coming": {
