@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -84,7 +84,7 @@ class Launch:
     """Of one of them."""
     jobs: Mapping[str, int]
     """For which jobs, each with its slots there."""
-    names: tuple[str, ...]
+    names: Sequence[str]
     """The names that they will probably get: the lowest free numbers of the nodearray."""
     per_node: tuple[tuple[int, Mapping[str, int]], ...] = ()
     """(so many nodes in a row, jobs on each with their slots), in the order of `names`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from typing import Final
 
@@ -31,8 +32,10 @@ class Catalogue:
         self._policy = policy
         self._families = {bucket.id: family_of(bucket) for bucket in buckets}
         self._numbers: dict[tuple[object, ...], int] = {}
+        self._of_buckets: dict[tuple[str, str | None], int] = {}
         self._alike: dict[tuple[object, ...], int] = {}
         self._tables: dict[Kind, list[tuple[Level, ...]]] = {}
+        self._parent: Catalogue | None = None
         named = [each for constraint in constraints for each in constraint.walk()]
         named += [each for rule in policy.default_resources for each in rule.select.walk()]
         properties = {each.name for each in named if isinstance(each, Property)}
@@ -44,6 +47,14 @@ class Catalogue:
         self._one_by_one = any(
             rule.per_node and _is_per_node(str(rule.value)) for rule in policy.default_resources
         )
+
+    def fork(self) -> Catalogue:
+        """One that starts with the same machines; what it adds, this one does not see."""
+        other = copy(self)
+        other.machines, other._numbers = list(self.machines), dict(self._numbers)
+        other._of_buckets = dict(self._of_buckets)
+        other._tables, other._parent = {}, self
+        return other
 
     def of_node(self, node: Node) -> int:
         """The number of a node's machine."""
@@ -89,7 +100,11 @@ class Catalogue:
 
     def of_bucket(self, bucket: Bucket, group: str | None) -> int:
         """The number of the machine that a bucket would give in this placement group."""
-        return self._number(machine_of(bucket, group, self._policy))
+        number = self._of_buckets.get((bucket.id, group))
+        if number is None:
+            machine = machine_of(bucket, group, self._policy)
+            number = self._of_buckets[(bucket.id, group)] = self._number(machine)
+        return number
 
     def promised(self, bucket: Bucket, group: str | None) -> Machine:
         """The machine that the cloud promises of a bucket, whatever its machines were seen to have."""
@@ -127,7 +142,7 @@ class Catalogue:
         """The levels of the kind on every machine, by the machine's number."""
         table = self._tables.get(kind)
         if table is None:
-            table = self._tables[kind] = []
+            table = self._tables[kind] = list(self._parent.table(kind)) if self._parent else []
         if len(table) < len(self.machines):
             only = kind.alternatives[0]
             if len(kind.alternatives) == 1 and not only.tests:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import count as counting
-from itertools import islice
 
 from scalelib.bucket import Bucket
 from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planning import clocks
 from scalelib.planning.dealing import Dealer, Run, undealt
+from scalelib.planning.naming import Naming
 from scalelib.planning.plan import Planning
 from scalelib.planning.reasons import Reason, Reasons
 
@@ -46,7 +45,7 @@ def demand_of(plan: Planning) -> Demand:
 
 
 def _price(plan: Planning, node: Node) -> float:
-    return node.price_per_hour or plan.prices.get(node.bucket_id, 0.0)
+    return node.price_per_hour or plan.scene.prices.get(node.bucket_id, 0.0)
 
 
 def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
@@ -54,7 +53,7 @@ def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase
     dealer = Dealer(plan.kinds)
     planned: dict[NodeId, dict[str, int]] = {}
     purchases: dict[tuple[str, str | None], _Purchase] = {}
-    buckets = {bucket.id: bucket for bucket in plan.buckets}
+    buckets = {bucket.id: bucket for bucket in plan.scene.buckets}
     for cohort in plan.fleet.cohorts:
         if cohort.count == 0 or (cohort.nodes is not None and not cohort.slots and not cohort.named):
             continue
@@ -74,8 +73,7 @@ def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase
 
 
 def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
-    taken = {node.name for node in plan.problem.nodes}
-    numbers: dict[str, counting[int]] = {}
+    naming = Naming(node.name for node in plan.problem.nodes)
     purchases = sorted(purchases, key=lambda p: (p.bucket.position, p.bucket.id, p.group or ""))
     launches = []
     for bought in purchases:
@@ -93,20 +91,14 @@ def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
                 spot=bought.bucket.spot,
                 placement_group=bought.group,
                 count=total,
-                price_per_hour=plan.prices[bought.bucket.id] * total,
+                price_per_hour=plan.scene.prices[bought.bucket.id] * total,
                 vcpu_count=bought.bucket.vcpu_count,
                 jobs=jobs,
-                names=_names(array, total, taken, numbers.setdefault(array, counting(1))),
+                names=naming.take(array, total),
                 per_node=tuple(bought.runs),
             )
         )
     return tuple(launches)
-
-
-def _names(array: str, total: int, taken: set[str], numbers: counting[int]) -> tuple[str, ...]:
-    """The lowest numbers that no node has."""
-    fresh = (name for number in numbers if (name := f"{array}-{number}") not in taken)
-    return tuple(islice(fresh, total))
 
 
 # -- verdicts
@@ -114,7 +106,7 @@ def _names(array: str, total: int, taken: set[str], numbers: counting[int]) -> t
 
 def _verdicts(plan: Planning, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[NodeVerdict, ...]:
     needed = plan.needed()
-    pads = {pad.name for pad in plan.pads}
+    pads = {pad.name for pad in plan.scene.pads}
     return tuple(
         _verdict(plan, node, planned.get(node.id, {}), node.id in needed, pads) for node in plan.problem.nodes
     )
@@ -123,7 +115,7 @@ def _verdicts(plan: Planning, planned: Mapping[NodeId, Mapping[str, int]]) -> tu
 def _verdict(
     plan: Planning, node: Node, planned: Mapping[str, int], needed: bool, pads: set[str]
 ) -> NodeVerdict:
-    load = plan.loads.get(node.id)
+    load = plan.scene.loads.get(node.id)
     running = dict(load.jobs) if load else {}
     jobs = dict(running)
     for name, slots in planned.items():
@@ -151,19 +143,24 @@ def _verdict(
 def _reason(
     node: Node, running: Mapping[str, int], planned: Mapping[str, int], *, late: bool, only_warm: bool
 ) -> NodeReason:
-    steps = (
-        (node.state.is_failed, NodeReason.FAILED),
-        (late, NodeReason.BOOT_TIMED_OUT),
-        (node.state.is_leaving or not node.wanted, NodeReason.LEAVING),
-        (node.managed and not node.is_ready and not node.is_booting, NodeReason.OFF),
-        (bool(running), NodeReason.RUNNING),
-        (bool(planned) and not only_warm, NodeReason.MATCHED),
-        (bool(planned), NodeReason.WARM),
-        (node.keep_alive, NodeReason.KEEP_ALIVE),
-        (not node.managed, NodeReason.UNMANAGED),
-        (node.is_booting, NodeReason.BOOTING),
-    )
-    return next((reason for holds, reason in steps if holds), NodeReason.IDLE)
+    state = node.state
+    if state.is_failed:
+        return NodeReason.FAILED
+    if late:
+        return NodeReason.BOOT_TIMED_OUT
+    if state.is_leaving or not node.wanted:
+        return NodeReason.LEAVING
+    if node.managed and state is not NodeState.READY and not state.is_booting:
+        return NodeReason.OFF
+    if running:
+        return NodeReason.RUNNING
+    if planned:
+        return NodeReason.WARM if only_warm else NodeReason.MATCHED
+    if node.keep_alive:
+        return NodeReason.KEEP_ALIVE
+    if not node.managed:
+        return NodeReason.UNMANAGED
+    return NodeReason.BOOTING if state.is_booting else NodeReason.IDLE
 
 
 def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, int]) -> str:
@@ -205,7 +202,7 @@ def _unserved(plan: Planning) -> tuple[Unserved, ...]:
         fleet=plan.fleet,
         shared=plan.shared,
         groups=plan.together.groups,
-        buckets=plan.buckets,
+        buckets=plan.scene.buckets,
         known=frozenset(plan.catalogue.known_resources()),
     )
     found = []

@@ -6,42 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from scalelib.constraints.alternatives import Sharing, alternatives
-from scalelib.hostnames import by_host
+from scalelib.constraints.alternatives import Sharing
 from scalelib.job import Job
-from scalelib.node import Node, NodeId
-from scalelib.planning.catalogue import Catalogue
-from scalelib.planning.clocks import tier_of
-from scalelib.planning.fleet import Amounts, Fleet, Tier
+from scalelib.node import NodeId
+from scalelib.planning.fleet import Fleet, Tier
 from scalelib.planning.groups import Groups
 from scalelib.planning.keeping import keep
 from scalelib.planning.kinds import Kind, kinds_of
-from scalelib.planning.limits import Limits
 from scalelib.planning.needed import Peers, needed
 from scalelib.planning.plain import Packer, Purchases
-from scalelib.planning.problem import Problem
-from scalelib.planning.running import Load, loads_of
-from scalelib.planning.shared import Shared
+from scalelib.planning.scene import Scene
 from scalelib.planning.together import Together
-from scalelib.prices import price_list
-
-_Alike = tuple[Tier, int, str, str | None, tuple[Amounts, Sharing] | None, tuple[tuple[str, int], ...]]
 
 
 class Planning:
     """Where everything goes. `place` does the work; the rest is asked for afterwards."""
 
-    def __init__(self, problem: Problem, *, keep: bool = False, solver: bool = True) -> None:
+    def __init__(self, scene: Scene, *, keep: bool = False, solver: bool = True) -> None:
         """`keep`: first of all as it was meant. `solver`: it may have a say."""
-        self.problem = problem
+        self.scene = scene
+        self.problem = problem = scene.problem
         self.keep = keep
         self.policy = problem.policy if solver else replace(problem.policy, solver=False)
-        self.buckets = sorted(problem.buckets, key=lambda bucket: (bucket.position, bucket.id))
-        self.running = [job for job in problem.jobs if job.executing_hostnames]
-        waiting = [job for job in problem.jobs if not job.executing_hostnames]
-        asked = sum(job.iterations * max(job.node_count, 1) for job in problem.jobs)
-        self.pads = problem.policy.warm_pool.pads(asked, problem.now)
-        self.kinds = kinds_of([*waiting, *self.pads])
+        self.kinds = scene.kinds
         self.kept: dict[Kind, int] = {}
         """Slots that had a place before the planning began."""
         self.left: dict[Kind, int] = {}
@@ -49,65 +36,30 @@ class Planning:
         self.capped: dict[Kind, int] = {}
         """Slots that shared things did not allow."""
         self.purchases = Purchases()
-        self.shared = Shared(problem.jobs)
-        self.shared.run(self.running)
-        constraints = [job.constraints for job in self.running] + [kind.constraint for kind in self.kinds]
-        self.catalogue = Catalogue(problem.policy, self.buckets, constraints)
-        self.limits = Limits(problem.pools, problem.buckets, problem.nodes)
-        self.prices = price_list(problem.buckets, problem.policy.prices)
-        self.tiers = {node.id: tier_of(node, problem) for node in problem.nodes}
-        self.machines = {node.id: self.catalogue.of_node(node) for node in problem.nodes}
-        totals = {i: self.catalogue.machines[machine].total for i, machine in self.machines.items()}
-        self.loads = loads_of(self.running, by_host(problem.nodes), totals)
-        self.fleet = Fleet(self._counters(), self.catalogue, self.limits, self.prices)
+        self.shared = scene.shared.fork()
+        self.catalogue = scene.catalogue.fork()
+        self.limits = scene.limits.fork()
+        self.fleet = Fleet(scene.counters, self.catalogue, self.limits, scene.prices)
         self._add_nodes()
-        self.fleet.add_offers(self.buckets)
+        self.fleet.add_offers(scene.buckets)
         self.together = Together(
             fleet=self.fleet,
             policy=problem.policy,
-            buckets={bucket.id: bucket for bucket in self.buckets},
-            groups=Groups(problem.policy, self.limits, self.buckets),
+            buckets={bucket.id: bucket for bucket in scene.buckets},
+            groups=Groups(problem.policy, self.limits, scene.buckets),
         )
 
-    def _counters(self) -> list[str]:
-        """Every counter that anything takes from."""
-        running = {id(job.constraints): job.constraints for job in self.running}
-        # In any of their alternatives: elsewhere, what runs may take something else than it does here.
-        counters = {c for each in running.values() for way in alternatives(each) for c in way.needs}
-        counters.update(c for kind in self.kinds for way in kind.alternatives for c in way.needs)
-        return sorted(counters)
-
     def _add_nodes(self) -> None:
-        """Nodes that can take work, equal ones together."""
-        alike: dict[_Alike, list[Node]] = {}
-        for node in sorted(self.problem.nodes, key=_by_name):
-            tier = self.tiers[node.id]
-            if tier is None:
-                continue
-            load = self.loads.get(node.id)
-            taken = (self.fleet.amounts(load.taken), load.sharing) if load else None
-            meant = tuple(sorted(self.problem.meant.get(node.id, {}).items())) if self.keep else ()
-            key = (tier, self.machines[node.id], node.bucket_id, node.placement_group, taken, meant)
-            alike.setdefault(key, []).append(node)
-        for (tier, machine, *_, meant), nodes in sorted(alike.items(), key=lambda each: each[0][0]):
-            load = self.loads.get(nodes[0].id)
+        for lot in self.scene.lots_as_meant if self.keep else self.scene.lots:
             self.fleet.add_nodes(
-                nodes,
-                machine,
-                tier,
-                self._free(machine, load),
-                empty=load is None,
-                closed=load is not None and load.sharing is not Sharing.ANYBODY,
-                meant=dict(meant),
+                lot.nodes,
+                lot.machine,
+                lot.tier,
+                lot.free,
+                empty=lot.load is None,
+                closed=lot.load is not None and lot.load.sharing is not Sharing.ANYBODY,
+                meant=lot.meant,
             )
-
-    def _free(self, machine: int, load: Load | None) -> Amounts:
-        total = self.fleet.amounts(self.catalogue.machines[machine].total)
-        if load is None:
-            return total
-        # More may run than fits, if somebody started it by hand: then nothing is free, not less.
-        taken = self.fleet.amounts(load.taken)
-        return tuple(max(has - used, 0) for has, used in zip(total, taken, strict=True))
 
     # -- the work
 
@@ -180,7 +132,7 @@ class Planning:
     def price(self) -> float:
         """Money per hour of what is bought."""
         new = (cohort for cohort in self.fleet.cohorts if cohort.nodes is None)
-        return sum(self.prices[cohort.bucket_id] * cohort.count for cohort in new)
+        return sum(self.scene.prices[cohort.bucket_id] * cohort.count for cohort in new)
 
     @property
     def bought(self) -> int:
@@ -201,13 +153,13 @@ class Planning:
         """Nodes that the plan could not do without."""
         pinned = self._pinned()
         apart = pinned | self._leaving_alone()
-        kept = [n.id for n in self.problem.nodes if n.keep_alive and self.tiers[n.id] is not None]
+        kept = [n.id for n in self.problem.nodes if n.keep_alive and self.scene.tiers[n.id] is not None]
         return needed(self.fleet, self._peers(apart), self._movable(apart), [*pinned, *kept])
 
     def _leaving_alone(self) -> set[NodeId]:
         """Fenced nodes that get nothing new: what runs there ends there, and is nobody else's."""
         used = {n.id for c in self.fleet.cohorts if c.slots or c.named for n in c.nodes or ()}
-        return {node_id for node_id, tier in self.tiers.items() if tier is Tier.CLOSED} - used
+        return {node_id for node_id, tier in self.scene.tiers.items() if tier is Tier.CLOSED} - used
 
     def _pinned(self) -> set[NodeId]:
         """Nodes with a part of a gang, or of what is held together: that cannot move by itself."""
@@ -215,18 +167,18 @@ class Planning:
         pinned = {
             node.id for cohort in self.fleet.cohorts if cohort.kinds & apart for node in cohort.nodes or ()
         }
-        for node_id, load in self.loads.items():
+        for node_id, load in self.scene.loads.items():
             if any(job.node_count > 1 or job.colocated for job, _ in load.parts):
                 pinned.add(node_id)
-        return {node_id for node_id in pinned if self.tiers.get(node_id) is not None}
+        return {node_id for node_id in pinned if self.scene.tiers.get(node_id) is not None}
 
     def _peers(self, apart: set[NodeId]) -> list[Peers]:
         peers: dict[tuple[object, ...], Peers] = {}
-        for node in sorted(self.problem.nodes, key=_by_name):
-            tier = self.tiers[node.id]
+        for node in self.scene.nodes:
+            tier = self.scene.tiers[node.id]
             if tier is None or node.id in apart:
                 continue
-            machine, busy = self.machines[node.id], self._busy(node.id)
+            machine, busy = self.scene.machines[node.id], self._busy(node.id)
             key = (tier, machine, busy, node.keep_alive)
             if key in peers:
                 peers[key].nodes.append(node)
@@ -236,16 +188,16 @@ class Planning:
                 nodes=[node],
                 machine=machine,
                 tier=tier,
-                total=self._free(machine, None),
+                total=self.scene.free(machine, None),
                 busy=2.0 if node.keep_alive else busy,
             )
         return list(peers.values())
 
     def _busy(self, node_id: NodeId) -> float:
-        load = self.loads.get(node_id)
+        load = self.scene.loads.get(node_id)
         if load is None:
             return 0.0
-        total = self.catalogue.machines[self.machines[node_id]].total
+        total = self.catalogue.machines[self.scene.machines[node_id]].total
         shares = [amount / total[c] for c, amount in load.taken.items() if total.get(c)]
         # What runs without taking anything is still more than nothing.
         return max([0.001, *(min(share, 1.0) for share in shares)])
@@ -267,8 +219,8 @@ class Planning:
                 exclusive=job.exclusive,
                 priority=job.priority,
             )
-            for node_id, load in self.loads.items()
-            if node_id not in apart and self.tiers.get(node_id) is not None
+            for node_id, load in self.scene.loads.items()
+            if node_id not in apart and self.scene.tiers.get(node_id) is not None
             for job, slots in load.parts
         ]
         for kind in kinds_of(runs):
@@ -279,10 +231,3 @@ class Planning:
 
 def _order(kind: Kind) -> tuple[object, ...]:
     return (kind.plain, -kind.node_count, -int(kind.sharing), kind.no)
-
-
-def _by_name(node: Node) -> tuple[object, ...]:
-    """Names in the order that people count: worker-2 before worker-10."""
-    head = node.name.rstrip("0123456789")
-    tail = node.name[len(head) :]
-    return (head, len(tail.lstrip("0")), tail.lstrip("0"), node.name, node.id)

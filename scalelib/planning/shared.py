@@ -15,14 +15,17 @@ class Shared:
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._left: dict[str, int] = {}
-        self._seen: set[int] = set()
-        for job in jobs:
-            if id(job.constraints) in self._seen:
-                continue
-            self._seen.add(id(job.constraints))
-            for each in job.constraints.walk():
+        # Equal constraints are mostly the same object (see `constraints.parse`).
+        for constraint in {id(job.constraints): job.constraints for job in jobs}.values():
+            for each in constraint.walk():
                 if isinstance(each, SharedConsumable):
                     self._left[each.name] = min(each.total_units, self._left.get(each.name, each.total_units))
+
+    def fork(self) -> Shared:
+        """An independent copy, to try something with."""
+        other = Shared(())
+        other._left = dict(self._left)
+        return other
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Take what jobs that run already have."""

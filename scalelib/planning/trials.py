@@ -13,6 +13,7 @@ from typing import Final
 from scalelib.planning.kinds import Kind
 from scalelib.planning.plan import Planning
 from scalelib.planning.problem import Problem
+from scalelib.planning.scene import Scene
 
 MOST_KINDS: Final = 60
 """With more kinds than these only the usual orders are tried: each trial costs as much as a plan."""
@@ -26,13 +27,14 @@ SHUFFLES: Final = 12
 
 def best_plan(problem: Problem) -> Planning:
     """The plan for a problem."""
+    scene = Scene(problem)
     if not any(node.is_ready or node.is_booting or not node.managed for node in problem.nodes):
-        return _placed(Planning(problem))
-    kept = _placed(Planning(problem, keep=True)) if problem.meant else None
+        return _placed(Planning(scene))
+    kept = _placed(Planning(scene, keep=True)) if problem.meant else None
     if kept is not None and kept.is_whole and not kept.bought:
         return kept
-    usual = _placed(Planning(problem, solver=kept is None))
-    plans = [plan for plan in (kept, usual, _squeezed(problem, usual) if usual.bought else None) if plan]
+    usual = _placed(Planning(scene, solver=kept is None))
+    plans = [plan for plan in (kept, usual, _squeezed(usual) if usual.bought else None) if plan]
     return min(plans, key=_score)  # the first of those that are equally good
 
 
@@ -46,42 +48,38 @@ def _score(plan: Planning) -> tuple[tuple[int, ...], float, int]:
     return plan.unserved, round(plan.price, 9), plan.bought
 
 
-def _squeezed(problem: Problem, usual: Planning) -> Planning | None:
+def _squeezed(usual: Planning) -> Planning | None:
     """A plan that serves all, or else as much, on what is there, if one is found; the rest may still buy."""
     if len(usual.kinds) > MOST_KINDS or len(usual.fleet.cohorts) > MOST_MACHINES:
         return None
-    served = {kind.no: kind.count - usual.left.get(kind, 0) for kind in usual.kinds}
-    everything = {kind.no: kind.count - usual.capped.get(kind, 0) for kind in usual.kinds}
+    served = {kind: kind.count - usual.left.get(kind, 0) for kind in usual.kinds}
+    everything = {kind: kind.count - usual.capped.get(kind, 0) for kind in usual.kinds}
     for work in (served,) if served == everything else (everything, served):
-        found = _squeezed_as(problem, usual, work)
+        found = _squeezed_as(usual, work)
         if found is not None:
             return found
     return None
 
 
-def _squeezed_as(problem: Problem, usual: Planning, work: Mapping[int, int]) -> Planning | None:
-    """The same for so many slots by number of kind."""
+def _squeezed_as(usual: Planning, work: Mapping[Kind, int]) -> Planning | None:
+    """The same for so many slots of each kind."""
     for order in _orders(usual):
-        trial = Planning(problem, solver=False)
-        by_no = {kind.no: kind for kind in trial.kinds}
-        if trial.squeeze([(by_no[no], work[no]) for no in order if work[no]]):
+        trial = Planning(usual.scene, solver=False)
+        if trial.squeeze([(kind, work[kind]) for kind in order if work[kind]]):
             return _placed(trial)
     return None
 
 
-def _orders(plan: Planning) -> Iterator[list[int]]:
-    """Numbers of the kinds: those with the least choice first, the largest first, and some by chance."""
+def _orders(plan: Planning) -> Iterator[list[Kind]]:
+    """The kinds: those with the least choice first, the largest first, and some by chance."""
     catalogue, fleet = plan.catalogue, plan.fleet
-
-    def size(kind: Kind) -> list[int]:
-        return [-amount * max(kind.node_count, 1) for amount in fleet.needs(kind, 0)]
-
     kinds = [kind for kind in plan.kinds if kind.count]
-    choice = {kind.no: sum(map(bool, catalogue.table(kind))) for kind in kinds}
-    yield [k.no for k in sorted(kinds, key=lambda k: (-int(k.sharing), choice[k.no], size(k), k.no))]
-    yield [k.no for k in sorted(kinds, key=lambda k: (choice[k.no], k.plain, size(k), k.no))]
-    yield [k.no for k in sorted(kinds, key=lambda k: (size(k), k.no))]
-    numbers, chance = [kind.no for kind in kinds], random.Random(0)
+    size = {k: [-amount * max(k.node_count, 1) for amount in fleet.needs(k, 0)] for k in kinds}
+    choice = {kind: sum(map(bool, catalogue.table(kind))) for kind in kinds}
+    yield sorted(kinds, key=lambda k: (-int(k.sharing), choice[k], size[k], k.no))
+    yield sorted(kinds, key=lambda k: (choice[k], k.plain, size[k], k.no))
+    yield sorted(kinds, key=lambda k: (size[k], k.no))
+    mixed, chance = list(kinds), random.Random(0)
     for _ in range(SHUFFLES if len(kinds) > 1 else 0):
-        chance.shuffle(numbers)
-        yield list(numbers)
+        chance.shuffle(mixed)
+        yield list(mixed)
