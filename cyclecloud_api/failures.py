@@ -5,6 +5,9 @@ failure puts it aside for a window; nothing is launched there before the window 
 probe, a single node, may go. If it fails, the next window is twice as long; if it gets a machine, the
 offering is as good as new. Failures inside a window belong to the failure that opened it: a hundred nodes
 that fail together are one piece of news.
+
+An eviction says less: a machine was taken back, and the next one may be had, perhaps in the only offering
+that fits. So it opens no window, and the probe may go at once; what it cannot serve goes elsewhere meanwhile.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ class Episode:
     """An offering in trouble."""
 
     failures: int
-    """Windows in a row, this one included."""
+    """Windows in a row, this one included; 0: none yet, a node was evicted."""
     began: datetime
     until: datetime
     """Nothing is launched before."""
@@ -155,6 +158,14 @@ def failed(
     return replace(memory, episodes={**memory.episodes, which: fresh})
 
 
+def evicted(memory: Memory, which: Offering, now: datetime) -> Memory:
+    """After a spot node of this offering was taken back. In an offering in trouble that is no news."""
+    if which in memory.episodes:
+        return memory
+    fresh = Episode(failures=0, began=now, until=now, reason=_EVICTED)
+    return replace(memory, episodes={**memory.episodes, which: fresh})
+
+
 def create_failed(memory: Memory, which: Offering, reason: str, now: datetime, backoff: Backoff) -> Memory:
     """After a create that failed, was refused, or added nothing."""
     recent = [at for at in memory.failed_creates.get(which, ()) if now - at < timedelta(hours=1)]
@@ -213,6 +224,9 @@ def observe(
     ]
     memory = _healed(memory, nodes.values(), new, now)
     for which, reason, at in news:
+        if reason == _EVICTED:
+            memory = evicted(memory, which, now)
+            continue
         memory = failed(
             memory,
             which,
@@ -231,6 +245,7 @@ def observe(
 _News = tuple[Offering, str, datetime | None]
 
 _LOST = "a node lost its machine before it was up"
+_EVICTED = "a spot node was evicted"
 _WITHHELD = "the server has none available now, though no limit is reached"
 
 
@@ -261,7 +276,7 @@ def _vanished(memory: Memory, nodes: Mapping[NodeId, Node], ended: Collection[No
         gone = node is None and node_id in memory.missing
         going = node is not None and (not node.wanted or node.state is NodeState.UNAVAILABLE)
         if gone or going:
-            yield which, "a spot node was evicted", None
+            yield which, _EVICTED, None
 
 
 def _told_by_the_server(memory: Memory, seen: Inventory, now: datetime) -> Iterable[_News]:

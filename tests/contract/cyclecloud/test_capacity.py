@@ -136,7 +136,7 @@ def test_what_is_set_aside_survives_a_restart_of_our_side(world: World, wish: Wi
 
 
 @pytest.mark.parametrize("shows", ["terminating", "unavailable", "vanish"])
-def test_an_evicted_spot_size_is_set_aside_and_regular_ones_stay_open(
+def test_of_an_evicted_spot_size_one_node_is_tried_and_it_is_set_aside_until_that_is_up(
     make_world: Callable[..., World], wish: Wish, shows: str
 ) -> None:
     world = make_world(quirks={"eviction": shows}, eviction_notice_seconds=0.0)
@@ -151,7 +151,13 @@ def test_an_evicted_spot_size_is_set_aside_and_regular_ones_stay_open(
     for _ in range(3):
         world.clock.later(PASS)
         cloud = world.provider.cloud()
-    assert aside(cloud) == {f"worker-spot/{SIZE}"}
+    assert aside(cloud) == set()
+    again = wish("again", count=3, nodearray="worker-spot", spot=True)
+    assert world.provider.launch(again).added == 1
+    assert aside(world.provider.cloud()) == {f"worker-spot/{SIZE}"}
+    world.clock.later(200)
+    world.provider.cloud()
+    assert aside(world.provider.cloud()) == set()
 
 
 @pytest.mark.parametrize(

@@ -229,8 +229,38 @@ def test_a_spot_node_that_goes_by_itself_was_evicted(
     for seconds in (15, 30):
         memory = observe(memory, look(*after, spot=True), later(seconds))
     which = offering("worker", "Standard_D4s_v5", spot=True)
-    assert "evicted" in blocked(memory, which, later(30))
-    assert memory.episodes[which].failures == 1
+    assert memory.episodes[which].reason == "a spot node was evicted"
+    assert memory.episodes[which].failures == 0
+
+
+SPOT_D4 = offering("worker", "Standard_D4s_v5", spot=True)
+
+
+def test_after_an_eviction_one_node_is_tried_at_once_and_the_others_go_elsewhere() -> None:
+    """It may be the only offering that fits: what waits must not wait for a window."""
+    memory = failures.evicted(Memory(), SPOT_D4, NOON)
+    assert blocked(memory, SPOT_D4, NOON) == ""
+    assert failures.must_probe(memory, SPOT_D4)
+    memory = failures.created(memory, SPOT_D4, [NodeId("node-2")], later(1))
+    assert "one node is being tried" in blocked(memory, SPOT_D4, later(2))
+
+
+def test_the_probe_after_an_eviction_heals_or_opens_the_first_window(
+    look: Callable[..., Inventory], node: Make
+) -> None:
+    memory = failures.evicted(Memory(), SPOT_D4, NOON)
+    memory = failures.created(memory, SPOT_D4, [NodeId("node-2")], later(1))
+    came = observe(memory, look(node(2, Interruptible=True), spot=True), later(60))
+    assert came.episodes == {}
+    gone = failures.failed(memory, SPOT_D4, "none", later(60), first_window=WINDOW)
+    assert (gone.episodes[SPOT_D4].failures, gone.episodes[SPOT_D4].until) == (1, later(60) + WINDOW)
+
+
+def test_evictions_of_an_offering_in_trouble_make_it_no_worse() -> None:
+    memory = failures.evicted(Memory(), SPOT_D4, NOON)
+    assert failures.evicted(memory, SPOT_D4, later(15)) == memory
+    worse = failures.failed(Memory(), SPOT_D4, "none", NOON, first_window=WINDOW)
+    assert failures.evicted(worse, SPOT_D4, later(400)) == worse
 
 
 def test_a_regular_node_that_goes_by_itself_says_nothing_about_capacity(

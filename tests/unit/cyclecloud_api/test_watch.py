@@ -261,7 +261,7 @@ def test_evicted_spot_nodes_are_no_illness(see: Callable[..., Inventory], node: 
     for seconds in (15, 30):
         cloud = watch.look(see(), later(seconds))
         assert watch.document.breaker.state is BreakerState.CLOSED
-    assert [bool(b.set_aside) for b in cloud.buckets] == [False, True]
+    assert [bool(b.set_aside) for b in cloud.buckets] == [False, False], "it may be the only one that fits"
 
 
 def test_a_list_that_loses_most_of_the_fleet_stops_growth(see: Callable[..., Inventory], node: Make) -> None:
