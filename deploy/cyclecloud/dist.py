@@ -34,8 +34,11 @@ ROOT = PROJECT.parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 """What the images of CycleCloud have, or their package managers."""
 
-EXTRAS = "[web,solver,demo]"
-"""What the broker node has beside the rest: the page, the optimal packer, and a Redis."""
+EXTRAS = "[web,solver,demo,signed]"
+"""What the broker node has beside the rest: the page, the optimal packer, a Redis, and what signs."""
+
+EXTRAS_OF_NODES = ("", "signed")
+"""What a node has: it signs what it says."""
 
 NOT_ON_NODES = {"httpx", "rich"}
 """A node asks no cloud and draws no tables."""
@@ -131,16 +134,18 @@ def needed(wheel: Path) -> dict[str, set[str]]:
     }
     return {
         "broker": (found.keys() - {OURS}) | OLDER.keys(),
-        "worker": reached(found, OURS, NOT_ON_NODES) | OLDER.keys(),
+        "worker": reached(found, OURS, NOT_ON_NODES, EXTRAS_OF_NODES) | OLDER.keys(),
     }
 
 
-def reached(found: Mapping[str, Iterable[str]], start: str, without: Collection[str]) -> set[str]:
-    """What `start` needs, and what that needs, with the extras that each asks of the next (`celery[redis]`);
-    what `start` itself wants of `without` is left out.
+def reached(
+    found: Mapping[str, Iterable[str]], start: str, without: Collection[str], extras: Collection[str] = ("",)
+) -> set[str]:
+    """What `start` needs with these extras, and what that needs, with those that each asks of the next
+    (`celery[redis]`); what `start` itself wants of `without` is left out.
     """
     seen: set[tuple[str, str]] = set()
-    ahead = {(start, "")}
+    ahead = {(start, extra) for extra in extras}
     while ahead:
         seen.add(here := ahead.pop())
         for requirement in map(Requirement, found[here[0]]):

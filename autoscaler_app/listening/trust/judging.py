@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from autoscaler_app.listening.trust.before import FromBefore
 from autoscaler_app.listening.trust.bindings import MOST_NAMES, Bindings, Memory
 from autoscaler_app.listening.trust.disbelief import Disbelief
 from autoscaler_app.listening.trust.names import names_claimed, names_of
@@ -40,6 +41,7 @@ class Trust:
         self._lock = threading.RLock()
         self._memory, self._own_key = memory, own_key
         self._bindings = Bindings(memory, settling)
+        self._before = FromBefore(memory)
         self._disbelief = Disbelief()
         self._unsigned: OrderedDict[str, None] = OrderedDict()
         """Names that no node has, in which somebody was believed without a signature."""
@@ -64,6 +66,7 @@ class Trust:
         names = {name for node in nodes for name in names_of(node)}
         with self._lock:
             doubtful = self._bindings.know(nodes, now)
+            self._before.know(nodes, self._bindings.has_key)
             doubtful |= {name for name in names if self._unsigned.pop(name, False) is None}
             doubtful |= self._doubtful
             self._doubtful = set()
@@ -74,6 +77,7 @@ class Trust:
         """Write down what was bound since."""
         with self._lock:
             self._bindings.remember()
+            self._before.remember()
 
     def disputed(self, now: datetime) -> frozenset[str]:
         """Hosts (short) in whose name somebody speaks who is not believed: they may not be silent."""
@@ -83,7 +87,7 @@ class Trust:
     def warnings(self, now: datetime) -> tuple[str, ...]:
         """A sentence for each of those."""
         with self._lock:
-            return self._disbelief.warnings(now)
+            return (*self._before.warnings(), *self._disbelief.warnings(now))
 
     # -- what comes in
 
@@ -97,7 +101,9 @@ class Trust:
                 return self._account(nodename, event, now)
             # Celery's own are signed by nobody; what a node has to say is in its accounts.
             names = self._names(nodename, {})
-            return self._sign_of_life(names, nodename, now) if self._bindings.listed(names) else event
+            if not self._bindings.listed(names) or self._is_from_before(names):
+                return event
+            return self._sign_of_life(names, nodename, now)
 
     def _account(self, nodename: str, event: Mapping[str, Any], now: datetime) -> Mapping[str, Any] | None:
         names = self._names(nodename, event)
@@ -145,7 +151,7 @@ class Trust:
         nodename = str(note.get("nodename", ""))
         with self._lock:
             names = self._names(nodename, note)
-            if SIGNED not in note and not self._bindings.listed(names):
+            if SIGNED not in note and (not self._bindings.listed(names) or self._is_from_before(names)):
                 return note
             try:
                 body, said = opened(Kind.FAREWELL, note)
@@ -165,6 +171,8 @@ class Trust:
 
     def _takes_unsigned(self, names: Collection[str], nodename: str, told: Mapping[str, Any]) -> bool:
         """Who is on no node of the cloud can end nobody's machine: believed as without signing."""
+        if self._is_from_before(names):
+            return True
         if self._bindings.listed(names) or _odd(nodename, told):
             return False
         for name in names:
@@ -173,6 +181,10 @@ class Trust:
         while len(self._unsigned) > MOST_NAMES:
             self._unsigned.popitem(last=False)
         return True
+
+    def _is_from_before(self, names: Collection[str]) -> bool:
+        """Whether these are names of nodes that were there before anybody signed."""
+        return self._before.holds(self._bindings.nodes_of(names))
 
     def _names(self, nodename: str, told: Mapping[str, Any]) -> frozenset[str]:
         """In whose names this is said: also that of the machine of a worker which names another host."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoscaler_app.listening.activity import coming
 from autoscaler_app.listening.notes import DROPPED
+from autoscaler_app.listening.trust import FROM_BEFORE
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.hunger import hungry_since
@@ -35,6 +36,8 @@ def remember(control: Control, sight: Sight) -> None:
     control.state.heard(sight.heard)
     if control.trust is not None:
         control.trust.remember()
+    elif control.state.fact(FROM_BEFORE) is not None:
+        control.state.set_fact(FROM_BEFORE, None)
     control.state.change(
         "hungry",
         lambda before: hungry_since(

@@ -67,18 +67,32 @@ def test_a_node_gets_what_it_needs_with_the_extras_that_are_asked_for_and_no_mor
             "celery[redis]<6,>=5.5.3",
             "httpx>=0.28",
             'starlette; extra == "web"',
+            'cryptography; extra == "signed"',
             'tomli; python_version < "3"',
         ],
         "celery": ["kombu", 'kombu[redis]; extra == "redis"', 'boto3; extra == "sqs"', "Typing.Extensions"],
         "kombu": ['packaging; extra == "redis"', "vine"],
         "httpx": ["anyio"],
+        "cryptography": ["cffi"],
         **{
             name: []
-            for name in ("packaging", "vine", "anyio", "starlette", "boto3", "typing-extensions", "tomli")
+            for name in (
+                "packaging",
+                "vine",
+                "anyio",
+                "starlette",
+                "boto3",
+                "typing-extensions",
+                "tomli",
+                "cffi",
+            )
         },
     }
     expected = {"celery", "kombu", "packaging", "vine", "typing-extensions"}
     assert dist.reached(found, "ours", {"httpx"}) == expected
+    signing = dist.reached(found, "ours", {"httpx"}, dist.EXTRAS_OF_NODES)
+    assert signing == expected | {"cryptography", "cffi"}
+    assert "signed" in dist.EXTRAS, "the broker node signs too"
 
 
 def test_every_pin_is_exact() -> None:

@@ -52,6 +52,20 @@ def test_settings_are_those_of_the_template_over_what_the_installation_gives() -
     assert "password" not in made
 
 
+@pytest.mark.parametrize(("said", "signs"), [("", True), ("True", True), ("False", False)])
+def test_both_sides_sign_unless_the_template_says_no(said: str, signs: bool) -> None:
+    assert write_settings.autoscale(config(BROKER, celery__signing=said))["autoscaler"]["signing"] is signs
+    facts = node_facts.node(config(NODE, celery__signing=said), "x", 2)
+    assert facts["CELERY_RESOURCES_SIGNING"] == ("on" if signs else "off")
+    assert facts["CELERY_RESOURCES_STATE"], "where its key is kept"
+
+
+def test_a_node_is_told_the_key_of_its_control_side_if_the_template_has_it() -> None:
+    assert "CELERY_RESOURCES_CONTROL_KEY" not in node_facts.node(config(NODE), "x", 2)
+    told = node_facts.node(config(NODE, celery__control_key="k" * 43), "x", 2)
+    assert told["CELERY_RESOURCES_CONTROL_KEY"] == "k" * 43
+
+
 def test_settings_of_ones_own_are_laid_over_key_by_key() -> None:
     made = write_settings.autoscale(
         config(BROKER, celery__autoscale__settings='{"prices": {"a": 1}, "autoscaler": {"join_timeout": 60}}')

@@ -73,7 +73,8 @@ def test_the_keys_that_scripts_ask_for_are_those_that_the_template_gives() -> No
 
 def _keys(text: str) -> list[str]:
     return re.findall(
-        r"celery\.(?:(?:broker|cyclecloud|autoscale|worker|node)\.[a-z_]+|queues|result_backend)", text
+        r"celery\.(?:(?:broker|cyclecloud|autoscale|worker|node)\.[a-z_]+|queues|result_backend|signing|control_key)",
+        text,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler_app.listening.trust import Trust
+from autoscaler_app.listening.trust import FROM_BEFORE, Trust
 from autoscaler_app.passes.observe.look import observe
 from celery_resources.trust.keys import KeyPair
 from tests.unit.autoscaler_app.listening.signers import Signer, unsigned
@@ -42,6 +42,7 @@ def ear(world: World) -> Ear:
     for host in world.boot():
         host.is_mute = True
     world.queues.waiting["celery"] = 0
+    world.control.state.set_fact(FROM_BEFORE, {})
     return Ear(world)
 
 
@@ -82,6 +83,38 @@ def test_a_machine_that_lost_its_key_is_not_taken_for_silent_while_it_speaks(wor
         world.go_on(60)
         world.make_pass()
     assert len(world.cloud.ended) == 1, "nobody speaks in its name any more"
+
+
+def test_a_node_from_before_signing_is_believed_until_it_signs(world: World, ear: Ear) -> None:
+    world.control.trust = None  # turned off, and on again
+    world.make_pass()
+    ear = Ear(world)
+    node = Signer(name_of(world), OURS)
+    made = world.make_pass()
+    assert "from before signing was turned on" in made.saw.warnings[0]
+    ear = Ear(world)  # a restart changes nothing
+    for _ in range(3):
+        world.go_on(1)
+        world.make_pass()
+        ear.hears(unsigned(node.event(ear.at)))
+        assert world.control.activity.host(name_of(world)) is not None
+    assert ear.trust.farewell(unsigned(node.farewell(ear.at)), world.now) is not None
+    ear.hears(node.event(ear.at))
+    assert world.make_pass().saw.warnings == ()
+    world.control.activity.forget(name_of(world))
+    ear.hears(unsigned(node.event(ear.at)))
+    assert world.control.activity.host(name_of(world)) is None
+    assert ear.trust.farewell(unsigned(node.farewell(ear.at)), world.now) is None
+
+
+def test_nobody_joins_the_nodes_of_before_and_a_lost_state_file_names_none(world: World) -> None:
+    ear = Ear(world)
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    world.boot()
+    assert world.make_pass().saw.warnings == ()
+    node = Signer(name_of(world), OURS)
+    assert ear.trust.farewell(unsigned(node.farewell(ear.at)), world.now) is None
 
 
 def test_a_node_that_signs_nothing_is_unknown_and_kept(world: World, ear: Ear) -> None:

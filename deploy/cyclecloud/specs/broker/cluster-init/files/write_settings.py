@@ -51,6 +51,7 @@ def autoscale(config: Config) -> dict[str, Any]:
         "autoscaler": {
             "state_file": "/var/lib/celery-autoscaler/state/autoscaler.db",
             "queues": (config("celery.queues") or "celery").replace(",", " ").split(),
+            "signing": is_true(config("celery.signing") or "True"),
         },
     }
     for key in ("url", "username", "cluster_name"):

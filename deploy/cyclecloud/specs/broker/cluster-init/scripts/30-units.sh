@@ -17,6 +17,12 @@ put 0755 root:root "$HOME_DIR/bin/autoscaler" <"$FILES/autoscaler.sh"
 ln -sfn "$HOME_DIR/bin/autoscaler" /usr/local/sbin/autoscaler
 
 systemctl daemon-reload
+if config_is_true celery.signing True; then
+  # The control side's key is made here, by its own user and for it alone, and its public half shown to people: with that
+  # in the template, a node obeys nobody else from its first command on.
+  key=$("$HOME_DIR/bin/autoscaler" keys --json | "$VENV/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["control"])')
+  say "nodes and control side sign; ControlKey of the template may be $key"
+fi
 # Switched off in the template: nothing is launched or ended from the next pass on. What a person paused stays so.
 if ! config_is_true celery.autoscale.enabled; then
   if [ ! -e "$ETC_DIR/paused-by-template" ]; then

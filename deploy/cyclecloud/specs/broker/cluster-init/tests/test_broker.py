@@ -67,6 +67,11 @@ def test_secrets_are_for_root_alone():
         assert stat.S_IMODE(os.stat(os.path.join(ETC, name)).st_mode) & 0o007 == 0, name
 
 
+def test_the_key_of_the_control_side_is_for_it_alone():
+    if json.loads(run("autoscaler keys --json"))["signing"]:
+        assert stat.S_IMODE(os.stat(DATA + "/state/autoscaler.key").st_mode) == 0o600
+
+
 def test_no_password_of_the_list_of_users_is_in_the_clear():
     with open(ETC + "/redis-users.acl") as file:
         users = file.read()

@@ -34,9 +34,9 @@ config() {
   printf '%s' "${value:-${2:-}}"
 }
 
-# config_is_true KEY: jetpack prints booleans as True and False.
+# config_is_true KEY [DEFAULT]: jetpack prints booleans as True and False.
 config_is_true() {
-  case $(config "$1" False) in [Tt]rue | 1 | [Yy]es) return 0 ;; *) return 1 ;; esac
+  case $(config "$1" "${2:-False}") in [Tt]rue | 1 | [Yy]es) return 0 ;; *) return 1 ;; esac
 }
 
 # put MODE OWNER DESTINATION: standard input becomes that file, whole or not at all, and is touched only if it

@@ -62,11 +62,14 @@ def node(config: Config, hostname: str, cpus: int) -> dict[str, str]:
         "NODE_CONCURRENCY": config("celery.worker.concurrency") or str(cpus),
         "CELERY_RESOURCES_PROPERTIES": json.dumps(known, sort_keys=True),
         "CELERY_RESOURCES_STATE": "/var/lib/celery-worker",
+        "CELERY_RESOURCES_SIGNING": "on" if is_true(config("celery.signing") or "True") else "off",
     }
     if not facts["NODE_CONCURRENCY"].isdigit() or facts["NODE_CONCURRENCY"] == "0":
         raise ValueError(
             f"celery.worker.concurrency is {facts['NODE_CONCURRENCY']!r}; 1 or more would be right"
         )
+    if key := config("celery.control_key"):
+        facts["CELERY_RESOURCES_CONTROL_KEY"] = key
     if path := config("celery.worker.python_path"):
         facts["PYTHONPATH"] = path
     if is_true(config("celery.node.spot")):
