@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from autoscaler_app import schedule, tasks
-from autoscaler_app.listening.trust import Trust
+from autoscaler_app.listening.trust import FROM_BEFORE, Trust
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.lock import held
 from autoscaler_app.worker.requests import Requests
@@ -208,6 +208,7 @@ def test_a_last_word_that_its_node_did_not_sign_is_as_if_never_said(world: World
     world.make_pass()
     [host] = world.boot()
     world.make_pass()
+    world.control.state.set_fact(FROM_BEFORE, {})
     world.control.trust = Trust(world.control.state, KeyPair, settling=timedelta(0))  # type: ignore[arg-type]
     world.control.trust.know(world.control.provider.cloud().nodes, world.now)
     tasks.note.run(kind="left", hostname=host.name, nodename=host.nodename, pid=host.pid)
