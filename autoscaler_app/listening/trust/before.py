@@ -30,7 +30,7 @@ class FromBefore:
 
     def know(self, nodes: Iterable[Node], is_bound: Callable[[str], bool]) -> None:
         """These nodes there are now, and of which a key is bound."""
-        listed = {node.id: node for node in nodes}
+        listed = {str(node.id): node for node in nodes}
         if not self._is_known:
             began_before = bool(self._memory.reports(1))
             self._of = {id_: node.instance_id or "" for id_, node in listed.items()} if began_before else {}
