@@ -21,6 +21,7 @@ from autoscaler_app.passes.snapshot import (
     TimesSeen,
 )
 from autoscaler_app.settings import Autoscaler
+from tests.unit.deploy.rights import make_secrets, rabbitmq_permissions, redis_users
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,3 +65,15 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_every_module_that_is_named_is_there(path: Path) -> None:
     for name in re.findall(r"\b[a-z_]+/[a-z_/]+\.py\b", path.read_text()):
         assert (ROOT / name).exists() or (ROOT / "autoscaler_app" / name).exists(), name
+
+
+def test_the_rights_to_paste_are_those_that_the_deployment_gives(tmp_path: Path) -> None:
+    lines = [line.strip() for line in page("security.md").splitlines() if line.startswith("    ")]
+    secrets = make_secrets(tmp_path)
+    given = rabbitmq_permissions(tmp_path)
+    (secrets / "node.previous").unlink()
+    for line in redis_users.lines(secrets, ["celery"]):
+        assert re.sub(r"#[0-9a-f]{64}", "#SHA256", line) in lines
+    for user, (configure, write, read) in given.items():
+        rights = f"'{configure}' '{write}' '{read}'"
+        assert f"rabbitmqctl set_permissions --vhost celery {user} {rights}" in lines

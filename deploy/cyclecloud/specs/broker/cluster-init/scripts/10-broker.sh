@@ -72,9 +72,12 @@ systemctl enable --quiet celery-broker.service
 if [ "$(cat "$ETC_DIR/redis-users.loaded" 2>/dev/null || true)" != "$(sha256sum <"$ETC_DIR/redis-users.acl")" ] &&
   systemctl is-active --quiet celery-broker.service; then
   # Users are changed without a restart: who is connected stays connected.
-  systemctl reload celery-broker.service
+  # Not where the password with which that is asked for is itself a new one.
+  systemctl reload celery-broker.service || systemctl restart celery-broker.service
 fi
-restart_if_changed celery-broker.service "$ETC_DIR/redis.conf" /etc/systemd/system/celery-broker.service
+certificate=()
+if config_is_true celery.broker.tls && [ "$kind" != managed ]; then certificate=("$ETC_DIR/broker.pem" "$ETC_DIR/broker.key"); fi
+restart_if_changed celery-broker.service "$ETC_DIR/redis.conf" /etc/systemd/system/celery-broker.service "${certificate[@]}"
 sha256sum <"$ETC_DIR/redis-users.acl" | put 0600 root:root "$ETC_DIR/redis-users.loaded"
 
 if [ "$kind" = rabbitmq ]; then
