@@ -1,11 +1,12 @@
 """RabbitMQ, classic and quorum queues (and kombu's in-memory transport, which answers the same question).
 
 A passive declare tells how many messages are ready. A queue that does not exist answers 404 and the server
-closes the channel with it, so each such answer costs a new channel.
+closes the channel with it, so each such answer costs as much as twenty others.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class AmqpBroker:
         self._app = app
         self._timeout = timeout
         self._management = management
+        self._missing: dict[str, float] = {}
+        """Queues that were not there when they were last asked for, and when that was."""
 
     def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
         """Ready messages. AMQP offers no look at a message without taking it, so ages stay unknown."""
@@ -33,15 +36,28 @@ class AmqpBroker:
         found: dict[str, Depth] = {}
         with brief_connection(self._app, deadline) as connection:
             channel = connection.channel()
-            for queue in queues:
-                deadline.check()
+            for queue in sorted(queues, key=lambda queue: self._missing.get(queue, 0.0)):
+                if queue in self._missing and deadline.left < deadline.seconds / 2:
+                    # Its turn comes: whoever announces queues that nobody makes is to hold up nobody.
+                    found[queue] = Depth(waiting=0)
+                    continue
+                if not deadline.left:
+                    break
+                self._missing.pop(queue, None)
                 try:
                     found[queue] = Depth(waiting=_ready(channel, queue))
                 except ChannelError as error:
-                    # Any such answer closes the channel. Another than 404 concerns this queue alone.
-                    channel = connection.channel()
+                    # Any such answer closes the channel, and py-amqp opens it again under its number. A new
+                    # one each time would be one too many some day: a connection has 2,047 of them.
+                    if not getattr(channel, "is_open", True):
+                        channel = connection.channel()
+                    # Another than 404 concerns this queue alone.
                     if str(error.reply_code) == NOT_FOUND:
                         found[queue] = Depth(waiting=0)
+                        self._missing[queue] = time.monotonic()
+        if queues and not found:
+            deadline.check()
+        self._missing = {queue: when for queue, when in self._missing.items() if queue in found}
         return found
 
     def unacked(self) -> int | None:

@@ -31,7 +31,8 @@ class Broker(Protocol):
 
     def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
         """What waits in each of these queues. A queue that does not exist has none waiting; one that cannot
-        be read (a key that is no list, a right that is missing) is left out: it alone is unknown.
+        be read (a key that is no list, a right that is missing) is left out: it alone is unknown. So is one
+        of so many that time ran out.
         """
 
     def unacked(self) -> int | None:

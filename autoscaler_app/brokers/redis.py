@@ -7,7 +7,6 @@ next on the right; an empty list does not exist. What was delivered and not ackn
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ _OF_ONE_KEY = (redis.exceptions.NoPermissionError,)
 
 BATCH = 200
 """Queues asked for in one round trip."""
+LATEST = 1e11
+"""Seconds since the epoch, in the year 5138."""
 
 
 class RedisBroker:
@@ -169,7 +170,8 @@ def _sent_at(message: bytes) -> float | None:
         value = json.loads(message)["headers"][SENT_AT]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # not stamped by us, or not a Celery message: its age is unknown
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    # What is no moment since the epoch was sent by nobody's clock.
+    return float(value) if isinstance(value, int | float) and 0 <= value <= LATEST else None
 
 
 def _batches(items: list[str], size: int) -> Iterator[list[str]]:

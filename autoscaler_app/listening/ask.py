@@ -19,6 +19,7 @@ from kombu import Consumer, Producer, Queue
 
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.reading import json_of
+from autoscaler_app.listening.shown import printable, shortened
 from autoscaler_app.listening.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -185,25 +186,33 @@ class _Question:
         try:
             body = json_of(message)
         except ValueError as error:
-            log.debug("an answer to %r cannot be read: %s", self._command, error)
+            log.debug("an answer to %r cannot be read: %s", self._command, shortened(str(error)))
             return
         if not isinstance(body, dict) or message.headers.get("ticket") != self._ticket:
             return
         for nodename, answer in body.items():
-            if self._trust is not None:
-                answer = self._trust.answer(nodename, answer, self._ticket, datetime.now(UTC))
-                if answer is None:
-                    continue
-            if isinstance(answer, dict) and "error" in answer:
-                log.log(self._refusals, "%s could not do %r: %s", nodename, self._command, answer["error"])
-                self.found[nodename] = None
-            else:
-                is_wrapped = isinstance(answer, dict) and set(answer) == {"ok"}
-                said = answer["ok"] if is_wrapped else answer
-                if isinstance(said, dict):
-                    # Ours, below: nobody may say something for others with it.
-                    said.pop("others", None)
-                self.found[nodename] = together(self.found.get(nodename), said)
+            try:
+                self._take(nodename, answer)
+            # Anybody's: one answer is lost, and the question goes on.
+            except Exception as error:  # noqa: BLE001
+                log.debug("an answer to %r cannot be read: %s", self._command, shortened(str(error)))
+
+    def _take(self, nodename: str, answer: Any) -> None:
+        if self._trust is not None:
+            answer = self._trust.answer(nodename, answer, self._ticket, datetime.now(UTC))
+            if answer is None:
+                return
+        if isinstance(answer, dict) and "error" in answer:
+            why = shortened(answer["error"], 300)
+            log.log(self._refusals, "%s could not do %r: %s", printable(nodename), self._command, why)
+            self.found[nodename] = None
+            return
+        is_wrapped = isinstance(answer, dict) and set(answer) == {"ok"}
+        said = answer["ok"] if is_wrapped else answer
+        if isinstance(said, dict):
+            # Ours, below: nobody may say something for others with it.
+            said.pop("others", None)
+        self.found[nodename] = together(self.found.get(nodename), said)
 
 
 def together(first: Any, second: Any) -> Any:

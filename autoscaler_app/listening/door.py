@@ -23,6 +23,17 @@ MAX_CONSTRAINTS = 64
 MAX_NODES = 100_000
 """Of one gang."""
 
+NO_SENSE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    OSError,  # of a time that the machine's clock cannot have
+)
+"""What looking into a value may raise that anybody may have sent."""
+
 _OTHERS = ("_kombu.", "celeryev", "celery_delayed_", "amq.")
 """Prefixes of queues in which no task of a user waits: kombu's, Celery's events, Celery's delays, AMQP's."""
 
@@ -65,7 +76,7 @@ def requirement(value: object) -> Requirement:
     """What the tasks of a queue need."""
     try:
         need = Requirement.from_json(value)
-    except ResourceError as error:
+    except (ResourceError, RecursionError) as error:
         raise ValueError(shortened(str(error), 400)) from error
     if len(need.constraints) > MAX_CONSTRAINTS:
         raise ValueError(

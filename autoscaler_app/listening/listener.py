@@ -159,26 +159,33 @@ class Listener(Background):
         events = body if isinstance(body, list) else [body]
         now = datetime.now(UTC)
         for event in events:
-            if not isinstance(event, Mapping):
-                continue
-            if event.get("type") == ECHO:
-                self._take_echo(event)
-                continue
-            believed = event if self._trust is None else self._trust.event(event, now)
-            if believed is None:
-                continue
-            changes = self._activity.apply(believed, now)
-            if self._on_change is not None:
-                for change in changes:
-                    self._on_change(change)
+            try:
+                self._take(event, now)
+            # Anybody's: one word is lost, and the ear is not.
+            except Exception as error:  # noqa: BLE001
+                self._activity.reject(error, event)
+
+    def _take(self, event: object, now: datetime) -> None:
+        if not isinstance(event, Mapping):
+            return
+        if event.get("type") == ECHO:
+            self._take_echo(event)
+            return
+        believed = event if self._trust is None else self._trust.event(event, now)
+        if believed is None:
+            return
+        changes = self._activity.apply(believed, now)
+        if self._on_change is not None:
+            for change in changes:
+                self._on_change(change)
 
     def _take_echo(self, event: Mapping[str, Any]) -> None:
         # Another control side on the same broker (a passive one, a test) has its own echo; and what was said
         # over an earlier connection proves nothing about this one.
-        if event.get("listener") != self._id or not _is_since(event.get("sent"), self._connected_at):
+        heard, sent = time.monotonic(), event.get("sent")
+        if event.get("listener") != self._id or not _is_between(sent, self._connected_at, heard):
             return
-        self._heard_echo = time.monotonic()
-        self._lag = timedelta(seconds=self._heard_echo - event["sent"])
+        self._heard_echo, self._lag = heard, timedelta(seconds=heard - event["sent"])
         if self._lag > TOO_LATE:
             log.warning(
                 "listener is %.1f s behind: events may have expired unheard", self._lag.total_seconds()
@@ -194,6 +201,6 @@ class Listener(Background):
             log.warning("events lost since the start: %d not understood, %d without room", *lost)
 
 
-def _is_since(sent: object, then: float) -> bool:
+def _is_between(sent: object, then: float, now: float) -> bool:
     """Ours to say, and anybody's to copy."""
-    return isinstance(sent, int | float) and sent >= then
+    return isinstance(sent, int | float) and then <= sent <= now

@@ -18,6 +18,7 @@ from autoscaler_app.listening.activity import Activity, process_name
 from autoscaler_app.listening.shown import shortened
 from autoscaler_app.listening.trust import Trust
 from autoscaler_app.memory.state import State
+from scalelib.errors import InvalidConfig
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ class Notes:
         for note in notes:
             try:
                 worth_a_pass |= self._take_one(note, kinds, now)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except InvalidConfig:
+                raise  # our own file is in trouble: the note is as good as before, and comes again
+            except door.NO_SENSE as error:
                 dropped[UNREADABLE] += 1
                 log.warning(
                     "a note was dropped: %s: %s: %s",

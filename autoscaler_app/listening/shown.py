@@ -12,5 +12,8 @@ def printable(text: str) -> str:
 
 def shortened(value: object, at_most: int = 80) -> str:
     """A value for an error or a log: ASCII, on one line, and not long."""
-    shown = ascii(value[: at_most * 2] if isinstance(value, str) else value)
+    try:
+        shown = ascii(value[: at_most * 2] if isinstance(value, str) else value)
+    except (RecursionError, ValueError):  # too deep; a number of more digits than Python writes
+        shown = f"a {type(value).__name__} that cannot be shown"
     return shown if len(shown) <= at_most else f"{shown[: at_most - 1]}~"

@@ -14,8 +14,9 @@ from typing import Any
 from celery.utils.log import get_logger
 from kombu import Connection, Message, Producer, Queue
 
-from celery_resources.errors import ResourceError
 from celery_resources.need.requirement import Requirement
+from celery_resources.sending.brief import bound_waiting, brief_connection
+from celery_resources.sending.notes import HURRIED
 
 logger = get_logger(__name__)
 
@@ -29,7 +30,10 @@ ROOM = 1000
 def post(app: Any, queue: str, requirement: Requirement) -> None:
     """Write a kind on the board, and tell the nodes that are up at once."""
     kind = {"queue": queue, "requirement": requirement.to_json()}
-    with app.connection_for_write() as connection, connection.channel() as channel:
+    with brief_connection(app) as connection:
+        connection.ensure_connection(**HURRIED)
+        bound_waiting(connection)
+        channel = connection.channel()  # closed with the connection
         board = Queue(BOARD, durable=True)(channel)
         if board.queue_declare().message_count < ROOM:
             Producer(channel).publish(
@@ -54,8 +58,9 @@ def _read(connection: Connection) -> dict[str, Requirement]:
     for message in taken:
         try:
             queue, requirement = _kind(message)
-        except (ResourceError, ValueError, KeyError, TypeError) as error:
-            logger.error("taken off the board of kinds: %r is none: %s", message.body, error)
+        # Anybody writes on it: whatever reading it raises, the others are read.
+        except Exception as error:  # noqa: BLE001
+            logger.error("taken off the board of kinds: %.300r is none: %.300s", message.body, error)
             message.ack()
             continue
         if found.get(queue) == requirement:

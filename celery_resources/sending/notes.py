@@ -14,6 +14,8 @@ from typing import Any
 from celery.utils.log import get_logger
 from kombu import Producer, Queue
 
+from celery_resources.sending.brief import NoWord, bound_waiting, brief_connection
+
 logger = get_logger(__name__)
 
 HURRIED = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.2}
@@ -37,11 +39,11 @@ def send_note(app: Any, control_queue: str, *, policy: Mapping[str, float] = HUR
     """One durable message without expiry to the control side, over a connection of its own.
 
     Its own, because the caller may be shutting down, or may hold the only connection of a pool of one.
-    Raises kombu's OperationalError where the broker cannot be reached for as long as the policy says, and
-    TypeError for a fact that is not JSON.
+    Raises kombu's OperationalError where the broker cannot be reached for as long as the policy says, NoWord
+    (one of them) where it does not say that it has the note, and TypeError for a fact that is not JSON.
     """
     body = json.dumps(facts, separators=(",", ":"))
-    with app.connection_for_write() as connection:
+    with brief_connection(app) as connection:
         # RabbitMQ says only to one who waits for its word that a note found no queue.
         connection.transport_options = {**connection.transport_options, "confirm_publish": True}
         # The retries of publishing are for a connection that breaks, not for one that cannot be made.
@@ -58,18 +60,27 @@ class _Post:
 
 
 def _publish(connection: Any, control_queue: str, body: str) -> None:
-    with connection.channel() as channel:
-        undelivered: list[object] = []
-        if hasattr(channel, "events"):  # RabbitMQ; in Redis every queue is there
-            channel.events["basic_return"].add(lambda *returned: undelivered.append(returned))
-        producer = Producer(channel, auto_declare=False)
+    bound_waiting(connection)
+    try:
+        _publish_or_wait(connection, control_queue, body)
+    except TimeoutError as error:
+        # Not to be tried again like a connection that broke: it may well be there.
+        raise NoWord from error
+
+
+def _publish_or_wait(connection: Any, control_queue: str, body: str) -> None:
+    channel = connection.channel()  # closed with the connection
+    undelivered: list[object] = []
+    if hasattr(channel, "events"):  # RabbitMQ; in Redis every queue is there
+        channel.events["basic_return"].add(lambda *returned: undelivered.append(returned))
+    producer = Producer(channel, auto_declare=False)
+    _put(producer, control_queue, body)
+    if undelivered:
+        # No control worker has ever run here. Whoever is first makes the queue, in the one way there is: a
+        # program that sends a task and ends could not say it again.
+        logger.info("made the queue %r: no control side has run here yet", notes_queue(control_queue))
+        definition(control_queue)(channel).queue_declare()
         _put(producer, control_queue, body)
-        if undelivered:
-            # No control worker has ever run here. Whoever is first makes the queue, in the one way there is:
-            # a program that sends a task and ends could not say it again.
-            logger.info("made the queue %r: no control side has run here yet", notes_queue(control_queue))
-            definition(control_queue)(channel).queue_declare()
-            _put(producer, control_queue, body)
 
 
 def _put(producer: Producer, control_queue: str, body: str) -> None:

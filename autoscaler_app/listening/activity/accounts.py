@@ -12,6 +12,8 @@ import msgspec
 
 MAX_TEXT = 1000
 """Characters of a name or an id in an event."""
+MAX_COUNT = 2**53
+"""Whatever is counted is fewer: beyond that JSON and its readers differ."""
 
 
 class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Of the process ids that it was asked about, those that no process of its machine has."""
     timestamp: float | None = None
     """When it was sent; an answer has none."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or OverflowError for what a pass could not reckon with."""
+        moment(self.started)
+        if not 0 <= self.pace < float("inf"):
+            raise ValueError(f"pace is {self.pace}; a number of seconds would be right")
+        for count in (self.scheduled, self.garbage, self.seq):
+            if not 0 <= count < MAX_COUNT:
+                raise ValueError(f"a count is {count}; 0 or more would be right")
 
 
 @dataclass(frozen=True, slots=True)

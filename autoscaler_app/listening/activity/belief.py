@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from autoscaler_app.listening import door
 from autoscaler_app.listening.activity.accounts import (
     Account,
     Change,
@@ -32,6 +33,7 @@ from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningT
 from autoscaler_app.listening.activity.lives import Lives
 from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
+from autoscaler_app.listening.shown import shortened
 
 log = logging.getLogger(__name__)
 
@@ -82,25 +84,16 @@ class Activity:
     ) -> tuple[Change, ...]:
         try:
             return take(said, now)
-        except (
-            msgspec.ValidationError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            ArithmeticError,
-            OSError,
-            RecursionError,
-        ) as error:
-            self._counts["rejected"] += 1
-            log.debug("not understood (%s): %r", error, said)
+        except door.NO_SENSE as error:
+            self.reject(error, said)
             return ()
 
-    def reject(self, why: Exception) -> None:
-        """An event came that is not even JSON."""
+    def reject(self, why: Exception, said: object = None) -> None:
+        """Something came that could not be read; None: it is not even JSON."""
         with self._lock:
             self._counts["rejected"] += 1
-        log.debug("not understood (%s)", why)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("not understood (%s): %s", shortened(str(why), 300), shortened(said, 1000))
 
     def doubt(self) -> None:
         """Something may have gone unheard: what every worker does is unknown until it tells again."""

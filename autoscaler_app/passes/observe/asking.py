@@ -35,6 +35,8 @@ from scalelib.history import NodeTimes
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
+MOST_NAMED = 20
+"""Queues named in warnings, one each."""
 MOST_RELUCTANT = 10_000
 """Names of workers that did not answer; beyond that they are tried anew."""
 
@@ -163,12 +165,14 @@ def believe_of(control: Control, cloud: Cloud) -> None:
 
 
 def _unreadable(kinds: Iterable[str], depths: Mapping[str, Depth]) -> Iterator[str]:
-    for queue in sorted(kinds):
-        if queue not in depths:
-            yield (
-                f"queue {queue!r} cannot be read (no list, or no right to it): what waits there is unknown, "
-                "and its hosts are kept"
-            )
+    unread = sorted(queue for queue in kinds if queue not in depths)
+    for queue in unread[:MOST_NAMED]:
+        yield (
+            f"queue {queue!r} cannot be read (no list, or no right to it): what waits there is unknown, "
+            "and its hosts are kept"
+        )
+    if len(unread) > MOST_NAMED:
+        yield f"{len(unread) - MOST_NAMED} more queues cannot be read"
 
 
 def _dropped(dropped: Mapping[str, int]) -> Iterator[str]:

@@ -126,6 +126,28 @@ def test_of_everybody_it_is_no_news_that_some_cannot_and_of_those_named_it_is(
     assert "celery@n1 could not do 'unheard_of'" in caplog.text
 
 
+def test_one_answer_that_cannot_be_read_spoils_no_other_and_is_shown_printable(
+    app: Celery, answer: Callable[..., Answerer], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Judge:
+        """Answers are judged by what anybody says; a defect there is to cost one answer."""
+
+        def command(self, command: str, names: Any, arguments: Any, *_: Any) -> Any:
+            return arguments
+
+        def answer(self, nodename: str, answer: Any, *_: Any) -> Any:
+            if nodename == "celery@n1":
+                raise RecursionError
+            return answer
+
+    answer(["celery@n1", "celery@n2"], evil=lambda state: {"error": "\x1b[2Jroot"}, resources=resources)
+    trust: Any = Judge()
+
+    assert ask(app, "resources", ["celery@n1", "celery@n2"], timeout=2, trust=trust).keys() == {"celery@n2"}
+    assert ask(app, "evil", ["celery@n2"], timeout=20) == {"celery@n2": None}
+    assert r"celery@n2 could not do 'evil': '\x1b[2Jroot'" in caplog.text
+
+
 def test_more_than_one_batch_is_asked(app: Celery, answer: Callable[..., Answerer]) -> None:
     names = [f"celery@n{number:03}" for number in range(0, 250, 50)]
     answer(names, resources=resources)

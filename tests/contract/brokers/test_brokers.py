@@ -105,9 +105,13 @@ def test_the_age_is_that_of_the_next_in_line_where_the_broker_lets_us_look(app: 
     send(app, "aged", headers={SENT_AT: now - 30})
     send(app, "unstamped")
     send(app, "from-the-future", headers={SENT_AT: now + 900})
+    nonsense = {"huge": 1e300, "hugest": 10**400, "negative": -1e300, "nan": float("nan"), "text": "1"}
+    for queue, sent_at in nonsense.items():
+        send(app, queue, headers={SENT_AT: sent_at if url.startswith("redis") else 0})
 
-    depths = open_broker(app).depths(["aged", "unstamped", "from-the-future", "missing"])
+    depths = open_broker(app).depths(["aged", "unstamped", "from-the-future", "missing", *nonsense])
 
+    assert {depths[queue].oldest for queue in nonsense} == {None}
     assert depths["unstamped"].oldest is None
     assert depths["missing"].oldest is None
     if url.startswith("amqp"):

@@ -139,6 +139,36 @@ def busy(world: World) -> World:
     return world
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"started": 1e300},
+        {"started": float("nan")},
+        {"started": float("-inf")},
+        {"pace": float("nan")},
+        {"pace": -1},
+        {"pace": float("inf")},
+        {"scheduled": -1},
+        {"scheduled": 2**53},
+        {"garbage": -1},
+        {"garbage": 2**53},
+        {"seq": -1},
+        {"seq": 2**53},
+    ],
+    ids=str,
+)
+def test_an_account_that_nobody_could_mean_is_as_if_never_told_and_fails_no_pass(
+    busy: World, said: dict[str, Any]
+) -> None:
+    """Of a worker on no node: anybody may say that."""
+    activity = busy.control.activity
+    for say in (activity.apply, activity.merge):
+        say({"type": "worker-resources", "hostname": "w@x", "nodename": "w@x", "pid": 1, **said}, busy.now)
+    assert activity.host("x") is None
+    assert activity.counters().rejected == 2
+    busy.make_pass()
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(notes=st.lists(_NOTE | _ANYTHING, max_size=3), events=st.lists(_EVENT, max_size=3))
 def test_whatever_is_said_a_pass_is_made_and_the_busy_node_stays(

@@ -12,6 +12,7 @@ from autoscaler_app import schedule
 from autoscaler_app.listening.notes import YOUNG, Notes
 from autoscaler_app.memory import kinds as memory
 from celery_resources.sending.notes import notes_queue
+from scalelib.errors import InvalidConfig
 from tests.unit.autoscaler_app.world import World
 
 
@@ -68,8 +69,20 @@ def test_many_notes_are_one_transaction(world: World, notes: Notes, monkeypatch:
     assert len(begun) == 1
 
 
+DEEP = b"[" * 800 + b"]" * 800
+"""Of such a depth JSON can still be read, and Python's recursion goes no further in what is made of it."""
+
+
 @pytest.mark.parametrize(
-    "body", [b"x", b"\xff", b"[]", b"5", b"[" * 10_000, b'{"kind": 5}', b'"' + b"x" * 70_000 + b'"']
+    "body",
+    [
+        *(b"x", b"\xff", b"[]", b"5", b"[" * 10_000, b'{"kind": 5}', b'"' + b"x" * 70_000 + b'"'),
+        b'{"kind": %s}' % DEEP,
+        b'{"kind": "announce", "queue": %s}' % DEEP,
+        b'{"kind": "announce", "queue": "r", "requirement": {"constraints": {"x": %s}}}' % DEEP,
+        b'{"kind": "left", "hostname": "n1", "nodename": "celery@n1", "pid": %s}' % DEEP,
+    ],
+    ids=lambda body: body[:60].decode(errors="replace"),
 )
 def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
     world: World, notes: Notes, body: bytes
@@ -80,6 +93,22 @@ def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
         warnings(world)
     )
     assert not any("dropped" in warning for warning in warnings(world)), "told once"
+
+
+def test_a_last_word_that_cannot_be_written_down_is_not_dropped_but_comes_again(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no fault of the note."""
+    left = json.dumps({"kind": "left", "hostname": "n1", "nodename": "celery@n1", "pid": 1}).encode()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.control.state, "last_word", _full_disk)
+        with pytest.raises(InvalidConfig):
+            notes.take([left], world.now)
+    assert not any("dropped" in warning for warning in warnings(world))
+
+
+def _full_disk(process: str) -> bool:
+    raise InvalidConfig("state file: database or disk is full")
 
 
 def test_kinds_have_a_bound_that_is_reported_when_it_is_reached(

@@ -22,6 +22,16 @@ def test_what_is_shown_has_nothing_that_moves_a_cursor(text: str) -> None:
     assert len(shortened(text)) <= 80
 
 
+def test_what_nobody_can_write_out_is_shown_all_the_same() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shortened(deep) == "a list that cannot be shown"
+    assert shortened(10**9000) == "a int that cannot be shown"
+    while deep:  # the interpreter's own way of ending it is as deep
+        deep = deep.pop()  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     "shown",
     [table(["queue"], [[EVIL]]), tag("p", EVIL), tag("p", "x", title=EVIL)],
