@@ -141,6 +141,8 @@ class NodearrayRecord(Struct, frozen=True, kw_only=True, rename="pascal"):
     is_spot_instance: bool = False
     priority: float = 1
     placement_group_id: str = ""
+    shutdown_policy: str = ""
+    """`Deallocate`: nodes that are shut down keep their disks and may be started again."""
     azure: AzureAttributes = AzureAttributes()
     configuration: Raw = field(default_factory=dict)
 
@@ -162,6 +164,7 @@ class NodeRecord(Struct, frozen=True, kw_only=True, rename="pascal"):
     private_ip: str = ""
     instance_id: str = ""
     placement_group_id: str = ""
+    shutdown_policy: str = ""
     keep_alive: bool = False
     interruptible: bool | None = None
     infiniband: bool | None = None

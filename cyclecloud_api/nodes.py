@@ -10,6 +10,7 @@ from typing import Any
 from cyclecloud_api import models
 from cyclecloud_api.sizes import Size, price_of, resources_of
 from scalelib.errors import InvalidConfig
+from scalelib.names import folded
 from scalelib.node import Node, NodeId, NodeState
 
 STATES: Mapping[str, NodeState] = {
@@ -52,7 +53,7 @@ _SPARE = (
         "PhaseFailed",
         "Configuration",
     ),
-    *("InstanceId", "Interruptible"),
+    *("InstanceId", "Interruptible", "ShutdownPolicy"),
 )
 """Attributes that may be missing: what is planned stays right without them."""
 
@@ -158,6 +159,8 @@ class NodeReader:
             instance_id=record.instance_id or None,
             placement_group=record.placement_group_id or None,
             spot=spot,
+            may_start_again=state is NodeState.DEALLOCATED
+            and folded(record.shutdown_policy or attributes.shutdown_policy) == "deallocate",
             keep_alive=record.keep_alive,
             location=record.region or attributes.region,
             vcpu_count=vcpus,

@@ -122,6 +122,18 @@ class CycleCloudProvider:
         """Find out what became of launches that a crash or a lost answer left open. First thing in a pass."""
         return self._launcher.settle()
 
+    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        """Start deallocated nodes again, by id; one outcome for each, in order."""
+        if not nodes:
+            return ()
+        told = {each.id: each for each in self._client.start(ids=list(nodes)).nodes}
+        return tuple(
+            NodeOutcome(id=node, ok=told[node].ok, error=told[node].error)
+            if node in told
+            else NodeOutcome(id=node, ok=False, error="the server knows no such node")
+            for node in nodes
+        )
+
     # -- shrinking --------------------------------------------------------------------------------------
 
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:

@@ -100,7 +100,7 @@ def read_sizes(
     return arrays, sizes
 
 
-_SPARE = ("Priority", "Azure", "Memory", "CoreCount", "ImageName")
+_SPARE = ("Priority", "Azure", "Memory", "CoreCount", "ImageName", "ShutdownPolicy")
 """Attributes of a nodearray that may be missing."""
 
 _SPARE_OF_SIZE = ("invalidReason", "activeNodes", "lastCapacityFailure", "spotPlacementScore")
@@ -130,15 +130,28 @@ def _enabled(nodearray: str, attributes: models.NodearrayRecord, warnings: list[
     value = autoscale_setting(attributes.configuration, "enabled")
     if value is None:
         return True
-    word = str(value).strip().lower()
-    if word in _ON or (word.replace(".", "", 1).isdecimal() and float(word) != 0):
-        return True
-    if word not in _OFF and not (word.replace(".", "", 1).isdecimal() and float(word) == 0):
+    said = _switch(value)
+    if said is None:
         warnings.append(
             f"nodearray {nodearray}: Configuration.autoscale.enabled is {value!r}, neither true nor false: "
             "it is taken for false"
         )
-    return False
+    return said is True
+
+
+def _is_hpc(attributes: models.NodearrayRecord) -> bool:
+    """False only where it says so: then no placement groups are made up for it."""
+    value = autoscale_setting(attributes.configuration, "is_hpc")
+    return value is None or _switch(value) is not False
+
+
+def _switch(value: object) -> bool | None:
+    """On or off, in any spelling; None: neither."""
+    word = str(value).strip().lower()
+    number = float(word) if word.replace(".", "", 1).isdecimal() else None
+    if word in _ON or number:
+        return True
+    return False if word in _OFF or number == 0 else None
 
 
 def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float]) -> Bucket:
@@ -169,6 +182,10 @@ def bucket_of(size: Size, taken: Mapping[str, int], prices: Mapping[str, float])
             status.max_placement_group_size, size.attributes.azure.max_scaleset_size, 100
         ),
         fixed_placement_group=size.attributes.placement_group_id or None,
+        capacity_failed=failed
+        if (failed := status.last_capacity_failure) is not None and failed >= 0
+        else None,
+        makes_groups=_is_hpc(size.attributes),
         valid=status.valid and size.enabled and not size.unclear,
         invalid_reason=reason,
         priority=int(size.attributes.priority),

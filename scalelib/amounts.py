@@ -44,7 +44,7 @@ _AND_LIKE: Final = frozenset({"and"})
 _OR_LIKE: Final = frozenset({"or", "xor"})
 _NO_AMOUNT: Final = frozenset(
     {"not", "never", "exclusive", "exclusive-task", "exclusive_task", "in-a-placement-group"}
-    | {"shared-consumable-constraint", "shared-non-consumable-constraint"}
+    | {"shared-consumable-constraint", "shared-non-consumable-constraint", "capacity-failure-backoff"}
 )
 
 

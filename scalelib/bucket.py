@@ -66,6 +66,10 @@ class Bucket:
     invalid_reason: str = ""
     set_aside: str = ""
     """Why nothing is to be launched here for now (a capacity failure, say); empty if it may."""
+    capacity_failed: float | None = None
+    """Seconds since capacity last failed here, at this look; None: never, or not known."""
+    makes_groups: bool = True
+    """False: its nodearray gets no placement groups with names that are made up."""
     priority: int = 1
     """Of the nodearray; higher is preferred by the priority expander."""
     position: int = 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Literal
 
-from scalelib.node import Node
+from scalelib.node import Node, ResourceValue
+from scalelib.room import Room
 
 
 class NodeReason(Enum):
@@ -85,9 +86,14 @@ class Launch:
     jobs: Mapping[str, int]
     """For which jobs, each with its slots there."""
     names: Sequence[str]
-    """The names that they will probably get: the lowest free numbers of the nodearray."""
+    """The names that they will probably get: those of `starts`, then the lowest free numbers of the
+    nodearray."""
+    starts: tuple[Node, ...] = ()
+    """Deallocated nodes that are started again: so many fewer of `count` are created."""
     per_node: tuple[tuple[int, Mapping[str, int]], ...] = ()
     """(so many nodes in a row, jobs on each with their slots), in the order of `names`."""
+    rooms: tuple[Room, ...] = field(default=(), compare=False, repr=False)
+    """What each has and what is left free of it, an entry for each of `per_node`."""
 
     def planned(self) -> Iterator[tuple[str, Mapping[str, int]]]:
         """Each new node's name with the jobs planned for it."""
@@ -95,6 +101,26 @@ class Launch:
         for count, jobs in self.per_node:
             for _ in range(count):
                 yield next(names), jobs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedNode:
+    """A node that is to be launched."""
+
+    name: str
+    """The one that it has, or will probably get."""
+    exists: bool
+    """It is deallocated, and started again."""
+    nodearray: str
+    vm_size: str
+    bucket_id: str
+    spot: bool
+    placement_group: str | None
+    vcpu_count: int
+    jobs: Mapping[str, int]
+    """Those planned for it, each with its slots there."""
+    room: Room | None = field(default=None, compare=False, repr=False)
+    """What it will have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +146,18 @@ class NodeVerdict:
 
     warm: bool = False
     """Slots of the warm pool are planned there."""
+    rooms: Callable[[Node], Room] | None = field(default=None, compare=False, repr=False)
+    """Works out what nodes have: only if somebody asks."""
+
+    @property
+    def room(self) -> Room | None:
+        """What it has, and what is left free of it."""
+        return self.rooms(self.node) if self.rooms is not None else None
+
+    @property
+    def resources(self) -> Mapping[str, ResourceValue]:
+        """All that it has, by name: its own, those of `default_resources`, and the built-in ones."""
+        return room.resources if (room := self.room) is not None else {}
 
     @property
     def matched(self) -> bool:
@@ -156,7 +194,49 @@ class Demand:
     bound: float | None = None
     """No mix that serves the same work launches for less; None if nothing was proved."""
 
+    resource_names: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Every resource that some node has or some bucket would give."""
+
     @property
-    def new_nodes(self) -> int:
+    def new_nodes(self) -> list[PlannedNode]:
+        """The nodes that are to be launched, each with its jobs."""
+        return [each for launch in self.launches for each in _nodes_of(launch)]
+
+    @property
+    def new_count(self) -> int:
         """How many nodes are to be launched."""
         return sum(launch.count for launch in self.launches)
+
+    @property
+    def matched_nodes(self) -> list[NodeVerdict]:
+        """Nodes that something runs on or is planned for."""
+        return [verdict for verdict in self.nodes if verdict.matched and not verdict.node.state.is_failed]
+
+    @property
+    def unmatched_nodes(self) -> list[NodeVerdict]:
+        """Nodes that nothing runs on or is planned for; those that failed are apart."""
+        return [verdict for verdict in self.nodes if not verdict.matched and not verdict.node.state.is_failed]
+
+    @property
+    def failed_nodes(self) -> list[NodeVerdict]:
+        """Nodes that the cloud could not start or lost."""
+        return [verdict for verdict in self.nodes if verdict.node.state.is_failed]
+
+
+def _nodes_of(launch: Launch) -> Iterator[PlannedNode]:
+    rooms = launch.rooms or (None,) * len(launch.per_node)
+    names, started = iter(launch.names), {node.name for node in launch.starts}
+    for (count, jobs), room in zip(launch.per_node, rooms, strict=True):
+        for _ in range(count):
+            yield PlannedNode(
+                name=(name := next(names)),
+                exists=name in started,
+                nodearray=launch.nodearray,
+                vm_size=launch.vm_size,
+                bucket_id=launch.bucket_id,
+                spot=launch.spot,
+                placement_group=launch.placement_group,
+                vcpu_count=launch.vcpu_count,
+                jobs=jobs,
+                room=room,
+            )

@@ -7,12 +7,13 @@ active all over, and still shrinks.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.sqlitefile import SharedFile, Tables
@@ -41,6 +42,7 @@ _TABLES: Final = Tables(
         ),
         ("CREATE INDEX node_history_gone ON node_history (gone) WHERE gone IS NOT NULL",),
         ("ALTER TABLE node_history ADD COLUMN booting INTEGER",),
+        ("CREATE TABLE node_history_plan (fact TEXT NOT NULL)",),
     ),
 )
 
@@ -92,6 +94,7 @@ class MemoryNodeHistory:
 
     def __init__(self, times: Mapping[NodeId, NodeTimes] | None = None) -> None:
         self._times = dict(times or {})
+        self._plan: Mapping[str, Any] | None = None
 
     def times(self) -> Mapping[NodeId, NodeTimes]:
         """The clocks of the nodes seen at the last update."""
@@ -107,6 +110,14 @@ class MemoryNodeHistory:
             )
             for node in _remembered(nodes)
         }
+
+    def plan(self) -> Mapping[str, Any] | None:
+        """For whom the last plan's nodes are (`scalelib.meant`)."""
+        return self._plan
+
+    def remember_plan(self, fact: Mapping[str, Any]) -> None:
+        """Keep it, in place of what was kept before."""
+        self._plan = fact
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Every remembered time is as long ago as it was."""
@@ -251,6 +262,17 @@ class SQLiteNodeHistory:
                 [(_number(now), node_id) for node_id in before.keys() - after.keys()],
             )
             db.execute("DELETE FROM node_history WHERE gone < ?", (_number(now - KEPT),))
+
+    def plan(self) -> Mapping[str, Any] | None:
+        """For whom the last plan's nodes are (`scalelib.meant`)."""
+        rows = self._file.rows("SELECT fact FROM node_history_plan")
+        return json.loads(rows[0][0]) if rows else None
+
+    def remember_plan(self, fact: Mapping[str, Any]) -> None:
+        """Keep it, in place of what was kept before."""
+        with self._file.transaction() as db:
+            db.execute("DELETE FROM node_history_plan")
+            db.execute("INSERT INTO node_history_plan VALUES (?)", (json.dumps(fact),))
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Every remembered time is as long ago as it was."""

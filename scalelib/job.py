@@ -24,6 +24,9 @@ _KEYS: Final = (
     "priority",
 )
 
+_OF_SCALELIB: Final = ("packing_strategy", "iterations_remaining")
+"""Keys that only scalelib writes."""
+
 
 class Job:
     """A piece of work, or many equal ones, with what each asks of a node.
@@ -67,6 +70,7 @@ class Job:
         executing_hostnames: Sequence[str] = (),
         priority: int = 0,
         *,
+        packing_strategy: str | None = None,
         colacated: bool | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
@@ -86,12 +90,24 @@ class Job:
         put(self, "exclusive", _truth(name, "exclusive", exclusive))
         put(self, "executing_hostnames", _hostnames(name, executing_hostnames))
         put(self, "priority", _whole(name, "priority", priority, -(10**9), 10**9))
+        _check_strategy(name, packing_strategy, self.node_count)
 
     def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError(f"a job cannot be changed: make another with {key}={shown(value)}")
+        raise AttributeError(
+            f"a job cannot be changed: make another one, before it is added: job.evolve({key}={shown(value)})"
+        )
 
     def __delattr__(self, key: str) -> None:
         raise AttributeError(f"a job cannot be changed: {key} stays")
+
+    @property
+    def packing_strategy(self) -> str:
+        """`scatter` with a node count, whose nodes are always different ones; else `pack`."""
+        return "scatter" if self.node_count else "pack"
+
+    def evolve(self, **changes: Any) -> Job:
+        """A job with these values, and the others of this one."""
+        return Job(**{**dict(zip(_KEYS, self._values(), strict=True)), **changes})
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, key) for key in _KEYS)
@@ -123,17 +139,29 @@ class Job:
 
     @classmethod
     def from_json(cls, value: object) -> Job:
-        """The reverse of `to_json`; all keys but `name` may be left out."""
+        """The reverse of `to_json`; all keys but `name` may be left out.
+
+        Also what scalelib writes: `node-count` for `node_count`, and so on. What its last pass had left of
+        the iterations is of no use here and not read.
+        """
         if not isinstance(value, Mapping):
             raise InvalidJob(f"job: {shown(value)} is no object: write one with a 'name' and 'constraints'")
-        for key in value:
-            if key not in _KEYS:
-                meant = nearest(str(key), _KEYS)
+        read: dict[str, Any] = {}
+        for written, each in value.items():
+            key = str(written).replace("-", "_")
+            if key not in _KEYS and key not in _OF_SCALELIB:
+                meant = nearest(str(written), _KEYS)
                 hint = f"did you mean {meant!r}?" if meant else f"there are {', '.join(_KEYS)}"
-                raise InvalidJob(f"job {shown(value.get('name'))}: unknown key {shown(key)}: {hint}")
-        if "name" not in value:
+                raise InvalidJob(f"job {shown(value.get('name'))}: unknown key {shown(written)}: {hint}")
+            if key in read:
+                raise InvalidJob(f"job {shown(value.get('name'))}: {key!r} is there twice: keep one")
+            read[key] = each
+        read.pop("iterations_remaining", None)
+        if "name" not in read:
             raise InvalidJob(f"job: the key 'name' is missing in {shown(dict(value))}")
-        return cls(**value)
+        return cls(**read)
+
+    from_dict = from_json
 
 
 def _whole(name: str, key: str, value: object, least: int, most: int) -> int:
@@ -142,6 +170,18 @@ def _whole(name: str, key: str, value: object, least: int, most: int) -> int:
     if not least <= value <= most:
         raise InvalidJob(f"job {name!r}: {key}: {shown(value)} is not between {least} and {most}")
     return value
+
+
+def _check_strategy(name: str, strategy: object, node_count: int) -> None:
+    """`pack` and `scatter` say what a node count says already; anything else is not meant."""
+    if strategy is None or (strategy == "pack" and node_count <= 1) or (strategy == "scatter" and node_count):
+        return
+    what = {
+        "scatter": "it puts a slot on each of so many nodes: say how many with node_count, or leave it out",
+        "pack": "the nodes of a node_count are always different ones: leave out one of the two",
+    }
+    hint = what.get(str(strategy), "write 'pack', or 'scatter' with a node_count")
+    raise InvalidJob(f"job {name!r}: packing_strategy: {shown(strategy)}: {hint}")
 
 
 def _truth(name: str, key: str, value: object) -> bool:

@@ -78,6 +78,7 @@ def of_bucket(bucket: Bucket, placement_group: str | None) -> dict[str, Resource
         "placement_group": placement_group,
         "state": None,
         "exists": False,
+        "capacity_failed": bucket.capacity_failed,
         "keep_alive": False,
         "managed": True,
     }

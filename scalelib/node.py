@@ -65,6 +65,8 @@ class Node:
     instance_id: str | None = None
     placement_group: str | None = None
     spot: bool = False
+    may_start_again: bool = False
+    """It is deallocated, and its nodearray means such nodes to be used again."""
     keep_alive: bool = False
     """True: never to be ended by us."""
     managed: bool = True

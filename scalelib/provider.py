@@ -89,7 +89,8 @@ class StillThere:
 class Provider(Protocol):
     """A cloud that can be looked at, grown and shrunk.
 
-    The engine needs `cloud`, `launch`, `find_launch` and `terminate`. The other methods are for a control
+    The engine needs `cloud`, `launch`, `find_launch` and `terminate`, and `start` where nodes
+    `may_start_again`. The other methods are for a control
     side that makes one pass after the other: what is remembered between them, and what stands in the way.
     """
 
@@ -105,6 +106,9 @@ class Provider(Protocol):
 
     def find_launch(self, request_id: str) -> LaunchResult | None:
         """What became of a launch; None if the cloud has never heard of it (then it may be sent again)."""
+
+    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        """Start deallocated nodes again; those that are started already count as started."""
 
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         """End these nodes. Ids that the cloud does not know any more count as ended."""

@@ -30,6 +30,10 @@ class ReadOnly:
         """What became of a launch."""
         return self._provider.find_launch(request_id)
 
+    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        """Start nothing."""
+        return tuple(NodeOutcome(id=node, ok=False, error=WHY) for node in nodes)
+
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         """End nothing."""
         return tuple(NodeOutcome(id=node, ok=False, error=WHY) for node in nodes)

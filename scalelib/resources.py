@@ -27,6 +27,7 @@ from scalelib.amounts import (
 from scalelib.constraints import PROPERTIES, Constraint, parse
 from scalelib.constraints.alternatives import holds
 from scalelib.constraints.model import All, nearest
+from scalelib.constraints.properties import unknown_property
 from scalelib.errors import InvalidConfig, InvalidConstraint
 from scalelib.machine import Machine
 from scalelib.node import ResourceValue
@@ -133,9 +134,7 @@ def _check_reference(value: str, place: str) -> None:
             return
     name = value.removeprefix("node.")
     if name not in PROPERTIES:
-        meant = nearest(name, PROPERTIES)
-        hint = f"did you mean 'node.{meant}'?" if meant else f"there are {', '.join(sorted(PROPERTIES))}"
-        raise InvalidConfig(f"{place}: a node has no property {name!r}: {hint}")
+        raise InvalidConfig(f"{place}: {unknown_property(name)}")
 
 
 def _check_amount(name: str, value: object, place: str) -> None:

@@ -84,6 +84,9 @@ class Machines:
     def find_launch(self, request_id: str) -> LaunchResult | None:
         return self.launches.get(request_id)
 
+    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        return tuple(NodeOutcome(id=each, ok=False, error="nothing is deallocated here") for each in nodes)
+
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         self.ended += nodes
         for each in nodes:

@@ -20,7 +20,6 @@ from autoscaler_app.passes.act import ending, growing, housekeeping, serving
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import Decision, decide
-from autoscaler_app.passes.meant import found
 from autoscaler_app.passes.observe.clocks import followed
 from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.remembering import learn_run_times, remember
@@ -28,6 +27,7 @@ from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import NodeSaw, QueueSaw, Report, Saw
 from scalelib.errors import ScalelibError
+from scalelib.meant import found
 from scalelib.node import Node
 
 log = logging.getLogger(__name__)

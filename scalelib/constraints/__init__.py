@@ -3,6 +3,7 @@
 from scalelib.constraints.model import (
     All,
     Any,
+    Backoff,
     Constraint,
     Exactly,
     Exclusive,
@@ -23,6 +24,7 @@ __all__ = [
     "PROPERTIES",
     "All",
     "Any",
+    "Backoff",
     "Constraint",
     "ConstraintLike",
     "Exactly",

@@ -16,6 +16,7 @@ from scalelib.amounts import MEMORY, MEMORY_UNITS, MILLION, is_amount, shown, un
 from scalelib.constraints.model import (
     All,
     Any,
+    Backoff,
     Constraint,
     Exactly,
     Exclusive,
@@ -219,6 +220,9 @@ def holds(constraint: Constraint, machine: Machine) -> bool:
             return (machine.properties.get("placement_group") is not None) == value
         case SharedNonConsumable(value=value, required=required):
             return _index(value, required) is not None
+        case Backoff(seconds=seconds):
+            ago = machine.properties.get("capacity_failed")
+            return not isinstance(ago, int | float) or ago >= seconds
     return True
 
 

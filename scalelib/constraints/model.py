@@ -222,6 +222,18 @@ class InPlacementGroup(Keyed):
 
 
 @dataclass(frozen=True)
+class Backoff(Keyed):
+    """No new machine of a bucket in which capacity failed less than so many seconds ago."""
+
+    seconds: int | float
+
+    @property
+    def entry(self) -> tuple[str, JsonValue]:
+        """`capacity-failure-backoff` and the seconds."""
+        return "capacity-failure-backoff", self.seconds
+
+
+@dataclass(frozen=True)
 class SharedConsumable(Keyed):
     """So many of a thing that the whole cluster shares, as licences: a slot takes `amount` of `total`."""
 

@@ -20,6 +20,7 @@ from scalelib.constraints.alternatives import alternatives
 from scalelib.constraints.model import (
     All,
     Any,
+    Backoff,
     Constraint,
     Exactly,
     Exclusive,
@@ -34,7 +35,7 @@ from scalelib.constraints.model import (
     SharedNonConsumable,
     nearest,
 )
-from scalelib.constraints.properties import PROPERTIES
+from scalelib.constraints.properties import PROPERTIES, unknown_property
 from scalelib.errors import InvalidConstraint
 from scalelib.node import ResourceValue
 
@@ -118,10 +119,7 @@ def _read(key: object, value: object, place: str, depth: int) -> Constraint:
         case "shared-non-consumable-constraint":
             return _shared_non_consumable(value, here)
         case "capacity-failure-backoff":
-            raise InvalidConstraint(
-                f"{here}: is no constraint of a job here: buckets that failed for want of capacity are set "
-                "aside by the autoscaler itself, for as long as its settings say; leave it out"
-            )
+            return _backoff(value, here)
     if key.startswith("node."):
         return _property(key, value, here)
     return _resource(key, value, here)
@@ -141,6 +139,12 @@ def _never(value: object, place: str) -> Constraint:
     if not isinstance(value, str):
         raise InvalidConstraint(f"{place}: {shown(value)} is no text: write the reason for the refusal")
     return Never(value)
+
+
+def _backoff(value: object, place: str) -> Constraint:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**9:
+        raise InvalidConstraint(f"{place}: {shown(value)} is no number of seconds: write one of 0 or more")
+    return Backoff(value)
 
 
 def _truth(value: object, place: str) -> bool:
@@ -163,9 +167,7 @@ def _property(key: str, value: object, place: str) -> Constraint:
     if name.startswith("resources.") and len(name) > len("resources."):
         return _resource(name.removeprefix("resources."), value, place)
     if name not in PROPERTIES:
-        meant = nearest(name, PROPERTIES)
-        hint = f"did you mean 'node.{meant}'?" if meant else f"there are {', '.join(sorted(PROPERTIES))}"
-        raise InvalidConstraint(f"{place}: a node has no property {name!r}: {hint}")
+        raise InvalidConstraint(f"{place}: {unknown_property(name)}")
     values, as_list = _values(value, place)
     for each in values:
         if name == "memory" and isinstance(each, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Final
 
 PROPERTIES: Final[dict[str, str]] = {
@@ -31,6 +32,19 @@ PROPERTIES: Final[dict[str, str]] = {
 }
 """Each property with what it means."""
 
+ELSEWHERE: Final[dict[str, str]] = {
+    "fqdn": "hosts are known by their short name here, as the cloud tells it: ask for node.hostname",
+    "version": "the cloud does not tell it: make it a resource of the nodearray, or with default_resources",
+    "cores_per_socket": "the cloud does not tell it: make it a resource, with default_resources",
+    **dict.fromkeys(
+        (f"{what}_time{unit}" for what in ("create", "last_match", "delete") for unit in ("", "_unix")),
+        "when a node was made, last had work and went is in the node history, and no work is placed by it: "
+        "see find_booting and find_unmatched_for",
+    ),
+    "create_time_remaining": "which nodes boot for too long, find_booting() says, by your boot_timeout",
+}
+"""Properties that users of scalelib know and that no node has here, each with what does it instead."""
+
 NAMES_OF_THE_CLOUD: Final = frozenset(
     {"nodearray", "vm_size", "vm_family", "location", "placement_group", "instance_id", "bucket_id"}
 )
@@ -40,3 +54,12 @@ PER_NODE: Final = frozenset(
     {"name", "node_id", "hostname", "hostname_or_uuid", "private_ip", "instance_id", "state", "keep_alive"}
 )
 """Properties that differ between nodes that are alike in everything else."""
+
+
+def unknown_property(name: str) -> str:
+    """What is to be said to somebody who asks for a property that a node does not have."""
+    if name in ELSEWHERE:
+        return f"a node has no property {name!r} here: {ELSEWHERE[name]}"
+    meant = difflib.get_close_matches(name.lower(), PROPERTIES, n=1, cutoff=0.6)
+    hint = f"did you mean 'node.{meant[0]}'?" if meant else f"there are {', '.join(sorted(PROPERTIES))}"
+    return f"a node has no property {name!r}: {hint}"

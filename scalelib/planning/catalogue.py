@@ -61,17 +61,19 @@ class Catalogue:
         alike = self._key(node)
         number = self._alike.get(alike)
         if number is None:
-            number = self._alike[alike] = self._number(
-                resources.machine(
-                    f"node {node.name}",
-                    self._properties(node),
-                    node.resources,
-                    self._policy.default_resources,
-                    node.software_configuration,
-                    built_in=not self._policy.disable_default_resources,
-                )
-            )
+            number = self._alike[alike] = self._number(self.seen(node))
         return number
+
+    def seen(self, node: Node) -> Machine:
+        """The node as a machine of its own, with all of its resources, asked for or not."""
+        return resources.machine(
+            f"node {node.name}",
+            self._properties(node),
+            node.resources,
+            self._policy.default_resources,
+            node.software_configuration,
+            built_in=not self._policy.disable_default_resources,
+        )
 
     def _key(self, node: Node) -> tuple[object, ...]:
         """Nodes with equal keys are equal to every constraint and every rule."""

@@ -52,7 +52,11 @@ class Groups:
             used = set(map(folded, (*self._limits.groups(bucket), *bucket.failing_groups)))
             free = [n for n in names if folded(n) not in used and not self._limits.is_anothers(bucket, n)]
             return free[:room]
-        return [self._made_up(bucket)]
+        return [self._made_up(bucket)] if bucket.makes_groups else []
+
+    def named(self, bucket: Bucket) -> Sequence[str]:
+        """The groups of the settings."""
+        return self._policy.groups_of(bucket.nodearray).names
 
     def after(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
         """Groups that could be begun now that a fresh one has been: given names are all in turn already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scalelib.bucket import Bucket
@@ -10,9 +10,11 @@ from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planning import clocks
 from scalelib.planning.dealing import Dealer, Run, undealt
+from scalelib.planning.fleet import Amounts
 from scalelib.planning.naming import Naming
 from scalelib.planning.plan import Planning
 from scalelib.planning.reasons import Reason, Reasons
+from scalelib.room import Room
 
 _GONE = (NodeState.OFF, NodeState.DEALLOCATED, NodeState.TERMINATED)
 
@@ -24,23 +26,27 @@ class _Purchase:
     bucket: Bucket
     group: str | None
     runs: list[Run] = field(default_factory=list)
+    rooms: list[Room] = field(default_factory=list)
+    """One for each run."""
 
 
 def demand_of(plan: Planning) -> Demand:
     """The answer."""
-    planned, purchases = _dealt(plan)
+    planned, rooms, purchases = _dealt(plan)
+    known = frozenset(plan.catalogue.known_resources())
     launches = _launches(plan, purchases)
     added = sum(launch.price_per_hour for launch in launches)
     bound = plan.purchases.bound if plan.purchases.bought == 1 and not plan.together.bought else None
     return Demand(
         launches=launches,
-        nodes=_verdicts(plan, planned),
-        unserved=_unserved(plan),
+        nodes=_verdicts(plan, planned, rooms),
+        unserved=_unserved(plan, known),
         price_before=sum(_price(plan, node) for node in plan.problem.nodes if node.state not in _GONE),
         price_added=added,
         decided_by="solver" if plan.purchases.solved else "greedy",
         bound=bound,
         gap=added / bound - 1 if bound else None,
+        resource_names=known,
     )
 
 
@@ -48,14 +54,20 @@ def _price(plan: Planning, node: Node) -> float:
     return node.price_per_hour or plan.scene.prices.get(node.bucket_id, 0.0)
 
 
-def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase]]:
-    """Which jobs' slots each node and each new machine got."""
+def _dealt(
+    plan: Planning,
+) -> tuple[dict[NodeId, dict[str, int]], Callable[[Node], Room], list[_Purchase]]:
+    """Which jobs' slots each node and each new machine got, and what is left free of them."""
     dealer = Dealer(plan.kinds)
     planned: dict[NodeId, dict[str, int]] = {}
+    left: dict[NodeId, Amounts] = {}
     purchases: dict[tuple[str, str | None], _Purchase] = {}
     buckets = {bucket.id: bucket for bucket in plan.scene.buckets}
     for cohort in plan.fleet.cohorts:
-        if cohort.count == 0 or (cohort.nodes is not None and not cohort.slots and not cohort.named):
+        if cohort.count == 0:
+            continue
+        left.update((node.id, cohort.free) for node in cohort.nodes or ())
+        if cohort.nodes is not None and not cohort.slots and not cohort.named:
             continue
         runs = dealer.deal(cohort)
         if cohort.nodes is None:
@@ -64,21 +76,34 @@ def _dealt(plan: Planning) -> tuple[dict[NodeId, dict[str, int]], list[_Purchase
                 key, _Purchase(bucket=buckets[cohort.bucket_id], group=cohort.group)
             )
             bought.runs.extend(runs)
+            machine = plan.catalogue.machines[cohort.machine]
+            bought.rooms.extend([Room(machine, plan.fleet.counters, cohort.free)] * len(runs))
             continue
         nodes = iter(cohort.nodes)
         for times, jobs in runs:
             for _ in range(times):
                 planned[next(nodes).id] = jobs
-    return planned, list(purchases.values())
+    catalogue, counters = plan.catalogue, plan.fleet.counters
+
+    def room(node: Node) -> Room:
+        machine = catalogue.seen(node)
+        return Room(machine, counters, left[node.id]) if node.id in left else Room(machine, (), ())
+
+    return planned, room, list(purchases.values())
 
 
 def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
     naming = Naming(node.name for node in plan.problem.nodes)
+    deallocated: dict[tuple[str, str | None], list[Node]] = {}
+    for node in plan.problem.nodes:
+        if node.may_start_again and node.state is NodeState.DEALLOCATED:
+            deallocated.setdefault((node.bucket_id, node.placement_group), []).append(node)
     purchases = sorted(purchases, key=lambda p: (p.bucket.position, p.bucket.id, p.group or ""))
     launches = []
     for bought in purchases:
         array = bought.bucket.nodearray
         total = sum(times for times, _ in bought.runs)
+        starts = deallocated.get((bought.bucket.id, bought.group), [])[:total]
         jobs: dict[str, int] = {}
         for times, here in bought.runs:
             for name, slots in here.items():
@@ -94,26 +119,40 @@ def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
                 price_per_hour=plan.scene.prices[bought.bucket.id] * total,
                 vcpu_count=bought.bucket.vcpu_count,
                 jobs=jobs,
-                names=naming.take(array, total),
+                names=_names(starts, naming.take(array, total - len(starts))),
+                starts=tuple(starts),
                 per_node=tuple(bought.runs),
+                rooms=tuple(bought.rooms),
             )
         )
     return tuple(launches)
 
 
+def _names(starts: Sequence[Node], fresh: Sequence[str]) -> Sequence[str]:
+    return (*(node.name for node in starts), *fresh) if starts else fresh
+
+
 # -- verdicts
 
 
-def _verdicts(plan: Planning, planned: Mapping[NodeId, Mapping[str, int]]) -> tuple[NodeVerdict, ...]:
+def _verdicts(
+    plan: Planning, planned: Mapping[NodeId, Mapping[str, int]], rooms: Callable[[Node], Room]
+) -> tuple[NodeVerdict, ...]:
     needed = plan.needed()
     pads = {pad.name for pad in plan.scene.pads}
     return tuple(
-        _verdict(plan, node, planned.get(node.id, {}), node.id in needed, pads) for node in plan.problem.nodes
+        _verdict(plan, node, planned.get(node.id, {}), rooms, node.id in needed, pads)
+        for node in plan.problem.nodes
     )
 
 
 def _verdict(
-    plan: Planning, node: Node, planned: Mapping[str, int], needed: bool, pads: set[str]
+    plan: Planning,
+    node: Node,
+    planned: Mapping[str, int],
+    rooms: Callable[[Node], Room],
+    needed: bool,
+    pads: set[str],
 ) -> NodeVerdict:
     load = plan.scene.loads.get(node.id)
     running = dict(load.jobs) if load else {}
@@ -137,6 +176,7 @@ def _verdict(
         needed=needed,
         surplus_for=None if needed else clocks.surplus_for(node, plan.problem),
         warm=warm,
+        rooms=rooms,
     )
 
 
@@ -175,7 +215,8 @@ def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, i
         case NodeReason.LEAVING:
             return "on its way out; it takes no work and still counts against limits"
         case NodeReason.OFF:
-            return f"the cloud says {node.status!r}; it takes no work, and nothing here starts it"
+            start = "it is started when it is needed" if node.may_start_again else "nothing here starts it"
+            return f"the cloud says {node.status!r}; it takes no work, and {start}"
         case NodeReason.RUNNING:
             return f"runs {names}"
         case NodeReason.MATCHED:
@@ -197,13 +238,13 @@ def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, i
 # -- what stays
 
 
-def _unserved(plan: Planning) -> tuple[Unserved, ...]:
+def _unserved(plan: Planning, known: frozenset[str]) -> tuple[Unserved, ...]:
     reasons = Reasons(
         fleet=plan.fleet,
         shared=plan.shared,
         groups=plan.together.groups,
         buckets=plan.scene.buckets,
-        known=frozenset(plan.catalogue.known_resources()),
+        known=known,
     )
     found = []
     for kind in plan.kinds:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scalelib.amounts import MILLION
 from scalelib.bucket import Bucket, Pool, PoolKind
-from scalelib.constraints import unknown_resources
+from scalelib.constraints import Backoff, unknown_resources
 from scalelib.constraints.alternatives import amount_shown
 from scalelib.demand import UnservedReason
 from scalelib.machine import label_of
@@ -43,13 +43,18 @@ class Reasons:
     def of(self, kind: Kind) -> Reason:
         """Why slots of this kind are left over, shared things apart."""
         if refusals := self._refusals(kind):
-            return UnservedReason.NEVER, f"refused by its own constraint 'never': {refusals[0]}"
+            return UnservedReason.NEVER, refusals[0] or "refused by its own constraint 'never'"
         fitting = [offer for offer in self._offers(kind) if self._fits(kind, offer)]
         if not fitting:
-            return self._nowhere(kind)
+            return self._backing_off(kind) or self._nowhere(kind)
         usable = [offer for offer in fitting if offer.bucket.valid and not offer.bucket.set_aside]
         if not usable:
             return self._set_aside(fitting)
+        if kind.colocated and not any(self._may_group(kind, offer.bucket) for offer in usable):
+            return UnservedReason.PLACEMENT_GROUP, (
+                f"nodearray {usable[0].bucket.nodearray!r} gets no placement groups (its autoscale.is_hpc is "
+                "false): name some in nodearrays.<name>.placement_groups, or do without colocated"
+            )
         if kind.grouped and kind.node_count:
             largest = max(offer.bucket.max_placement_group_size for offer in usable)
             if kind.node_count > largest:
@@ -75,6 +80,11 @@ class Reasons:
         if bucket.fixed_placement_group is None:
             names += [name for name in asked if name not in names]
         return names or [next(iter(bucket.failing_groups), f"{bucket.vm_size}_pg0")]
+
+    def _may_group(self, kind: Kind, bucket: Bucket) -> bool:
+        """Is there a placement group in the bucket, or could there be one?"""
+        asked = groups_named(kind.constraint)
+        return bucket.makes_groups or bool(self.groups.existing(bucket) or asked or self.groups.named(bucket))
 
     def _fits(self, kind: Kind, offer: Offer) -> bool:
         return bool(self.fleet.catalogue.levels(kind, offer.machine))
@@ -139,6 +149,20 @@ class Reasons:
                     f"{asked} is asked for; of {label_of(offer.bucket)} the cloud promises {said}, and its "
                     f"machines were seen to have {has}: ask for no more than that, or add a VM size"
                 )
+        return None
+
+    def _backing_off(self, kind: Kind) -> Reason | None:
+        """Would a machine do, if capacity had not failed there so lately that the job wants to wait?"""
+        for way in kind.alternatives:
+            waits = [test.seconds for test in way.tests if isinstance(test, Backoff)]
+            others = replace(way, tests=tuple(each for each in way.tests if not isinstance(each, Backoff)))
+            for offer in self._offers(kind) if waits else ():
+                if others.rank(self.fleet.catalogue.machines[offer.machine]) is not None:
+                    ago = offer.bucket.capacity_failed or 0
+                    return UnservedReason.SET_ASIDE, (
+                        f"capacity failed {ago:g} s ago for {label_of(offer.bucket)}, "
+                        f"and its own capacity-failure-backoff waits {max(waits):g} s"
+                    )
         return None
 
     def _set_aside(self, fitting: Sequence[Offer]) -> Reason:

@@ -15,7 +15,6 @@ from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs
 from autoscaler_app.passes.decide.holds import Holds
 from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud, read
-from autoscaler_app.passes.meant import noted
 from autoscaler_app.passes.plan import (
     Delete,
     DeleteReason,
@@ -34,6 +33,7 @@ from autoscaler_app.passes.plan import (
 from autoscaler_app.passes.snapshot import HostSeen, SizeKnown, Snapshot
 from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
+from scalelib.meant import noted
 from scalelib.node import NodeId
 from scalelib.planner import Demand, NodeVerdict, UnservedReason
 

@@ -15,7 +15,6 @@ from autoscaler_app.listening.activity import HostView, at_work
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.hosts import match_hosts, short_name
-from autoscaler_app.passes.meant import found
 from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
@@ -34,6 +33,7 @@ from celery_resources import EVICTION, Requirement
 from celery_resources.gangs.gang import queue_of_gang
 from celery_resources.settings import ONE_CPU
 from scalelib.history import seen_booting
+from scalelib.meant import found
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 

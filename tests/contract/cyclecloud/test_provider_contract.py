@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from cyclecloud_api.provider import CycleCloudProvider
+from cyclecloud_emulator.settings import Cluster, Nodearray
 from cyclecloud_emulator.trouble.quirks import Quirks
 from scalelib import Job, config, demandcalculator
 from scalelib.bucket import PoolKind
@@ -200,3 +201,28 @@ def test_the_demand_calculator_by_itself_takes_the_provider_and_its_keys(
         assert sum(result.added for result in dcalc.bootup()) == len(world.nodes()) > 0
     with pytest.raises(InvalidConfig, match=r"cyclecloud\.capacity_backof is no setting; did you mean"):
         demandcalculator.new_demand_calculator({**written, "cyclecloud": {"capacity_backof": 60}})
+
+
+def test_a_deallocated_node_is_started_again_before_another_is_made(
+    make_world: Callable[..., World], wish: Wish
+) -> None:
+    """Where its nodearray means it to be used again; the boot clock begins anew."""
+    array = Nodearray(sizes=("Standard_D4s_v5",), shutdown_policy="Deallocate")
+    world = make_world(clusters={"celery": Cluster(nodearrays={"worker": array})})
+    world.provider.launch(wish(count=1))
+    world.clock.later(200)
+    (up,) = world.provider.cloud().nodes
+    world.client.shutdown(ids=[up.id])
+    world.clock.later(100)
+    dcalc = demandcalculator.new_demand_calculator({}, provider=world.provider)
+    dcalc.add_job(Job("a", {"ncpus": 4}, iterations=2))
+    assert [(node.name, node.exists) for node in dcalc.finish().new_nodes] == [
+        ("worker-1", True),
+        ("worker-2", False),
+    ]
+    assert [result.added for result in dcalc.bootup()] == [2]
+    assert [(n.name, n.is_booting) for n in world.provider.cloud().nodes] == [
+        ("worker-1", True),
+        ("worker-2", True),
+    ]
+    assert dcalc.finish().new_count == 0

@@ -125,6 +125,32 @@ def test_an_odd_attribute_of_a_nodearray_spoils_only_itself(status: Make, array:
     assert len(cloud.warnings) == 2
 
 
+@pytest.mark.parametrize(("said", "makes"), [(None, True), ("true", True), (False, False), ("No", False)])
+def test_a_nodearray_may_do_without_placement_groups(
+    status: Make, array: Make, said: object, makes: bool
+) -> None:
+    (found,) = cloud_of(status(array(Configuration={"autoscale": {"is_hpc": said}}))).buckets
+    assert found.makes_groups is makes
+
+
+@pytest.mark.parametrize(("told", "known"), [(-1, None), (0, 0), (12.5, 12.5), (None, None)])
+def test_when_capacity_failed_last_is_known(
+    status: Make, array: Make, bucket: Make, told: object, known: object
+) -> None:
+    (found,) = cloud_of(status(array("worker", bucket(lastCapacityFailure=told)))).buckets
+    assert found.capacity_failed == known
+
+
+def test_a_deallocated_node_may_start_again_where_its_nodearray_or_it_says_so(
+    status: Make, array: Make, node: Make
+) -> None:
+    off = {"Status": "Deallocated", "TargetState": "Deallocated"}
+    for policy, own, may in (("Deallocate", None, True), (None, "deallocate", True), (None, None, False)):
+        nodes = [node(1, ShutdownPolicy=own, **off), node(2, ShutdownPolicy=own)]
+        cloud = cloud_of(status(array(ShutdownPolicy=policy), nodes=nodes))
+        assert [n.may_start_again for n in cloud.nodes] == [may, False]
+
+
 def test_a_nodearray_overrides_what_its_size_has(status: Make, array: Make) -> None:
     (found,) = cloud_of(status(array(Memory=14.0, CoreCount=2))).buckets
     assert (found.memory_gib, found.vcpu_count) == (14.0, 2)

@@ -128,6 +128,11 @@ class MemoryProvider:
         request = self.launched.get(request_id)
         return LaunchResult(request_id=request_id, added=request.count) if request else None
 
+    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        again = {"state": NodeState.ACQUIRING, "wanted": True, "may_start_again": False}
+        self.nodes = [replace(node, **again) if node.id in nodes else node for node in self.nodes]
+        return tuple(NodeOutcome(id=each, ok=True) for each in nodes)
+
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
         self.ended += nodes
         return tuple(NodeOutcome(id=each, ok=True) for each in nodes)

@@ -119,7 +119,7 @@ def test_two_requirements_on_one_resource_are_both_written() -> None:
         ({"never": 3}, ["constraints.never", "no text"]),
         ({"exclusive": "maybe"}, ["constraints.exclusive", "'maybe'", "true or false"]),
         ({"in-a-placement-group": []}, ["in-a-placement-group", "true or false"]),
-        ({"capacity-failure-backoff": 300}, ["capacity-failure-backoff", "leave it out"]),
+        ({"capacity-failure-backoff": "5m"}, ["capacity-failure-backoff", "number of seconds"]),
         ({"shared-consumable-constraint": 3}, ["no object"]),
         ({"shared-consumable-constraint": {"name": "x"}}, ["'total' is missing"]),
         ({"shared-consumable-constraint": {"name": "x", "total": -1}}, [".total", "-1"]),

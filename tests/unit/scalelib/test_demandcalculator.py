@@ -238,7 +238,7 @@ def test_adding_a_job_makes_a_new_plan(world: Any, make_provider: Callable[..., 
     dcalc = demandcalculator.new_demand_calculator({}, provider=make_provider(world), now=world.now)
     assert dcalc.get_demand().launches == ()
     dcalc.add_job(Job("a", {"ncpus": 1}))
-    assert dcalc.get_demand().new_nodes == 1
+    assert dcalc.get_demand().new_count == 1
 
 
 def test_what_cannot_be_meant_is_refused(world: Any, make_provider: Callable[..., Any]) -> None:

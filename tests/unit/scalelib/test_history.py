@@ -196,7 +196,7 @@ def test_it_shares_its_file_with_other_tables(tmp_path: Path, world: Any) -> Non
         history.update(at(0), [world.node(1)], (), ())
     assert other.execute("PRAGMA user_version").fetchone() == (42,)
     names = [name for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    assert sorted(names) == ["journal", "node_history", "node_history_schema"]
+    assert sorted(names) == ["journal", "node_history", "node_history_plan", "node_history_schema"]
     other.close()
 
 
@@ -265,6 +265,7 @@ def test_an_older_file_is_brought_up_to_date(tmp_path: Path, world: Any) -> None
     db = sqlite3.connect(path)
     db.execute("DROP INDEX node_history_gone")
     db.execute("ALTER TABLE node_history DROP COLUMN booting")
+    db.execute("DROP TABLE node_history_plan")
     db.execute("UPDATE node_history_schema SET version = 1")
     db.execute("INSERT INTO node_history VALUES ('old', 5, NULL, 5, 5, NULL)")
     db.commit()

@@ -32,10 +32,11 @@ def test_there_and_back() -> None:
 
 def test_a_job_cannot_be_changed() -> None:
     job = Job("a")
-    with pytest.raises(AttributeError, match="make another with iterations=5"):
+    with pytest.raises(AttributeError, match=r"make another one.*job\.evolve\(iterations=5\)"):
         job.iterations = 5
     with pytest.raises(AttributeError, match="iterations stays"):
         del job.iterations
+    assert (job.evolve(iterations=5), job.iterations) == (Job("a", iterations=5), 1)
 
 
 @pytest.mark.parametrize(

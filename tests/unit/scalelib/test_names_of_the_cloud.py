@@ -14,7 +14,7 @@ from scalelib.policy import Policy
 
 def test_names_of_the_cloud_compare_as_the_cloud_does(world: Any) -> None:
     for asked in ({"node.vm_size": "f2"}, {"nodearray": "WORKER"}, {"node.nodearray": ["x", "Work*"]}):
-        assert world.plan([Job("a", asked)]).new_nodes == 1, asked
+        assert world.plan([Job("a", asked)]).new_count == 1, asked
 
 
 def test_settings_by_name_are_found_in_any_spelling() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from autoscaler_app.passes.meant import found
+from scalelib.meant import found
 from scalelib.node import Node, NodeId, NodeState
 from tests.unit.autoscaler_app.world import World
 

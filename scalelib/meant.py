@@ -7,11 +7,23 @@ where it does not, it would buy more for work whose machines are on their way al
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from scalelib.demand import Demand
 from scalelib.names import folded
 from scalelib.node import Node, NodeId
-from scalelib.planner import Demand
+
+
+@runtime_checkable
+class PlanMemory(Protocol):
+    """Where it is kept from one calculator to the next; a node history may be one."""
+
+    def plan(self) -> Mapping[str, Any] | None:
+        """What was noted last; None: nothing."""
+
+    def remember_plan(self, fact: Mapping[str, Any]) -> None:
+        """Keep it, in place of what was kept before."""
+
 
 Meant = dict[str, dict[str, int]]
 """Slots by job, by node id."""
@@ -30,17 +42,17 @@ def noted(demand: Demand, *, launches: bool) -> dict[str, Any]:
         }
         if work:
             nodes.setdefault(tuple(sorted(work.items())), []).append(verdict.node.name)
-    return {
-        "nodes": [[dict(work), names] for work, names in nodes.items()],
-        "launched": [
-            [
-                launch.bucket_id,
-                launch.placement_group,
-                [[count, dict(here)] for count, here in launch.per_node],
-            ]
-            for launch in (demand.launches if launches else ())
-        ],
-    }
+    launched: list[list[Any]] = []
+    for launch in demand.launches if launches else ():
+        for (_, here), node in zip(launch.planned(), launch.starts, strict=False):
+            nodes.setdefault(tuple(sorted(here.items())), []).append(node.name)
+        runs, again = [], len(launch.starts)
+        for count, here in launch.per_node:
+            if count > again:
+                runs.append([count - again, dict(here)])
+            again = max(again - count, 0)
+        launched.append([launch.bucket_id, launch.placement_group, runs])
+    return {"nodes": [[dict(work), names] for work, names in nodes.items()], "launched": launched}
 
 
 def found(fact: Mapping[str, Any] | None, nodes: Collection[Node], seen: Collection[NodeId]) -> Meant:
