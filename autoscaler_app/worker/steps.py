@@ -71,9 +71,10 @@ class StaysHome(bootsteps.Step):
         if not serves_the_control_queue(parent):
             return
         settings = _settings_or_exit()
-        reason = pinning.why_not_this_host(_broker_urls(), settings.autoscaler.control_host)
-        if reason is not None:
-            _refuse(f"control worker not started: {reason}")
+        here = pinning.this_place(_broker_urls(), settings.autoscaler.control_host)
+        if not here.is_right:
+            _refuse(f"control worker not started: {here.why}")
+        log.log(logging.INFO if here.is_sure else logging.WARNING, "%s", here.why)
         if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
             log.warning("%s", danger)
         survive_garbage()
