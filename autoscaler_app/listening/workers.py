@@ -36,7 +36,8 @@ class Workers(Protocol):
         take: Callable[[Mapping[str, Any]], object],
     ) -> None:
         """The same without waiting: `take` gets the answers when they are there, perhaps in another thread.
-        Nothing is asked while an earlier such question is open. Raises nothing: an error is in the log.
+        Nothing is sent while an earlier such command of this name is open. Raises nothing: an error is in the
+        log.
         """
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
@@ -49,7 +50,8 @@ class BrokersWorkers:
     def __init__(self, app: Celery, timeout: float, trust: Trust | None = None) -> None:
         """`timeout`: seconds for which answers are waited for."""
         self._app, self._timeout, self._trust = app, timeout, trust
-        self._aside: threading.Thread | None = None
+        self._aside: dict[str, threading.Thread] = {}
+        """By command: who waits for its answers."""
 
     def ask(
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
@@ -65,7 +67,7 @@ class BrokersWorkers:
         take: Callable[[Mapping[str, Any]], object],
     ) -> None:
         """Ask in a thread that ends with the question."""
-        if not nodenames or (self._aside is not None and self._aside.is_alive()):
+        if not nodenames or (command in self._aside and self._aside[command].is_alive()):
             return
 
         def ask_and_take() -> None:
@@ -74,8 +76,8 @@ class BrokersWorkers:
             except BrokerError as error:
                 log.warning("could not ask %d workers for %r: %s", len(nodenames), command, error)
 
-        self._aside = threading.Thread(target=ask_and_take, name="autoscaler-asks", daemon=True)
-        self._aside.start()
+        self._aside[command] = threading.Thread(target=ask_and_take, name="autoscaler-asks", daemon=True)
+        self._aside[command].start()
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         """Send a command; no answers are awaited."""

@@ -12,6 +12,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.brokers import Broker, open_broker
 from autoscaler_app.listening.activity import Activity, coming
 from autoscaler_app.listening.listener import Listener
+from autoscaler_app.listening.reluctant import Reluctant
 from autoscaler_app.listening.trust import Trust, open_trust
 from autoscaler_app.listening.workers import BrokersWorkers, Workers
 from autoscaler_app.memory.queues import KnownQueues
@@ -54,7 +55,7 @@ class Control:
     """Whether it may act."""
     trust: Trust | None = None
     """None: whoever speaks is believed."""
-    reluctant: set[str] = field(default_factory=set)
+    reluctant: Reluctant = field(default_factory=Reluctant)
     """Workers that did not answer when they were asked last: a pass does not wait for them again."""
     nodename: str = ""
     """The control worker's own name; empty in a command."""

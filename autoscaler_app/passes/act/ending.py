@@ -28,6 +28,7 @@ def fence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
 
 def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     """Nodes that the plan lets go: shut down if they need a certificate and it is not whole, else deleted."""
+    _note_fences(control, sight)
     drains = _as_they_stand(control, sight)
     ready: list[Delete] = []
     for entry in plan.delete:
@@ -43,6 +44,14 @@ def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
         else:
             deeds.note("shut-down", entry.node, ok=False, detail="not proven empty; looked at again")
     _delete(control, deeds, ready)
+
+
+def _note_fences(control: Control, sight: Sight) -> None:
+    """A host whose answer came after the pass that fenced it says in its account that it is fenced."""
+    for node_id, drain in control.state.drains().items():
+        host = sight.host_of.get(NodeId(node_id))
+        if drain.fenced is None and host is not None and host.on_its_way == "fenced":
+            control.state.mark_fenced(node_id, control.now())
 
 
 def _as_they_stand(control: Control, sight: Sight) -> dict[str, Drain]:

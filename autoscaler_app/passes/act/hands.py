@@ -28,12 +28,17 @@ def tell_hosts(
 def ask_workers(
     control: Control, command: str, nodenames: Sequence[str], arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Send a command and take what the answers tell; a worker that refused or was silent has none."""
-    answers = control.workers.ask(command, nodenames, arguments)
-    told = {name: payload for name, payload in answers.items() if payload is not None}
-    for payload in told.values():
-        control.activity.merge(payload, control.now())
-    return told
+    """Send a command and take what the answers tell; a worker that refused or was silent has none. One that
+    was silent last time is not waited for: what it answers is seen by the next pass.
+    """
+
+    def take(answers: Mapping[str, Any]) -> None:
+        for payload in answers.values():
+            if payload is not None:
+                control.activity.merge(payload, control.now())
+
+    answers = control.reluctant.ask(control.workers, command, nodenames, arguments, take, control.now())
+    return {name: payload for name, payload in answers.items() if payload is not None}
 
 
 def nodenames_of(view: HostView | None) -> Sequence[str]:

@@ -52,6 +52,15 @@ def reserve(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
         if (names := nodenames_of(sight.view_of(host.hostname)))
     }
     for order in plan.gangs:
+        members = control.reluctant.who(nodenames[host] for host in order.hosts if host in nodenames)
+        if order.order == "form" and members:
+            # It is asked aside by now: all or none can be reserved when it has answered.
+            target, detail = (
+                f"form {order.queue}: {', '.join(order.hosts)}",
+                f"{min(members)} does not answer",
+            )
+            deeds.note("gang", target, ok=False, detail=detail)
+            continue
         requirement = sight.kinds.get(order.queue, ONE_CPU)
         wrong = gang_acts.carry_out(order, nodenames, requirement, ask)
         target = f"{order.order} {order.gang or order.queue}: {', '.join(order.hosts)}"

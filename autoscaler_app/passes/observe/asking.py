@@ -37,8 +37,6 @@ from scalelib.provider import Cloud
 
 MOST_NAMED = 20
 """Queues named in warnings, one each."""
-MOST_RELUCTANT = 10_000
-"""Names of workers that did not answer; beyond that they are tried anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,22 +189,18 @@ def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) 
     asked = {"pids": _pids_in_doubt(control)}
     if control.listener is None:
         _take_answers(control, control.workers.ask("resources", None, asked))
+        control.reluctant.have_told(control.activity.hosts())
         return
-    names = {*_to_ask(control, drains), *_never_heard(control, drains, cloud)}
     # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
     # it tells of itself, or its answer is there for the next pass.
-    late = names & control.reluctant
-    control.workers.ask_aside("resources", sorted(late), asked, partial(_take_answers, control))
-    if prompt := names - late:
-        answers = control.workers.ask("resources", sorted(prompt), asked)
-        control.reluctant |= prompt - answers.keys()
-        _take_answers(control, answers)
-    if len(control.reluctant) > MOST_RELUCTANT:
-        control.reluctant.clear()
+    control.reluctant.have_told(control.activity.hosts())
+    names = {*_to_ask(control, drains), *_never_heard(control, drains, cloud)}
+    control.reluctant.ask(
+        control.workers, "resources", names, asked, partial(_take_answers, control), control.now()
+    )
 
 
 def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:
-    control.reluctant -= answers.keys()
     for name, payload in answers.items():
         if payload is None:
             control.activity.cannot_say(name)

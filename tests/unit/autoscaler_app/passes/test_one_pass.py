@@ -384,3 +384,54 @@ def test_a_worker_that_does_not_answer_is_waited_for_once_and_heard_when_it_does
     world.go_on(60)
     world.make_pass()
     assert world.hosts.asked[1:] == [[ghost.nodename]], "it has answered: it is waited for again"
+
+
+def tells(world: World, host: Host) -> None:
+    """A host tells what it has of its own accord."""
+    world.hosts.seq += 1
+    world.control.activity.merge(host.account(world.hosts.seq), world.now)
+
+
+@pytest.mark.parametrize("waiting", [0, 2], ids=["to be fenced", "to be told its queues"])
+def test_a_worker_that_hangs_costs_one_pass_its_patience_whatever_it_is_to_be_told(
+    world: World, waiting: int
+) -> None:
+    """It told a moment ago, so it counts as heard: what it is told now it does not answer."""
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    (hangs,) = world.boot()
+    world.listen()
+    world.make_pass()
+    world.queues.waiting["celery"] = 0
+    world.go_on(400)
+    tells(world, hangs)
+    hangs.is_mute, world.queues.waiting["celery"] = True, waiting
+    if waiting:
+        world.control.state.kinds.announce({"res:ncpus=2": {"constraints": {"ncpus": 2}}}, world.now)
+    world.hosts.asked.clear()
+    for _ in range(4):
+        world.go_on(10)
+        made = world.make_pass()
+        assert any(not action.ok for action in made.actions), "it is told, again and again"
+    assert world.hosts.asked == [[hangs.nodename]], "and waited for once"
+    assert len(world.hosts.aside) >= 3
+
+
+def test_a_fence_that_is_answered_after_the_pass_is_seen_by_the_next_one(world: World) -> None:
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    (slow,) = world.boot()
+    world.listen()
+    world.make_pass()
+    world.queues.waiting["celery"] = 0
+    world.go_on(400)
+    tells(world, slow)
+    slow.is_mute = True
+    world.make_pass()
+    slow.fenced, slow.is_mute = True, False
+    world.go_on(5)
+    world.make_pass()
+    (drain,) = world.control.state.drains().values()
+    assert drain.fenced == world.now
+    assert slow.told.count("fence") == 0, "the first command was heard, though its answer came late"
+    assert slow.told[-1] == "shutdown"
