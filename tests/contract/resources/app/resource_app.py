@@ -69,6 +69,7 @@ def make_app(broker: str) -> Any:
             else {}
         ),
     )
+    app.conf.update(json.loads(os.environ.get("RESOURCE_APP_SETTINGS", "{}")))
     theirs = os.environ.get("RESOURCE_APP_THEIRS")
     if quorum or theirs:
         sort = {"x-queue-type": "quorum"} if quorum else None

@@ -67,6 +67,7 @@ ATTRIBUTES = [
     ("billiard.pool:ApplyResult", "_write_to"),
     ("celery.worker.state", "requests"),
     ("kombu.transport.redis", "loads"),
+    ("redis.connection:DefaultParser", "EXCEPTION_CLASSES"),
     ("kombu.transport.redis:Channel", "Message"),
     ("kombu.pidbox:Mailbox", "node_cls"),
     ("celery.worker.state", "active_requests"),

@@ -230,3 +230,13 @@ def test_a_worker_on_no_node_is_named_while_nobody_is_heard_on_one(world: World)
     assert "m1" in warning
     (kept,) = made.plan.keep  # type: ignore[union-attr]
     assert (kept.reason.value, "lab" in kept.detail) == ("held-back", True)
+
+
+def test_elements_that_were_no_messages_are_told_of_the_host_that_met_them(world: World) -> None:
+    for name, count in (("n1", 0), ("n2", 1), ("n3", 3)):
+        world.control.activity.merge({**Host(name).account(1), "garbage": count}, world.now)
+    warnings = [warning for warning in world.sight().warnings if "no messages" in warning]
+    assert warnings == [
+        "n2 has met 1 element of its queues that were no messages; its log has them",
+        "n3 has met 3 elements of its queues that were no messages; its log has them",
+    ]

@@ -1,0 +1,57 @@
+"""What is looked at, and armed, before a control worker begins."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoscaler_app.worker import steps
+
+
+@pytest.fixture
+def armed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What it was armed against; and it is where it should be."""
+    armed: list[str] = []
+    settings = SimpleNamespace(autoscaler=SimpleNamespace(control_host=""))
+    monkeypatch.setattr(steps, "control", lambda: SimpleNamespace(settings=settings))
+    monkeypatch.setattr(steps, "survive_garbage", lambda: armed.append("garbage"))
+    monkeypatch.setattr(steps, "survive_failover", lambda: armed.append("failover"))
+    monkeypatch.setattr(steps.pinning, "why_not_this_host", lambda urls, host: None)
+    return armed
+
+
+def worker_of(*queues: str) -> Any:
+    return SimpleNamespace(
+        app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues)))
+    )
+
+
+def test_it_outlives_garbage_and_a_failover_and_warns_of_a_short_visibility_timeout(
+    armed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps.StaysHome(worker_of("autoscale"))
+    assert armed == ["garbage", "failover"]
+    assert "visibility_timeout" not in caplog.text
+    conf = SimpleNamespace(
+        broker_transport_options={"visibility_timeout": 3600}, broker_read_url=None, broker_url="redis://x"
+    )
+    monkeypatch.setattr(steps, "app", SimpleNamespace(conf=conf))
+    steps.StaysHome(worker_of("autoscale"))
+    assert "visibility_timeout of 3600 s" in caplog.text
+
+
+def test_a_worker_of_other_queues_is_none_of_our_business(armed: list[str]) -> None:
+    steps.StaysHome(worker_of("celery"))
+    assert armed == []
+
+
+def test_elsewhere_it_does_not_start(
+    armed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(steps.pinning, "why_not_this_host", lambda urls, host: "the broker is elsewhere")
+    with pytest.raises(SystemExit) as end:
+        steps.StaysHome(worker_of("autoscale"))
+    assert end.value.code == 78
+    assert "control worker not started: the broker is elsewhere" in capsys.readouterr().err
