@@ -123,6 +123,17 @@ class MemoryNodeHistory:
         """Every remembered time is as long ago as it was."""
         self._times = {node_id: moved(times, by, now) for node_id, times in self._times.items()}
 
+    def unobserved(self, by: timedelta, now: datetime) -> None:
+        """Idle and surplus clocks show what they showed."""
+        self._times = {
+            node_id: replace(
+                times,
+                last_active=None if times.last_active is None else min(times.last_active + by, now),
+                last_needed=None if times.last_needed is None else min(times.last_needed + by, now),
+            )
+            for node_id, times in self._times.items()
+        }
+
 
 def moved(times: NodeTimes, by: timedelta, now: datetime) -> NodeTimes:
     """The same times by a clock that was set; none is in the future."""
@@ -284,6 +295,15 @@ class SQLiteNodeHistory:
                 "last_needed = min(last_needed + :step, :latest), "
                 "booting = min(booting + :step, :latest) WHERE gone IS NULL",
                 {"step": step, "latest": latest},
+            )
+
+    def unobserved(self, by: timedelta, now: datetime) -> None:
+        """Idle and surplus clocks show what they showed."""
+        with self._file.transaction() as db:
+            db.execute(
+                "UPDATE node_history SET last_active = min(last_active + :step, :latest), "
+                "last_needed = min(last_needed + :step, :latest) WHERE gone IS NULL",
+                {"step": by // _MICROSECOND, "latest": _number(now)},
             )
 
 

@@ -48,6 +48,10 @@ TABLES = Tables(
 )
 
 
+LOOKED = "looked"
+"""Fact: when the last look of a listening pass began, seconds since the epoch, and whether it was whole."""
+
+
 class Drain(msgspec.Struct, frozen=True, kw_only=True):
     """One node on its way out. A stage that has not been shown has no time."""
 
@@ -267,12 +271,29 @@ class State:
                 "UPDATE drain SET chosen = ?, fenced = ?, shut_down = ? WHERE node_id = ?",
                 [(*map(moved, (r["chosen"], r["fenced"], r["shut_down"])), r["node_id"]) for r in drains],
             )
-            latest, seconds = now.timestamp(), by.total_seconds()
-            _change(
-                db,
-                "hungry",
-                lambda hungry: {h: min(since + seconds, latest) for h, since in (hungry or {}).items()},
-            )
+            _move_hunger(db, by, now)
+            _change(db, LOOKED, lambda at: at and [min(at[0] + by.total_seconds(), now.timestamp()), at[1]])
+
+    def unobserved_before(self, listening_since: datetime | None, now: datetime) -> timedelta:
+        """A look begins: how much of the time since the last one nobody observed, nor was a look made of it.
+
+        That is all of it where the last look failed, else the time until we listened. What is remembered of
+        hungry hosts is moved by as much.
+        """
+        with self._file.transaction() as db:
+            before = _change(db, LOOKED, lambda at: at)
+            _change(db, LOOKED, lambda _: [now.timestamp(), False])
+            if before is None:
+                return timedelta()
+            at, was_whole = before
+            heard_since = min(listening_since or now, now) if was_whole else now
+            by = timedelta(seconds=max(0.0, heard_since.timestamp() - at))
+            _move_hunger(db, by, now)
+        return by
+
+    def looked(self) -> None:
+        """The look that began is whole."""
+        self.change(LOOKED, lambda at: at and [at[0], True])
 
     # -- facts and journal
 
@@ -307,6 +328,15 @@ class State:
         """The newest reports, newest first, each with its number."""
         rows = self._file.rows("SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,))
         return [(row["number"], row["report"].encode()) for row in rows]
+
+
+def _move_hunger(db: sqlite3.Connection, by: timedelta, now: datetime) -> None:
+    latest, seconds = now.timestamp(), by.total_seconds()
+    _change(
+        db,
+        "hungry",
+        lambda hungry: {h: min(since + seconds, latest) for h, since in (hungry or {}).items()},
+    )
 
 
 def _change(db: sqlite3.Connection, name: str, change: Callable[[Any], Any]) -> Any:

@@ -5,6 +5,9 @@ the wall clock. When that is set, by a person, by NTP after a boot, or because t
 passes between two passes in which nothing was observed. So every pass compares the wall clock with the
 monotonic one, and moves what it remembers by what the wall clock was set: durations stay as long as they were
 observed to be.
+
+Time that passes while nobody observes is no idle time either: while the control worker is down, or hears
+nothing, or its passes fail.
 """
 
 from __future__ import annotations
@@ -30,8 +33,32 @@ def only_read(control: Control) -> Clock:
 
 
 def followed(control: Control) -> Clock:
-    """The clock of a pass: if it was set since the last pass of this process, what is remembered is moved."""
-    return lambda: read_clock(control)
+    """The clock of a pass: if it was set since the last pass of this process, what is remembered is moved.
+
+    So are the clocks of idle nodes, by the time since the last pass of any process that nobody observed.
+    """
+    now, was_set = read_clock(control)
+    first = [(now, (*was_set, *_unobserved(control, now)))]
+    return lambda: first.pop() if first else read_clock(control)
+
+
+def _unobserved(control: Control, now: datetime) -> tuple[str, ...]:
+    """What the report says of it, where it is worth a word. A command looks now and then, and never listens:
+    of that all counts.
+    """
+    if control.listener is None:
+        return ()
+    by = control.state.unobserved_before(control.listener.connected_since, now)
+    if by:
+        control.history.unobserved(by, now)
+    if by.total_seconds() <= control.settings.autoscaler.told_within:
+        return ()
+    warning = (
+        f"for {by.total_seconds():.0f} s nobody observed (the control worker was down or heard nothing, or "
+        "its passes failed): no node counts as idle for that time"
+    )
+    log.warning("%s", warning)
+    return (warning,)
 
 
 def read_clock(control: Control) -> tuple[datetime, tuple[str, ...]]:

@@ -56,3 +56,5 @@ def remember(control: Control, sight: Sight) -> None:
     if known is not None:
         control.state.change("boot_seconds", lambda _: known.total_seconds())
     control.periodic.remember(asked.periodic)
+    if control.listener is not None:
+        control.state.looked()

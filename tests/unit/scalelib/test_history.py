@@ -331,3 +331,15 @@ def test_an_update_that_sqlite_has_ended_itself_says_what_went_wrong(tmp_path: P
             other.execute("DROP TRIGGER full")
         history.update(at(1), [node], (), ())
         assert history.times()[node.id].created == at(1)
+
+
+def test_time_that_nobody_observed_is_no_idle_time_and_moves_nothing_else(
+    history: NodeHistory, world: Any
+) -> None:
+    node = world.node(1)
+    history.update(at(0), [node], (), ())
+    history.unobserved(timedelta(seconds=50), at(100))
+    times = history.times()[node.id]
+    assert times == NodeTimes(created=at(0), ready=at(0), last_active=at(50), last_needed=at(50))
+    history.unobserved(timedelta(seconds=500), at(100))
+    assert history.times()[node.id].last_active == at(100)
