@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.memory.state import Drain
-from autoscaler_app.passes.observe import asking, sight
+from autoscaler_app.passes.observe import asking, standing
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TOLD_WITHIN = 45.0
@@ -44,7 +44,7 @@ def listening_since(moment: datetime | None) -> Any:
 def test_a_host_is_silent_for_as_long_as_it_could_have_been_heard(
     listening: datetime | None, heard: datetime | None, seconds: float | None
 ) -> None:
-    assert sight._unheard_seconds(listening_since(listening), heard) == seconds
+    assert standing._unheard_seconds(listening_since(listening), heard) == seconds
 
 
 def node(number: int, **parts: Any) -> Any:
