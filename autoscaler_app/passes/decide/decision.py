@@ -76,7 +76,7 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         delete=tuple(fates.delete),
         keep=tuple(fates.keep),
         unserved=unserved,
-        warnings=(*fates.holds.warnings(), *_refuted(unserved)),
+        warnings=(*_warnings(snapshot, fates), *_refuted(unserved)),
         price_per_hour=Price(before=demand.price_before, added=demand.price_added),
         decided_by=demand.decided_by,
         planning_seconds=clock() - started,
@@ -100,6 +100,22 @@ def _refuted(unserved: Iterable[Unserved]) -> Iterator[str]:
     for each in unserved:
         if each.reason in _REFUTED:
             yield f"{each.count} of {each.job} ({each.reason}): {each.detail}"
+
+
+MOST_NAMED = 5
+"""Things named one by one in warnings."""
+
+
+def _warnings(snapshot: Snapshot, fates: _Fates) -> Iterator[str]:
+    """A sentence for everything that holds something back, with what ends it."""
+    yield from fates.holds.warnings()
+    if snapshot.paused:
+        yield "paused: nothing is launched, fenced or ended until `autoscaler resume`"
+    aside = sorted(snapshot.set_aside.items())
+    for what, why in aside[:MOST_NAMED]:
+        yield f"nothing is launched in {what}: {why}"
+    if len(aside) > MOST_NAMED:
+        yield f"nor in {len(aside) - MOST_NAMED} others (`autoscaler buckets` has them)"
 
 
 def _launches(demand: Demand) -> tuple[Launch, ...]:
@@ -155,7 +171,8 @@ class _Fates:
         if not situation.is_heard(host):
             detail = host.why_unknown or "its worker has not told anything lately"
             return self._keep(verdict, KeepReason.UNKNOWN, detail)
-        if host.evicted:
+        if host.evicted and not self.situation.is_idle(node):
+            # One that was told so and is still there, idle, goes like any other.
             return self._keep(verdict, KeepReason.LEAVING, "the cloud is taking the machine back")
         if step.state is State.CHOSEN:
             return self._serving(verdict, host)

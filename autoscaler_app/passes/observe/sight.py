@@ -127,6 +127,7 @@ def put_together(asked: Asked) -> Sight:
             *cloud.warnings,
             *_stuck(asked),
             *_doubled(asked),
+            *_telling_nothing(asked, hosts),
             *_strangers(asked),
             *asked.strays.warnings,
             *_eventless(asked),
@@ -160,6 +161,17 @@ def _doubled(asked: Asked) -> Iterator[str]:
             yield (
                 f"{nodename} is several worker processes at once ({pids}): what they do is unknown, and the "
                 "node is kept until all but one have ended, or are silent; give each its own name (-n)"
+            )
+
+
+def _telling_nothing(asked: Asked, hosts: Iterable[HostSeen]) -> Iterator[str]:
+    """Hosts that are alive, are not known for another reason, and have told nothing for long."""
+    for host in hosts:
+        long = (host.untold_seconds or 0.0) > asked.settings.autoscaler.silent_timeout
+        if long and host.heard_seconds_ago is None and not host.why_unknown:
+            yield (
+                f"{host.hostname} gives signs of life and has not told what it has for "
+                f"{(host.untold_seconds or 0.0) / 60:.0f} min: its node is kept, what waits gets another"
             )
 
 

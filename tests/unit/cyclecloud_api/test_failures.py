@@ -310,3 +310,10 @@ def test_an_episode_that_nobody_probes_is_forgotten_after_an_hour(look: Callable
     memory = failures.failed(Memory(), D4, "none", NOON, first_window=WINDOW)
     assert D4 in observe(memory, look(), later(3600)).episodes
     assert D4 not in observe(memory, look(), later(3901)).episodes
+
+
+def test_a_probe_of_which_nothing_is_heard_is_waited_for_ten_minutes() -> None:
+    memory = failures.created(failures.evicted(Memory(), SPOT_D4, NOON), SPOT_D4, [], later(1))
+    assert "one node is being tried" in blocked(memory, SPOT_D4, later(600))
+    assert blocked(memory, SPOT_D4, later(601)) == ""
+    assert failures.must_probe(memory, SPOT_D4), "and then one more is"

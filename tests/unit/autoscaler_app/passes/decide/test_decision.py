@@ -384,3 +384,23 @@ def test_a_worker_on_no_node_may_be_that_of_one_on_which_nobody_is_heard(
     if held_back:
         (kept,) = plan.keep
         assert (kept.reason, stranger.hostname in kept.detail) == (KeepReason.HELD_BACK, True)
+
+
+def test_while_it_is_paused_that_is_a_warning(snapshot: Make) -> None:
+    waits = {"queues": [QueueSeen(queue="celery", waiting=1)]}
+    paused = decide(snapshot(paused=True, **waits)).plan
+    assert (paused.launch, ["`autoscaler resume`" in each for each in paused.warnings]) == ((), [True])
+    resumed = decide(snapshot(**waits)).plan
+    assert (len(resumed.launch), resumed.warnings) == (1, ())
+
+
+def test_what_is_set_aside_is_a_warning_while_it_is(snapshot: Make) -> None:
+    waits = {"queues": [QueueSeen(queue="celery", waiting=1)]}
+    aside = decide(snapshot(set_aside={"bucket-S2": "none; tried again after 12:05:00 UTC"}, **waits)).plan
+    assert aside.warnings == ("nothing is launched in bucket-S2: none; tried again after 12:05:00 UTC",)
+    assert [launch.vm_size for launch in aside.launch] == ["S8"]
+    after = decide(snapshot(**waits)).plan
+    assert ([launch.vm_size for launch in after.launch], after.warnings) == (["S2"], ())
+    many = decide(snapshot(set_aside={f"b{i}": "none" for i in range(7)})).plan
+    assert len(many.warnings) == 6
+    assert many.warnings[-1].startswith("nor in 2 others")

@@ -86,6 +86,20 @@ CASES = [
         becomes=KeepReason.LEAVING,
     ),
     Case(
+        rule="a node that was to be evicted, and was not, goes once it is idle",
+        times=IDLE,
+        host=host(1, fenced=True, evicted=True),
+        waiting=1,
+        becomes=DeleteReason.IDLE,
+    ),
+    Case(
+        rule="a node that was to be evicted, and was not, is waited for while its last task runs",
+        times=IDLE,
+        host=host(1, fenced=True, evicted=True, running=1),
+        jobs=BUSY,
+        becomes=KeepReason.DRAINING,
+    ),
+    Case(
         rule="a node whose workers left cleanly goes, whatever waits",
         times=IDLE,
         host=host(1, fenced=True, stage="left"),

@@ -240,3 +240,28 @@ def test_elements_that_were_no_messages_are_told_of_the_host_that_met_them(world
         "n2 has met 1 element of its queues that were no messages; its log has them",
         "n3 has met 3 elements of its queues that were no messages; its log has them",
     ]
+
+
+def test_one_that_lives_and_tells_nothing_for_long_is_named(world: World) -> None:
+    """Its node is kept for as long as it lives: it may be at work."""
+    world.listen()
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    (host,) = world.boot()
+    world.make_pass()
+    host.is_mute = True
+
+    def named(seconds: float) -> list[str]:
+        world.go_on(seconds)
+        beat = {"type": "worker-heartbeat", "hostname": host.nodename, "pid": 1, "timestamp": 0.0}
+        world.control.activity.apply(beat, world.now)
+        return [each for each in world.sight().warnings if "gives signs of life" in each]
+
+    assert named(590) == []
+    (warning,) = named(20)
+    assert "host-m1" in warning
+    assert world.cloud.ended == []
+    host.is_mute = False
+    world.make_pass()
+    world.make_pass()
+    assert named(1) == []

@@ -1,0 +1,161 @@
+"""Every guard of the control side, in one table: what it stops, and what ends that."""
+
+from __future__ import annotations
+
+from scalelib.guard import Guard
+
+GUARDS = (
+    Guard(
+        name="very many silent",
+        stops="ending nodes for silence, if more than `unhealthy_least` and `unhealthy_share` are silent",
+        ended_by="a worker is heard that started after a node fell silent: that node goes",
+        at_the_latest="`silent_timeout` once more; then `unhealthy_least` at a time",
+        meanwhile="warning; `held-back`",
+    ),
+    Guard(
+        name="a worker on no node",
+        stops="ending nodes as `never-joined` on which it may be",
+        ended_by="it is known where it is, it is silent, or it began before the node was asked for",
+        at_the_latest="four times `join_timeout`, once it runs nothing",
+        meanwhile="warning; `held-back`",
+    ),
+    Guard(
+        name="nothing can be ended",
+        stops="every ending, while the provider says why (`hold`)",
+        ended_by="what the provider's own guard waits for",
+        at_the_latest="its deadline",
+        meanwhile="warning; `held-back`",
+    ),
+    Guard(
+        name="unknown",
+        stops="fencing and ending a node of which nothing is known now; nor is it room for work",
+        ended_by="its workers tell what they have",
+        at_the_latest=(
+            "`silent_timeout` without a sign of life: it is replaced. While it gives signs of life and tells "
+            "nothing, never: it may be at work. A new node is launched beside it"
+        ),
+        meanwhile="`unknown`; a warning after `silent_timeout`",
+    ),
+    Guard(
+        name="two processes under one name",
+        stops="the same, for their host",
+        ended_by="one has left, or is found to be gone",
+        at_the_latest="one is silent for `silent_timeout`",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="somebody who is not believed",
+        stops="taking a host for silent in whose name he speaks",
+        ended_by="the host speaks, or nobody has spoken like that for a minute",
+        at_the_latest="a person: `keys forget`",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="a queue that cannot be read",
+        stops="fencing and ending the hosts that consume it",
+        ended_by="it can be read",
+        at_the_latest="a person makes it readable, or deletes it: its kind is forgotten after `kinds_kept`",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="an eviction notice",
+        stops="giving a host work; the cloud is left to end it",
+        ended_by="its machine is gone",
+        at_the_latest="`idle_timeout` after its last task: it goes like any node that is idle",
+        meanwhile="`leaving`",
+    ),
+    Guard(
+        name="we are deaf",
+        stops="taking anybody for silent or late",
+        ended_by="our own echo comes back through the broker",
+        at_the_latest="tried again for ever, at least every 10 s",
+        meanwhile="`status`: not listening",
+    ),
+    Guard(
+        name="nobody observed",
+        stops="the idle clocks, for as long as it was so",
+        ended_by="the next whole pass of a control worker that listens",
+        at_the_latest="that pass",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="paused",
+        stops="launching, fencing and ending",
+        ended_by="a person: `resume`",
+        at_the_latest="never: a person has asked for it",
+        meanwhile="warning; `paused`",
+    ),
+    Guard(
+        name="did not answer",
+        stops="waiting for a worker that did not answer in time; it is asked aside",
+        ended_by="it answers, or tells anything by itself",
+        at_the_latest="its host is silent",
+        meanwhile="`told` and `heard` in `nodes`",
+    ),
+    Guard(
+        name="set aside",
+        stops="launching what could not be had",
+        ended_by="one node that is tried gets its machine",
+        at_the_latest="its window (the provider's table)",
+        meanwhile="warning; `unserved`",
+    ),
+    Guard(
+        name="for later",
+        stops="counting a message that is known to be for later as waiting",
+        ended_by=(
+            "it is due within a boot and `eta_margin`; or a host that has room leaves it in its queue, and "
+            "it is counted there"
+        ),
+        at_the_latest="10 minutes after its time it is forgotten",
+        meanwhile="`hearing.coming` in the report",
+    ),
+    Guard(
+        name="messages nobody claims",
+        stops="giving back a message while somebody who may have it has not answered",
+        ended_by="everybody has named what he has, twice",
+        at_the_latest="the broker's own visibility timeout",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="another control side",
+        stops="every pass of this one",
+        ended_by="the other gives up the lease",
+        at_the_latest="`lease_seconds` after its last sign of life",
+        meanwhile="each pass fails and says who has it",
+    ),
+    Guard(
+        name="a pass is running",
+        stops="a second one on this machine",
+        ended_by="it is done",
+        at_the_latest="its process ends: the kernel lets go of the lock",
+        meanwhile="the second one says which process",
+    ),
+    Guard(
+        name="passes in a row",
+        stops="a pass that is asked for sooner than `least_gap` after the last; bursts are gathered",
+        ended_by="the burst is over",
+        at_the_latest="`batch_longest`",
+        meanwhile="",
+    ),
+    Guard(
+        name="slow pace",
+        stops="nodes from telling as often as they like, if there are many",
+        ended_by="there are fewer",
+        at_the_latest="half of `told_within` is the slowest pace",
+        meanwhile="log",
+    ),
+    Guard(
+        name="too many kinds",
+        stops="taking in new kinds of task where 5,000 are known",
+        ended_by="some are unused for half an hour, and forgotten",
+        at_the_latest="a person: queues in the settings are always known",
+        meanwhile="warning",
+    ),
+    Guard(
+        name="schedule cannot be read",
+        stops="foreseeing the periodic tasks that are new in it",
+        ended_by="it can be read: tried every 10 minutes",
+        at_the_latest="what it sends counts when it is sent",
+        meanwhile="warning",
+    ),
+)
