@@ -18,8 +18,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from celery import bootsteps
@@ -105,6 +104,9 @@ class EvictionWatch(bootsteps.StartStopStep):
         while not self._done.wait(EVERY):
             try:
                 self._follow(parent, service.is_to_be_evicted())
+            except InvalidSetting as error:
+                # A full disk, say. The next look tries again.
+                log.warning("an announced eviction could not be acted on: %s", error)
             except _Failed as error:
                 log.debug("the metadata service does not tell: %s", error)
             except Exception:
@@ -119,25 +121,18 @@ class EvictionWatch(bootsteps.StartStopStep):
         ours = now.fenced and now.fence_reason == EVICTION
         if evicted == ours:
             return
-        act: Callable[[], None] = gate.unfence
+        before = self._fenced_before
         if evicted:
-            self._fenced_before = now.fence_reason if now.fenced else None
-            act = partial(gate.fence, EVICTION)
-        elif self._fenced_before is not None:
-            # Somebody else's fence stands again: it is not ours to lift.
-            act = partial(gate.fence, self._fenced_before)
+            before = self._fenced_before = now.fence_reason if now.fenced else None
+        # Somebody else's fence stands again: it is not ours to lift.
+        reason = EVICTION if evicted else before
+        # It holds from here on. The worker's loop stands still while its broker cannot be reached, and the
+        # machine has half a minute.
+        gate.standing.change(fenced=reason is not None, fence_reason=reason or "")
         log.warning("eviction %s", "announced" if evicted else "withdrawn")
-        # The gate belongs to the worker's main thread, and the broker has no part in this.
-        parent.consumer.hub.call_soon(partial(_try, act))
+        # What is to be given back, or taken again, belongs to the worker's main thread.
+        parent.consumer.hub.call_soon(gate.stands_anew)
         gate.flow.wake()
-
-
-def _try(act: Callable[[], None]) -> None:
-    try:
-        act()
-    except InvalidSetting as error:
-        # A full disk, say. The next look tries again; the worker is not to end for it.
-        log.warning("an announced eviction could not be acted on: %s", error)
 
 
 def metadata_url(setting: str | None, environ: Mapping[str, str] = os.environ) -> str:

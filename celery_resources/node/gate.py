@@ -163,6 +163,13 @@ class ResourceGate(bootsteps.StartStopStep):
         self.standing.change(fenced=False, fence_reason="")
         self._served_anew()
 
+    def stands_anew(self) -> None:
+        """Do as the standing says, after somebody else has changed that."""
+        if self.standing.now.fenced:
+            self._give_up_unstarted()
+        else:
+            self._served_anew()
+
     def follow(self, gang: Gang) -> None:
         """Keep this node free for a gang."""
         self.duty.check_free_for(gang.id)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,15 +41,17 @@ class StandingFile:
         self._path = folder / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', nodename)}.json" if folder else None
         if self._path is not None:
             narrow(self._path)
+        self._changing = threading.Lock()
         self.now = self._read()
 
     def change(self, **changes: object) -> Standing:
-        """Write the change down first, then let it hold."""
-        changed = replace(self.now, **changes)  # type: ignore[arg-type]
-        if changed != self.now:
-            self._write(changed)
-            self.now = changed
-        return self.now
+        """Write the change down first, then let it hold. From any thread."""
+        with self._changing:
+            changed = replace(self.now, **changes)  # type: ignore[arg-type]
+            if changed != self.now:
+                self._write(changed)
+                self.now = changed
+            return self.now
 
     def _read(self) -> Standing:
         if self._path is None or not self._path.exists():

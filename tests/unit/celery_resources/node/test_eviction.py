@@ -12,10 +12,12 @@ from celery import Celery
 from celery.worker import WorkController
 
 from celery_resources import InvalidSetting
+from celery_resources.node import eviction
 from celery_resources.node.eviction import EVICTION, EvictionWatch, MetadataService, metadata_url
 from celery_resources.node.standing import Standing
 from celery_resources.settings import read_settings
 from tests.metadata import Service, event, service
+from tests.unit.celery_resources.plain import PlainStanding
 
 __all__ = ["service"]
 
@@ -45,68 +47,70 @@ def test_a_service_that_does_not_answer_is_an_error_and_no_eviction(service: Ser
 
 
 @pytest.mark.parametrize(
-    ("evicted", "fenced", "reason", "told"),
+    ("evicted", "fenced", "reason", "after"),
     [
-        (True, False, "", ("fence", {"reason": EVICTION})),
-        (True, True, "autoscaler", ("fence", {"reason": EVICTION})),
+        (True, False, "", (True, EVICTION)),
+        (True, True, "autoscaler", (True, EVICTION)),
         (True, True, EVICTION, None),
-        (False, True, EVICTION, ("unfence", {})),
+        (False, True, EVICTION, (False, "")),
         (False, True, "autoscaler", None),
         (False, False, "", None),
     ],
     ids=["announced", "also of a fenced node", "once", "withdrawn", "a fence of others stays", "nothing"],
 )
 def test_a_node_fences_itself_and_opens_only_what_it_closed(
-    evicted: bool, fenced: bool, reason: str, told: tuple[str, dict[str, str]] | None
+    evicted: bool, fenced: bool, reason: str, after: tuple[bool, str] | None
 ) -> None:
     with Celery(broker="memory://", set_as_current=False) as app:
-        worker = worker_of(app, Standing(fenced=fenced, fence_reason=reason))
+        worker = worker_of(app, fenced=fenced, fence_reason=reason)
         EvictionWatch(worker)._follow(worker, evicted)
-        assert worker.consumer.done() == ([] if told is None else [told])
+        assert worker.stands() == (after or (fenced, reason)), "at once, whatever the loop does"
+        assert worker.consumer.done() == ([] if after is None else [after]), "and then on the worker's loop"
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (Standing(), ("unfence", {})),
-        (Standing(fenced=True, fence_reason="repair"), ("fence", {"reason": "repair"})),
-        (Standing(fenced=True), ("fence", {"reason": ""})),
-    ],
+    "before", [(False, ""), (True, "repair"), (True, "")], ids=["open", "fenced", "fenced without a reason"]
 )
-def test_when_it_is_withdrawn_the_node_stands_as_it_did_before(
-    before: Standing, after: tuple[str, dict[str, str]]
+def test_when_it_is_withdrawn_the_node_stands_as_it_did_before(before: tuple[bool, str]) -> None:
+    with Celery(broker="memory://", set_as_current=False) as app:
+        worker = worker_of(app, fenced=before[0], fence_reason=before[1])
+        watch = EvictionWatch(worker)
+        for evicted in (True, True, False):
+            watch._follow(worker, evicted)
+        assert worker.stands() == before
+        assert worker.consumer.done() == [before, before], "each time as it stands when the loop turns"
+
+
+def test_a_full_disk_does_not_end_the_watch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    looks = iter([InvalidSetting("no space left"), None])
+
+    def follow(watch: EvictionWatch, parent: Any, evicted: bool) -> None:
+        if (trouble := next(looks)) is not None:
+            raise trouble
+        watch.stop(parent)
+
+    monkeypatch.setattr(eviction, "EVERY", 0.0)
+    monkeypatch.setattr(MetadataService, "is_to_be_evicted", lambda _: True)
+    monkeypatch.setattr(EvictionWatch, "_follow", follow)
     with Celery(broker="memory://", set_as_current=False) as app:
-        worker = worker_of(app, before)
-        watch, standing = EvictionWatch(worker), worker.consumer.resource_gate.standing
-        watch._follow(worker, True)
-        standing.now = Standing(fenced=True, fence_reason=EVICTION)
-        watch._follow(worker, True)
-        watch._follow(worker, False)
-        assert worker.consumer.done() == [("fence", {"reason": EVICTION}), after]
+        worker = worker_of(app)
+        EvictionWatch(worker)._look(worker)
+    assert "could not be acted on: no space left" in caplog.text
 
 
-def test_a_full_disk_does_not_end_the_worker() -> None:
-    def fails(reason: str) -> None:
-        raise InvalidSetting("no space left")
-
-    with Celery(broker="memory://", set_as_current=False) as app:
-        worker = worker_of(app, Standing())
-        worker.consumer.resource_gate.fence = fails
-        EvictionWatch(worker)._follow(worker, True)
-        assert worker.consumer.done() == []
-
-
-def worker_of(app: Any, standing: Standing) -> Any:
-    """A worker whose loop turns when `consumer.done()` is asked what it did."""
+def worker_of(app: Any, **standing: Any) -> Any:
+    """A worker whose loop turns when `consumer.done()` is asked how it stood then."""
     soon: list[Any] = []
     done: list[Any] = []
-    gate = SimpleNamespace(
-        standing=SimpleNamespace(now=standing),
-        fence=lambda reason: done.append(("fence", {"reason": reason})),
-        unfence=lambda: done.append(("unfence", {})),
-        flow=SimpleNamespace(wake=lambda: None),
-    )
+    gate = SimpleNamespace(standing=PlainStanding(), flow=SimpleNamespace(wake=lambda: None))
+    gate.standing.now = Standing(**standing)
+
+    def stands() -> tuple[bool, str]:
+        return (gate.standing.now.fenced, gate.standing.now.fence_reason)
+
+    gate.stands_anew = lambda: done.append(stands())
 
     def turn() -> list[Any]:
         while soon:
@@ -115,7 +119,9 @@ def worker_of(app: Any, standing: Standing) -> Any:
 
     consumer = SimpleNamespace(resource_gate=gate, hub=SimpleNamespace(call_soon=soon.append), done=turn)
     options = {"resources": "ncpus=1"}
-    return SimpleNamespace(app=app, hostname="celery@here", options=options, consumer=consumer, steps=[])
+    return SimpleNamespace(
+        app=app, hostname="celery@here", options=options, consumer=consumer, steps=[], stands=stands
+    )
 
 
 @pytest.mark.parametrize(
