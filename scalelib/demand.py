@@ -35,6 +35,8 @@ class NodeReason(Enum):
     """Only the scheduler knows it; it is not ours to end."""
     BOOTING = "booting"
     """Not up yet and no work is planned for it; it gets its time to start."""
+    HELD = "held"
+    """Nothing runs there, and it is kept for work that came before what could have it now."""
     IDLE = "idle"
     """Up, and nothing runs there or is planned for it."""
 
@@ -146,6 +148,9 @@ class NodeVerdict:
 
     warm: bool = False
     """Slots of the warm pool are planned there."""
+    held_for: str = ""
+    """The job that it is kept for: it came first, and does not fit yet. Nothing that came later is planned
+    there."""
     rooms: Callable[[Node], Room] | None = field(default=None, compare=False, repr=False)
     """Works out what nodes have: only if somebody asks."""
 

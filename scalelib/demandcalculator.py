@@ -15,7 +15,7 @@ from scalelib.errors import CloudGarbled, InvalidConfig, InvalidInput, InvalidJo
 from scalelib.history import MemoryNodeHistory, NodeHistory, SQLiteNodeHistory, seen_booting
 from scalelib.hostnames import by_host, short_name
 from scalelib.job import Job
-from scalelib.meant import PlanMemory, found, noted
+from scalelib.meant import PlanMemory, found, noted, waiting_for
 from scalelib.node import Node, NodeId, NodeState, SchedulerNode
 from scalelib.planner import Problem, calculate
 from scalelib.policy import Policy, Timeout
@@ -138,6 +138,8 @@ class DemandCalculator:
             now=self.now,
             closed=self._closed,
             meant={NodeId(i): jobs for i, jobs in found(self._plan, self._nodes, self._seen).items()},
+            in_line=True,
+            waited=waiting_for(self._plan, self.now),
         )
 
     def get_demand(self) -> Demand:
@@ -169,7 +171,8 @@ class DemandCalculator:
 
     def _remember(self, *, launches: bool) -> None:
         """Keep for whom the nodes are, those to be launched too: no later plan buys for the same work."""
-        self._plan = noted(self.get_demand(), launches=launches)
+        waited = waiting_for(self._plan, self.now)
+        self._plan = noted(self.get_demand(), launches=launches, now=self.now, waited=waited)
         if isinstance(self.history, PlanMemory):
             self.history.remember_plan(self._plan)
 

@@ -7,6 +7,7 @@ where it does not, it would buy more for work whose machines are on their way al
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from scalelib.demand import Demand
@@ -29,9 +30,12 @@ Meant = dict[str, dict[str, int]]
 """Slots by job, by node id."""
 
 
-def noted(demand: Demand, *, launches: bool) -> dict[str, Any]:
+def noted(
+    demand: Demand, *, launches: bool, now: datetime, waited: Mapping[str, timedelta]
+) -> dict[str, Any]:
     """What is to be remembered of a plan: for whom the nodes are that there are, and those to be launched, if
-    they are.
+    they are; and since when jobs wait without a place for any of their slots. `waited`: for how long they had
+    done so before.
     """
     nodes: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for verdict in demand.nodes:
@@ -52,7 +56,22 @@ def noted(demand: Demand, *, launches: bool) -> dict[str, Any]:
                 runs.append([count - again, dict(here)])
             again = max(again - count, 0)
         launched.append([launch.bucket_id, launch.placement_group, runs])
-    return {"nodes": [[dict(work), names] for work, names in nodes.items()], "launched": launched}
+    served = {name for work in nodes for name, _ in work}
+    served.update(name for launch in demand.launches for name in launch.jobs)
+    since = {
+        each.job: (
+            now - (timedelta() if each.job in served else waited.get(each.job, timedelta()))
+        ).isoformat()
+        for each in demand.unserved
+    }
+    named = [[dict(work), names] for work, names in nodes.items()]
+    return {"nodes": named, "launched": launched, "since": since}
+
+
+def waiting_for(fact: Mapping[str, Any] | None, now: datetime) -> dict[str, timedelta]:
+    """For how long each job waits without a place for any of its slots, as far as that was noted."""
+    since = fact.get("since", {}) if fact else {}
+    return {job: max(now - datetime.fromisoformat(each), timedelta()) for job, each in since.items()}
 
 
 def found(fact: Mapping[str, Any] | None, nodes: Collection[Node], seen: Collection[NodeId]) -> Meant:

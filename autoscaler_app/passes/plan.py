@@ -41,6 +41,7 @@ class KeepReason(Enum):
     KEEP_ALIVE = "keep-alive"
     UNMANAGED = "unmanaged"
     LEAVING = "leaving"
+    HELD = "held"
     HELD_BACK = "held-back"
     PAUSED = "paused"
 

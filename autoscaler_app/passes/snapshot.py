@@ -148,6 +148,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     history: dict[str, TimesSeen] = msgspec.field(default_factory=dict)
     meant: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     """By node id: slots by job that it was bought for, or that the last plan put there."""
+    waited: dict[str, float] = msgspec.field(default_factory=dict)
+    """By job: for how many seconds it has waited without a place for any of its slots."""
     sizes: dict[str, SizeKnown] = msgspec.field(default_factory=dict)
     """By `<nodearray>/<vm_size>`: what was learnt of its machines up to the last pass."""
     listening_since: datetime | None = None

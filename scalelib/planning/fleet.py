@@ -5,12 +5,12 @@ Equal machines are kept together as a cohort; putting work on some of them split
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from scalelib.bucket import Bucket
-from scalelib.node import Node
+from scalelib.node import Node, NodeId
 from scalelib.planning.catalogue import Catalogue
 from scalelib.planning.kinds import Kind
 from scalelib.planning.limits import Limits
@@ -257,6 +257,17 @@ class Fleet:
         part.slots, part.named, part.kinds = dict(cohort.slots), dict(cohort.named), set(cohort.kinds)
         self._mean(part, cohort.meant)
         return part
+
+    def close(self, chosen: Collection[NodeId]) -> list[NodeId]:
+        """Nothing more is put on these nodes; those of them that there are come back."""
+        found: list[NodeId] = []
+        for cohort in list(self.cohorts) if chosen else ():
+            here = [node for node in cohort.nodes or () if node.id in chosen]
+            if here and cohort.nodes is not None:
+                cohort.nodes = here + [node for node in cohort.nodes if node.id not in chosen]
+                self.part(cohort, len(here)).closed = True
+                found += [node.id for node in here]
+        return found
 
     def put(
         self, cohort: Cohort, kind: Kind, way: int, slots: int, names: Mapping[str, int] | None = None

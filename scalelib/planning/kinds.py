@@ -30,6 +30,8 @@ class Kind:
     """Slots of all of them."""
     names: frozenset[str] = frozenset()
     """Of the jobs."""
+    key: str = ""
+    """What it asks for; equal for kinds that ask for the same."""
 
     @property
     def sharing(self) -> Sharing:
@@ -59,7 +61,7 @@ def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
     for group in found.values():
         for key_, part in _split(group):
             merged.setdefault((-group[0].priority, key_), []).extend(part)
-    return [_kind(no, merged[key]) for no, key in enumerate(sorted(merged))]
+    return [_kind(no, key[1], merged[key]) for no, key in enumerate(sorted(merged))]
 
 
 def _split(group: list[Job]) -> list[tuple[str, list[Job]]]:
@@ -84,7 +86,7 @@ def _alternatives(job: Job) -> tuple[Alternative, ...]:
     return tuple(Alternative(way.needs, way.tests, Sharing.NOBODY, way.shared) for way in ways)
 
 
-def _kind(no: int, jobs: list[Job]) -> Kind:
+def _kind(no: int, key: str, jobs: list[Job]) -> Kind:
     first = jobs[0]
     slots: dict[str, int] = {}
     for job in jobs:
@@ -99,4 +101,5 @@ def _kind(no: int, jobs: list[Job]) -> Kind:
         jobs=sorted(slots.items()),
         count=sum(slots.values()),
         names=frozenset(slots),
+        key=key,
     )

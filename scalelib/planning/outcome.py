@@ -154,28 +154,29 @@ def _verdict(
     needed: bool,
     pads: set[str],
 ) -> NodeVerdict:
-    load = plan.scene.loads.get(node.id)
+    load, held = plan.scene.loads.get(node.id), plan.held.get(node.id)
     running = dict(load.jobs) if load else {}
     jobs = dict(running)
     for name, slots in planned.items():
         jobs[name] = jobs.get(name, 0) + slots
     late = clocks.boot_timed_out(node, plan.problem)
     warm = any(name in pads for name in planned)
-    idle = None if jobs or not node.is_ready else clocks.idle_for(node, plan.problem)
+    idle = None if jobs or held or not node.is_ready else clocks.idle_for(node, plan.problem)
     timeout = plan.problem.policy.idle_timeout(node.nodearray)
     reason = _reason(node, running, planned, late=late, only_warm=warm and all(n in pads for n in planned))
     return NodeVerdict(
         node=node,
         jobs=jobs,
         running=running,
-        reason=reason,
-        detail=_detail(plan, node, reason, jobs),
+        reason=NodeReason.HELD if held and reason is NodeReason.IDLE else reason,
+        detail=f"kept for {held.jobs[0][0]}, which came first" if held else _detail(plan, node, reason, jobs),
         idle_for=idle,
         idle_timed_out=idle is not None and node.managed and not node.keep_alive and idle >= timeout,
         boot_timed_out=late,
-        needed=needed,
-        surplus_for=None if needed else clocks.surplus_for(node, plan.problem),
+        needed=needed or held is not None,
+        surplus_for=None if needed or held else clocks.surplus_for(node, plan.problem),
         warm=warm,
+        held_for=held.jobs[0][0] if held else "",
         rooms=rooms,
     )
 
@@ -229,7 +230,7 @@ def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, i
             return "a host that only the scheduler knows; never ended from here"
         case NodeReason.BOOTING:
             return "still starting; nothing is planned for it"
-        case NodeReason.IDLE:
+        case NodeReason.HELD | NodeReason.IDLE:
             idle = clocks.idle_for(node, plan.problem).total_seconds()
             timeout = plan.problem.policy.idle_timeout(node.nodearray)
             return f"idle for {idle:g} s of {timeout.total_seconds():g} s"

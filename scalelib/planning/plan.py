@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import groupby
 
 from scalelib.constraints.alternatives import Sharing
@@ -11,6 +12,7 @@ from scalelib.job import Job
 from scalelib.node import NodeId
 from scalelib.planning.fleet import Fleet, Tier
 from scalelib.planning.groups import Groups
+from scalelib.planning.holding import chosen_for
 from scalelib.planning.keeping import keep
 from scalelib.planning.kinds import Kind, kinds_of
 from scalelib.planning.needed import Peers, needed
@@ -35,6 +37,8 @@ class Planning:
         """Slots that got no place."""
         self.capped: dict[Kind, int] = {}
         """Slots that shared things did not allow."""
+        self.held: dict[NodeId, Kind] = {}
+        """Nodes that are kept for work that came first and got no place yet."""
         self.purchases = Purchases()
         self.shared = scene.shared.fork()
         self.catalogue = scene.catalogue.fork()
@@ -65,16 +69,35 @@ class Planning:
 
     def place(self) -> None:
         """Put all kinds somewhere, those of higher priority first and without regard to the others."""
-        classes = [list(kinds) for _, kinds in groupby(self.kinds, key=lambda kind: kind.priority)]
-        for kinds in classes:
-            self._place_class(kinds, self.problem.policy.solver_seconds / len(classes))
+        for turns in self.scene.classes:
+            if self.keep:
+                self._keep([kind for turn in turns for kind in turn])
+            for turn in turns:
+                self._place_turn(turn, self.problem.policy.solver_seconds / len(self.scene.classes))
+                if len(turns) > 1 and not self.held:
+                    self._hold_for(turn)
 
-    def _place_class(self, kinds: list[Kind], seconds: float) -> None:
-        allowed = {}
-        for kind in sorted(kinds, key=_order) if self.keep else ():
+    def _keep(self, kinds: list[Kind]) -> None:
+        """Put work where it was meant to be, as far as it is still there."""
+        for kind in sorted(kinds, key=_order):
             may = self.shared.allowed(kind)
             self.kept[kind] = may - keep(self.together, kind, may)
             self.shared.take(kind, self.kept[kind])
+
+    def _hold_for(self, turn: list[Kind]) -> None:
+        """Keep machines from the turns to come, for the first work of this one that got no place."""
+        for kind in turn:
+            if self.left[kind] <= self.capped[kind]:
+                continue
+            known = self.problem.waited
+            waited = max((known[name] for name in kind.names if name in known), default=timedelta())
+            for node_id in self.fleet.close(chosen_for(self.together, kind, waited)):
+                self.held[node_id] = kind
+            if self.held:
+                return
+
+    def _place_turn(self, kinds: list[Kind], seconds: float) -> None:
+        allowed = {}
         # What needs whole nodes or many at once goes first; single slots then fill what that leaves.
         for kind in sorted(kinds, key=_order):
             kept = self.kept.get(kind, 0)

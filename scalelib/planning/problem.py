@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scalelib.bucket import Bucket, Pool
 from scalelib.history import NodeTimes
@@ -29,3 +29,8 @@ class Problem:
     meant: Mapping[NodeId, Mapping[str, int]] = field(default_factory=dict)
     """Slots by job that a node was bought for, or that the last plan put there; empty where nobody knows.
     That packing is the first that is tried, so that a plan that is carried out is not made anew."""
+    in_line: bool = False
+    """`jobs` are in the order in which they came: where not all of a priority has room, that decides.
+    Otherwise their order does not matter."""
+    waited: Mapping[str, timedelta] = field(default_factory=dict)
+    """For how long a job has waited without getting a place for any of its slots, as far as that is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from scalelib.constraints.alternatives import Sharing, alternatives
 from scalelib.hostnames import by_host
@@ -45,6 +46,8 @@ class Scene:
         asked = sum(job.iterations * max(job.node_count, 1) for job in problem.jobs)
         self.pads = problem.policy.warm_pool.pads(asked, problem.now)
         self.kinds = kinds_of([*waiting, *self.pads])
+        self.classes = [[list(kinds)] for _, kinds in groupby(self.kinds, key=lambda kind: kind.priority)]
+        """The kinds by priority, highest first; each priority in turns, of which the first goes first."""
         self.shared = Shared(problem.jobs)
         self.shared.run(self.running)
         constraints = [job.constraints for job in self.running] + [kind.constraint for kind in self.kinds]

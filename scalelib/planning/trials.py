@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from scalelib.planning.kinds import Kind
+from scalelib.planning.line import all_at_once, in_turns, is_contended
 from scalelib.planning.plan import Planning
 from scalelib.planning.problem import Problem
 from scalelib.planning.scene import Scene
@@ -28,6 +29,28 @@ SHUFFLES: Final = 12
 def best_plan(problem: Problem) -> Planning:
     """The plan for a problem."""
     scene = Scene(problem)
+    plan = _best(scene)
+    return _first_come(scene) if problem.in_line and is_contended(plan) else plan
+
+
+def _first_come(scene: Scene) -> Planning:
+    """The plan where not all has room: who came first is served first. Greedy: it is made with every pass
+    of a full cluster.
+    """
+    turns, is_kept = in_turns(scene), bool(scene.problem.meant)
+    plan = _placed(Planning(turns, keep=is_kept, solver=False))
+    if plan.held or not plan.bought:
+        return plan
+    # Turn by turn says who is served; all of them at once, it may cost less.
+    again, served = all_at_once(turns, plan)
+    cheaper = _placed(Planning(again, keep=is_kept, solver=False))
+    is_whole = all(cheaper.left[kind] <= cheaper.capped[kind] for kind in served)
+    return cheaper if is_whole and cheaper.price < plan.price and not cheaper.held else plan
+
+
+def _best(scene: Scene) -> Planning:
+    """The plan without regard to who came first."""
+    problem = scene.problem
     if not any(node.is_ready or node.is_booting or not node.managed for node in problem.nodes):
         return _placed(Planning(scene))
     kept = _placed(Planning(scene, keep=True)) if problem.meant else None

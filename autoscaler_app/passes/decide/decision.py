@@ -87,7 +87,12 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         plan=plan,
         active=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.jobs)),
         needed=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.needed)),
-        meant=noted(demand, launches=not snapshot.paused),
+        meant=noted(
+            demand,
+            launches=not snapshot.paused,
+            now=snapshot.now,
+            waited=situation.problem.waited,
+        ),
         sizes=situation.sizes,
     )
 
@@ -233,6 +238,8 @@ class _Fates:
             return self._keep(verdict, KeepReason.WARM)
         if verdict.jobs or host.running or host.held:
             return self._keep(verdict, KeepReason.RUNNING)
+        if verdict.held_for:
+            return self._keep(verdict, KeepReason.HELD, verdict.detail)
         return self._keep(verdict, KeepReason.IDLE)
 
     def _surplus(self, verdict: NodeVerdict, host: HostSeen) -> FenceReason | None:

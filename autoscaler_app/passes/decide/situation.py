@@ -69,6 +69,8 @@ class Situation:
             now=self.snapshot.now,
             closed=frozenset(closed),
             meant={NodeId(i): jobs for i, jobs in self.snapshot.meant.items()},
+            in_line=True,
+            waited={job: timedelta(seconds=seconds) for job, seconds in self.snapshot.waited.items()},
         )
 
     def _jobs(self) -> list[Job]:
@@ -98,10 +100,15 @@ class Situation:
                     exclusive=queue.exclusive,
                     priority=queue.priority,
                 )
-                for queue in self.snapshot.queues
+                for queue in sorted(self.snapshot.queues, key=self._came)
                 if (slots := self.slots(queue)) > 0
             ]
         )
+
+    def _came(self, queue: QueueSeen) -> tuple[float, str]:
+        """Its place in the line: by the age of its next task, or else by how long it had nothing at all."""
+        waited = self.snapshot.waited.get(queue.queue, 0.0)
+        return (-(waited if queue.oldest_seconds is None else queue.oldest_seconds), queue.queue)
 
     @cached_property
     def gangs(self) -> list[Reserved]:
@@ -221,6 +228,8 @@ class Situation:
         are not consumed: their head is told when all of its nodes are reserved.
         """
         given = self.new_work(verdict)
+        if verdict.held_for:
+            given = {verdict.held_for: 1, **given}
         if given:
             return tuple(sorted(name for name in given if name in self._plain_queues))
         return self._fitting.on(verdict.node)

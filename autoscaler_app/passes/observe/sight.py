@@ -33,7 +33,7 @@ from celery_resources import Requirement
 from celery_resources.gangs.gang import queue_of_gang
 from celery_resources.settings import ONE_CPU
 from scalelib.history import seen_booting
-from scalelib.meant import found
+from scalelib.meant import found, waiting_for
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
@@ -112,6 +112,7 @@ def put_together(asked: Asked) -> Sight:
         hosts=hosts,
         history=_history(asked),
         meant={str(i): jobs for i, jobs in found(asked.meant, cloud.nodes, asked.history).items()},
+        waited={job: each.total_seconds() for job, each in waiting_for(asked.meant, now).items()},
         sizes=dict(asked.sizes),
         listening_since=asked.listening_since or now,
         set_aside=dict(asked.set_aside),
