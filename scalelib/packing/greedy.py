@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scalelib.packing.order import Goods, Left, Order
 from scalelib.packing.problem import PackedBins, Pattern, Problem, Room
 from scalelib.packing.rank import Choice, Rank
 
@@ -53,7 +54,10 @@ class Greedy:
             sum(x * amount for x, amount in zip(dimension, offer.capacity, strict=True))
             for offer in problem.offers
         ]
-        self.orders = [self._orders(offer) for offer in range(len(problem.offers))]
+        self._goods = Goods(problem.needs, worth, problem.most_per_bin)
+        self._orders: list[list[Order] | None] = [None] * len(problem.shapes)
+        self._filled: dict[int, tuple[Left, int, float, Pattern]] = {}
+        """By shape: what one bin was found to hold, and when."""
 
     def pack(
         self, counts: Sequence[int] | None = None, room: Room | None = None, rank: Rank | None = None
@@ -62,7 +66,7 @@ class Greedy:
 
         No unit is left over while an offer that can hold it has room. `room` is used up on the way.
         """
-        left = list(self.problem.counts if counts is None else counts)
+        left = Left(self.problem.counts if counts is None else counts, many=self.problem.columns is not None)
         room = self.problem.room() if room is None else room
         bins: PackedBins = []
         heap = self._entries(left, room, rank)
@@ -70,12 +74,11 @@ class Greedy:
             _, offer, alone, pattern = heapq.heappop(heap)
             times = room.of(offer)
             for item, units in pattern:
-                times = min(times, left[item] // units)
+                times = min(times, left.counts[item] // units)
             if times:
                 bins.append((offer, pattern, times))
                 room.take(offer, times)
-                for item, units in pattern:
-                    left[item] -= units * times
+                left.take(pattern, times)
             if times and rank is not None:
                 # A rank may look at the room, which offers share: what was computed before does not hold.
                 heap = self._entries(left, room, rank)
@@ -83,71 +86,47 @@ class Greedy:
             entry = self._entry(offer, alone, left, room, rank)
             if entry is not None:
                 heapq.heappush(heap, entry)
-        return Packed(bins=bins, left=tuple(left), price=self.problem.price(bins))
+        return Packed(bins=bins, left=tuple(left.counts), price=self.problem.price(bins))
 
-    def fill(self, offer: int, left: Sequence[int]) -> tuple[float, Pattern]:
+    def _fill(self, offer: int, left: Left) -> tuple[float, Pattern]:
         """The most valuable contents found for one bin of this offer out of what is left."""
-        best: tuple[float, Pattern] = (0.0, ())
-        for order in self.orders[offer]:
-            filled = self._fill(offer, order, left)
-            if filled[0] > best[0] * (1 + 1e-9):
-                best = filled
-        return best[0], tuple(sorted(best[1]))
+        number = self.problem.shape_of[offer]
+        before = self._filled.get(number)
+        if before is not None and before[0] is left and before[1] == left.turn:
+            return before[2:]  # of another offer with bins of this shape
+        shape, orders = self.problem.shapes[number], self._orders[number]
+        if orders is None:
+            shares = shape.shares(self.problem.needs, self.problem.columns)
+            orders = self._orders[number] = shares.orders(self.worth)
+        worth: float = 0.0
+        contents: list[tuple[int, int]] = []
+        for order in orders:
+            filled, found = order.fill(shape.capacity, self._goods, left)
+            if filled > worth * (1 + 1e-9):
+                worth, contents = filled, found
+        pattern = tuple(sorted(contents))
+        self._filled[number] = (left, left.turn, worth, pattern)
+        return worth, pattern
 
-    def _fill(self, offer: int, order: Sequence[int], left: Sequence[int]) -> tuple[float, Pattern]:
-        needs, most = self.problem.needs, self.problem.most_per_bin
-        free = list(self.problem.offers[offer].capacity)
-        worth = 0.0
-        pattern = []
-        for item in order:
-            units = left[item]
-            if not units:
-                continue
-            if most[item] < units:
-                units = most[item]
-            for d, amount in needs[item]:
-                fit = free[d] // amount
-                if fit < units:
-                    units = fit
-                    if not units:
-                        break
-            else:
-                for d, amount in needs[item]:
-                    free[d] -= amount * units
-                worth += self.worth[item] * units
-                pattern.append((item, units))
-        return worth, tuple(pattern)
-
-    def _orders(self, offer: int) -> list[list[int]]:
-        """Ways to go through the items that share a bin of it: by worth for space (two ways), by size."""
-        worth = self.worth
-        rows = self.problem.shared[offer]
-        by_sum = sorted([(-worth[item] / (total or 1e-9), -most, item) for item, total, most in rows])
-        by_most = sorted([(-worth[item] / (most or 1e-9), -most, item) for item, _, most in rows])
-        by_size = sorted([(-most, -worth[item], item) for item, _, most in rows])
-        return [[item for _, _, item in order] for order in (by_sum, by_most, by_size)]
-
-    def _entries(self, left: Sequence[int], room: Room, rank: Rank | None) -> list[Entry]:
+    def _entries(self, left: Left, room: Room, rank: Rank | None) -> list[Entry]:
         """All candidates now: per offer one of items that share, and one per item that wants to be alone."""
         entries = [
             self._entry(offer, alone, left, room, rank)
             for offer in range(len(self.problem.offers))
-            for alone in (-1, *self.problem.alone[offer])
+            for alone in (-1, *self.problem.shape(offer).alone)
         ]
         heap = [entry for entry in entries if entry is not None]
         heapq.heapify(heap)
         return heap
 
-    def _entry(
-        self, offer: int, alone: int, left: Sequence[int], room: Room, rank: Rank | None
-    ) -> Entry | None:
+    def _entry(self, offer: int, alone: int, left: Left, room: Room, rank: Rank | None) -> Entry | None:
         """The candidate of this offer now; None if it has no room or nothing fits."""
         if not room.of(offer):
             return None
         if alone < 0:
-            worth, pattern = self.fill(offer, left)
+            worth, pattern = self._fill(offer, left)
         else:
-            worth, pattern = self.worth[alone], (((alone, 1),) if left[alone] else ())
+            worth, pattern = self.worth[alone], (((alone, 1),) if left.counts[alone] else ())
         if not pattern:
             return None
         if self.problem.offers[offer].price == 0:

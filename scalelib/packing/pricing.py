@@ -89,7 +89,7 @@ class Pricing:
         for offer, charge in enumerate(duals.charge):
             if self.late():
                 return False
-            for item in self.problem.alone[offer]:
+            for item in self.problem.shape(offer).alone:
                 self.master.add(offer, ((item, 1),))
             patterns = all_contents(
                 self.problem.offers[offer].capacity,
@@ -157,7 +157,7 @@ class Pricing:
             ceilings[offer] = max(best.at_most, self._alone(offer, duals, counts))
             if best.pattern:
                 new += self.master.add(offer, best.pattern)
-            for item in self.problem.alone[offer]:
+            for item in self.problem.shape(offer).alone:
                 if counts[item] and duals.item[item] > over:
                     new += self.master.add(offer, ((item, 1),))
         return new, ceilings
@@ -167,13 +167,15 @@ class Pricing:
         most = self.problem.most_per_bin
         return [
             (item, duals.item[item], min(counts[item], most[item]))
-            for item, _, _ in self.problem.shared[offer]
+            for item in self.problem.shape(offer).shared
             if counts[item]
         ]
 
     def _alone(self, offer: int, duals: Duals, counts: Sequence[int]) -> float:
         """The most that one unit with a bin for itself is worth."""
-        return max((duals.item[item] for item in self.problem.alone[offer] if counts[item]), default=0.0)
+        return max(
+            (duals.item[item] for item in self.problem.shape(offer).alone if counts[item]), default=0.0
+        )
 
     def _bound(self, duals: Duals, ceilings: Sequence[float], counts: Sequence[int]) -> float:
         """The cost that these prices prove, after making them ones that no bin beats.

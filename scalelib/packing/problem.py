@@ -9,9 +9,12 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scalelib.errors import InvalidInput
+from scalelib.packing.arrays import columns
 from scalelib.packing.model import Bin, Item, Offer, Pool
+from scalelib.packing.shapes import Shape
 
 UNLIMITED = 1 << 62
 """Stands for "no ceiling" where a comparison with a number is wanted."""
@@ -34,17 +37,24 @@ class Problem:
     needs: tuple[tuple[tuple[int, int], ...], ...]
     """Per item: (dimension, amount) where the amount is not 0."""
     most_per_bin: tuple[int, ...]
-    fits: tuple[tuple[int, ...], ...]
-    """Per offer: the items of which one unit fits into an empty bin of it."""
-    shared: tuple[tuple[tuple[int, float, float], ...], ...]
-    """Per offer: the items that share bins, with the share of a bin that one unit takes: summed over the
-    dimensions, and of the dimension it takes most of."""
-    alone: tuple[tuple[int, ...], ...]
-    """Per offer: the items that want a bin for each unit."""
+    shapes: tuple[Shape, ...]
+    shape_of: tuple[int, ...]
+    """Per offer: the number of its shape."""
+    columns: Sequence[Any] | None
+    """The needs in arrays, if there are many."""
     offer_pools: tuple[tuple[tuple[int, int], ...], ...]
     """Per offer: (pool number, cores that one bin takes)."""
     never: tuple[Item, ...]
     """Items that fit into no offer."""
+
+    def shape(self, offer: int) -> Shape:
+        """What fits into a bin of it."""
+        return self.shapes[self.shape_of[offer]]
+
+    @property
+    def fits(self) -> tuple[tuple[int, ...], ...]:
+        """Per offer: the items of which one unit fits into an empty bin of it."""
+        return tuple(self.shapes[number].fits for number in self.shape_of)
 
     def room(self) -> Room:
         """All ceilings, nothing used yet."""
@@ -123,54 +133,68 @@ def read(items: Iterable[Item], offers: Iterable[Offer], pools: Iterable[Pool]) 
         _check_item(item, len(item.needs) if dimensions is None else dimensions)
 
     asked = [item for item in all_items if item.count]
-    holders = [[o for o, offer in enumerate(all_offers) if _holds(offer, item)] for item in asked]
-    placeable = [item for item, held in zip(asked, holders, strict=True) if held]
-    fits: list[list[int]] = [[] for _ in all_offers]
-    for number, held in enumerate(held for held in holders if held):
-        for offer_number in held:
-            fits[offer_number].append(number)
+    shape_of, keys = _shapes(all_offers, asked)
+    held = _held(keys, asked)
+    anywhere = set().union(*held)
+    number = {item: place for place, item in enumerate(sorted(anywhere))}
+    placeable = [item for place, item in enumerate(asked) if place in anywhere]
+    alone = {place for place, item in enumerate(placeable) if item.exclusive}
+    needs = tuple(tuple((d, n) for d, n in enumerate(item.needs) if n) for item in placeable)
     return Problem(
         items=tuple(placeable),
         offers=tuple(all_offers),
         pools=tuple(all_pools),
         counts=tuple(item.count for item in placeable),
-        needs=tuple(tuple((d, n) for d, n in enumerate(item.needs) if n) for item in placeable),
+        needs=needs,
         most_per_bin=tuple(_most(item) for item in placeable),
-        fits=tuple(tuple(numbers) for numbers in fits),
+        shapes=tuple(
+            Shape(capacity, map(number.__getitem__, numbers), alone)
+            for (capacity, _), numbers in zip(keys, held, strict=True)
+        ),
+        shape_of=shape_of,
+        columns=columns(needs, (offer.capacity for offer in all_offers), dimensions or 0),
         offer_pools=tuple(
             tuple(sorted((pool_number[key], cores) for key, cores in offer.pools.items()))
             for offer in all_offers
         ),
-        shared=tuple(
-            tuple(
-                (number, *_shares(offer, placeable[number]))
-                for number in numbers
-                if not placeable[number].exclusive
-            )
-            for offer, numbers in zip(all_offers, fits, strict=True)
-        ),
-        alone=tuple(tuple(number for number in numbers if placeable[number].exclusive) for numbers in fits),
-        never=tuple(item for item, held in zip(asked, holders, strict=True) if not held),
+        never=tuple(item for place, item in enumerate(asked) if place not in anywhere),
     )
 
 
-def _shares(offer: Offer, item: Item) -> tuple[float, float]:
-    shares = [need / have for need, have in zip(item.needs, offer.capacity, strict=True) if need]
-    return sum(shares), max(shares, default=0.0)
+_Key = tuple[tuple[int, ...], tuple[int, ...]]
+"""A capacity, and the items that are choosy and may be there."""
+
+
+def _shapes(offers: Sequence[Offer], items: Sequence[Item]) -> tuple[tuple[int, ...], list[_Key]]:
+    """The number of each offer's shape, and what is told of each shape."""
+    choosy = [(number, item.offers) for number, item in enumerate(items) if item.offers is not None]
+    numbers: dict[_Key, int] = {}
+    shape_of = []
+    for offer in offers:
+        may = tuple(number for number, allowed in choosy if offer.key in allowed)
+        shape_of.append(numbers.setdefault((offer.capacity, may), len(numbers)))
+    return tuple(shape_of), list(numbers)
+
+
+def _held(keys: Sequence[_Key], items: Sequence[Item]) -> list[list[int]]:
+    """Per shape: the items of which it holds one, by rising number."""
+    usual = [n for n, item in enumerate(items) if item.offers is None and item.most_per_bin != 0]
+    needs = list(zip(*(item.needs for item in items), strict=True))
+    most = [max(column) for column in needs]
+    found = []
+    for capacity, may in keys:
+        held = sorted([*usual, *(n for n in may if items[n].most_per_bin != 0)]) if may else usual
+        for column, have, largest in zip(needs, capacity, most, strict=True) if items else ():
+            if largest > have:
+                held = [n for n in held if column[n] <= have]
+        found.append(held)
+    return found
 
 
 def _most(item: Item) -> int:
     if item.exclusive:
         return 1
     return UNLIMITED if item.most_per_bin is None else item.most_per_bin
-
-
-def _holds(offer: Offer, item: Item) -> bool:
-    if item.offers is not None and offer.key not in item.offers:
-        return False
-    if item.most_per_bin == 0:
-        return False
-    return all(need <= free for need, free in zip(item.needs, offer.capacity, strict=True))
 
 
 def _check_keys(what: str, keys: Sequence[str]) -> None:

@@ -83,8 +83,4 @@ def _as_packed(problem: Problem, bins: Sequence[tuple[int, Pattern]], left: Sequ
 
 def _only(problem: Problem, items: set[int]) -> Problem:
     """The same problem, as if only these items could be placed."""
-    return dataclasses.replace(
-        problem,
-        shared=tuple(tuple(row for row in rows if row[0] in items) for rows in problem.shared),
-        alone=tuple(tuple(item for item in rows if item in items) for rows in problem.alone),
-    )
+    return dataclasses.replace(problem, shapes=tuple(shape.only(items) for shape in problem.shapes))

@@ -68,14 +68,21 @@ def dearest(problem: Problem, least: Sequence[float]) -> list[float]:
     Items that only running machines can hold get more than any other, so that those are kept for them.
     """
     worth = [math.inf] * len(problem.items)
-    for offer, fits in zip(problem.offers, problem.fits, strict=True):
-        if offer.price == 0:
-            continue
-        for item in fits:
-            units = min(problem.most_per_bin[item], problem.counts[item])
-            for d, amount in problem.needs[item]:
-                units = min(units, offer.capacity[d] // amount)
-            worth[item] = min(worth[item], offer.price / units)
+    cheapest: dict[int, float] = {}
+    for number, offer in zip(problem.shape_of, problem.offers, strict=True):
+        if offer.price > 0:
+            cheapest[number] = min(offer.price, cheapest.get(number, math.inf))
+    for number, price in cheapest.items():
+        shape = problem.shapes[number]
+        for item in shape.fits:
+            units = problem.counts[item]
+            if units > 1:
+                units = min(units, problem.most_per_bin[item])
+                for d, amount in problem.needs[item]:
+                    units = min(units, shape.capacity[d] // amount)
+            money = price / units
+            if money < worth[item]:
+                worth[item] = money
     more = 2 * max((money for money in worth if not math.isinf(money)), default=1.0)
     return [more + low if math.isinf(money) else money for money, low in zip(worth, least, strict=True)]
 

@@ -29,26 +29,26 @@ def calls(problem: Problem) -> Counter[str]:
     return found
 
 
-def lines(problem: Problem) -> int:
-    """Lines that are run to plan it, a line of a loop each time."""
+def lines(work: Callable[[], object], where: str = "scalelib") -> int:
+    """Lines that are run in files of this name, a line of a loop each time."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal count
         if event == "call":
-            return trace if "scalelib" in frame.f_code.co_filename else None
+            return trace if where in frame.f_code.co_filename else None
         count += event == "line"
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        calculate(problem)
+        work()
     finally:
         sys.settrace(before)
     return count
 
 
-def exponent(make: Callable[[int], Problem], size: int) -> float:
-    """How the lines grow from this size to twice it: 1 is linear, 2 quadratic."""
-    return math.log2(lines(make(2 * size)) / lines(make(size)))
+def exponent(few: int, many: int) -> float:
+    """How a count grew while the size doubled: 1 is linear, 2 quadratic."""
+    return math.log2(many / few)

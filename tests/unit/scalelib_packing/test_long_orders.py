@@ -1,0 +1,83 @@
+"""Thousands of items are packed with arrays, where numpy is there: the same packing, by fewer looks."""
+
+from __future__ import annotations
+
+import importlib
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scalelib.packing import Item, Offer, Packing, arrays, order, pack, shapes
+from scalelib.packing.greedy import Greedy
+from scalelib.packing.problem import read
+from tests.unit.scalelib.growth import exponent, lines
+
+
+def by(many: int, monkeypatch: pytest.MonkeyPatch, *problem: object) -> Packing:
+    """Packed with arrays from so many items on; and with so short windows that few items have many."""
+    with monkeypatch.context() as patch:
+        for module in (arrays, shapes):
+            patch.setattr(module, "MANY", many)
+        for name, value in (("WINDOW", 3), ("MISSES", 1), ("AHEAD", 2)):
+            patch.setattr(order, name, value)
+        return pack(*problem, solver=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(data=st.data())
+def test_arrays_change_no_packing(problems, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
+    pytest.importorskip("numpy")
+    problem = data.draw(problems())
+    assert by(1, monkeypatch, *problem) == by(10**9, monkeypatch, *problem)
+
+
+def many(count: int) -> tuple[list[Item], list[Offer]]:
+    """As many different items, and offers of which some have equal bins."""
+    chance = random.Random(count)
+    items = [
+        Item(key=f"i{n:05d}", count=chance.choice((1, 1, 3)), needs=(chance.randint(0, 8), 100 + 7 * n))
+        for n in range(count)
+    ]
+    offers = [
+        Offer(key=f"o{n}", capacity=(2 ** (n % 4 + 2), 9 * count), price=1.0 + n, most=None if n else 3)
+        for n in range(8)
+    ]
+    return items, offers
+
+
+def looks(count: int) -> int:
+    """Lines that fill bins, in one packing."""
+    problem = read(*many(count), ())
+    greedy = Greedy(problem, [1.0 + n % 7 for n in range(count)], (1.0, 1.0))
+    return lines(greedy.pack, "order.py")
+
+
+def test_the_looks_at_items_grow_as_their_number_does() -> None:
+    """Twice the items are twice the bins: were each to look at each item, four times the looks."""
+    pytest.importorskip("numpy")
+    assert exponent(looks(400), looks(800)) < 1.3
+
+
+def test_hundreds_of_items_are_packed_the_same_with_numpy_and_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = many(arrays.MANY + 200)
+    usual = pack(*problem, solver=False)
+    assert usual == by(1, monkeypatch, *problem)
+    monkeypatch.setattr(arrays, "numpy", lambda: None)
+    assert usual == pack(*problem, solver=False)
+
+
+def test_numpy_is_loaded_for_many_items_only_and_for_amounts_that_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    real = importlib.import_module
+    monkeypatch.setattr(arrays, "numpy", lambda: asked.append(1) or real("numpy"))
+    pack(*many(arrays.MANY - 1), solver=False)
+    assert not asked
+    items, offers = many(arrays.MANY)
+    vast = Offer(key="vast", capacity=(1 << 60, 1 << 60), price=1e9)
+    assert pack(items, [*offers, vast], solver=False).bins == pack(items, offers, solver=False).bins
