@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import select
 import socket
 import ssl
@@ -18,10 +19,15 @@ from cyclecloud_emulator.message import Answer, Request
 
 log = logging.getLogger(__name__)
 
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 Respond = Callable[[Request], Answer]
 MOST_BODY = 64 * 1024 * 1024
 MOST_HEADERS = 16 * 1024
 """Requests with longer headers are refused, as the product does since 8.7.1."""
+KEPT_SECONDS, ARRIVES_SECONDS = 60.0, 10.0
+"""So long may a connection be silent between two requests, and in the middle of one."""
+MOST_CONNECTIONS = 2000
+"""Each has a thread; who comes when there are so many is sent away."""
 REOPEN_SECONDS = 30.0
 """How long to try to get the port back that was closed for a moment."""
 
@@ -121,14 +127,19 @@ class _Http(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._connections_lock:
-            self._connections.add(request)
-        super().process_request(request, client_address)
+            is_full = len(self._connections) >= MOST_CONNECTIONS
+            self._connections |= set() if is_full else {request}
+        if is_full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # The TLS handshake happens in the connection's own thread, so that a slow one holds nobody up.
         if self.owner.tls is None:
             super().finish_request(request, client_address)
             return
+        request.settimeout(ARRIVES_SECONDS)
         with contextlib.suppress(OSError), self.owner.tls.wrap_socket(request, server_side=True) as wrapped:
             with self._connections_lock:
                 self._connections.add(wrapped)
@@ -162,6 +173,14 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Http
 
+    def handle_one_request(self) -> None:
+        self.connection.settimeout(KEPT_SECONDS)
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        self.connection.settimeout(ARRIVES_SECONDS)
+        return super().parse_request()
+
     def _any(self) -> None:
         try:
             self._serve()
@@ -177,6 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         if sum(len(name) + len(value) + 4 for name, value in self.headers.items()) > MOST_HEADERS:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
+        # Who stands between may read a header in another way that is not understood, or is there twice.
+        if self.headers.defects or not _HOST.fullmatch(self.headers.get("Host", "")):
+            self._refuse(HTTPStatus.BAD_REQUEST)
             return
         body = self._body()
         if body is None:
@@ -207,8 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers:
             self._refuse(HTTPStatus.LENGTH_REQUIRED)
             return None
-        text = self.headers.get("Content-Length", "0")
-        if not (text.isascii() and text.isdigit()):
+        text, *more = self.headers.get_all("Content-Length", ["0"])
+        if more or not (text.isascii() and text.isdigit()):
             self._refuse(HTTPStatus.BAD_REQUEST)
             return None
         if int(text) > MOST_BODY:
