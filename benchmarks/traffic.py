@@ -132,7 +132,7 @@ def _send(app: Celery, url: str) -> None:
 def _fill_rabbitmq(app: Celery, url: str, connection: Any, queue: str, said: Any) -> None:
     with app.amqp.Producer(connection) as producer:
         for _ in range((WAITING + RUN_MEANWHILE) // len(KINDS)):
-            headers = {"resources": said}
+            headers = {"autoscale_requirement": said}
             app.send_task(
                 "work",
                 (TASK_SECONDS,),
@@ -148,7 +148,11 @@ def _fill_valkey(app: Celery, url: str, connection: Any, queue: str, said: Any) 
     """One is really sent; the others are copies of its message with ids of their own."""
     with redis.Redis.from_url(url) as client:
         app.send_task(
-            "work", (TASK_SECONDS,), queue=f"{queue}-one", headers={"resources": said}, ignore_result=True
+            "work",
+            (TASK_SECONDS,),
+            queue=f"{queue}-one",
+            headers={"autoscale_requirement": said},
+            ignore_result=True,
         )
         message = json.loads(client.rpop(f"{queue}-one"))  # type: ignore[arg-type]
         message["properties"]["delivery_info"]["routing_key"] = queue

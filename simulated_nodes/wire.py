@@ -21,7 +21,6 @@ from kombu.exceptions import DecodeError, OperationalError
 
 from simulated_nodes.worker import SimWorker
 
-"""Name of the task that takes a worker's farewell."""
 DAYS = 24 * 3600
 
 Event = tuple[SimWorker, str, Mapping[str, Any]]
@@ -179,7 +178,7 @@ class SimWire:
                 name=headers["task"],
                 args=args,
                 kwargs=kwargs,
-                requirement=headers.get("resources"),
+                requirement=headers.get("autoscale_requirement"),
                 eta=headers.get("eta"),
                 ignore_result=bool(headers.get("ignore_result")),
                 message=message,

@@ -19,7 +19,7 @@ from celery.schedules import maybe_schedule, schedule
 from autoscaler_app.periodic.entry import Entry, Timetable
 from autoscaler_app.periodic.timetable import appointments
 from autoscaler_app.schedule import CONTROL_QUEUE
-from celery_resources.sending.kinds import HEADER
+from celery_resources.need.header import HEADER
 from celery_resources.sending.routing import ResourceRouter
 
 

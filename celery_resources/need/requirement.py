@@ -13,7 +13,8 @@ from celery_resources.errors import InvalidRequirement
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
-_FIELDS = ("constraints", "node_count", "colocated", "exclusive")
+FIELDS = ("constraints", "node_count", "colocated", "exclusive")
+"""The parts of a requirement in JSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +77,12 @@ class Requirement:
                 "a requirement is constraints such as {'ncpus': 4}, or {'constraints': {...}, "
                 f"'node_count': 2}}, not {value!r}"
             )
-        if "constraints" not in value and not any(name in value for name in _FIELDS):
+        if "constraints" not in value and not any(name in value for name in FIELDS):
             return cls(value)
-        strange = sorted(str(key) for key in value if key not in _FIELDS)
+        strange = sorted(str(key) for key in value if key not in FIELDS)
         if strange:
             raise InvalidRequirement(
-                f"{strange[0]!r} is no part of a requirement; its parts are {', '.join(_FIELDS)}"
+                f"{strange[0]!r} is no part of a requirement; its parts are {', '.join(FIELDS)}"
             )
         return cls(
             value.get("constraints") or {},

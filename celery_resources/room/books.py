@@ -14,13 +14,14 @@ from typing import Any
 from celery_resources.errors import InvalidRequirement
 from celery_resources.insides.consuming import QUEUE
 from celery_resources.insides.requests import is_in_books, job_of
+from celery_resources.need.header import carried, tell, tell_needs
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
 from celery_resources.room.ledger import Ledger, Need
 from celery_resources.room.node import NodeFacts
-from celery_resources.room.surroundings import GPUS, HOSTFILE, HOSTS, VISIBLE, gpu_names, write_hostfile
+from celery_resources.room.surroundings import VISIBLE, gpu_names, write_hostfile
 from celery_resources.room.tally import Tally
-from celery_resources.sending.kinds import HEADER, Kinds
+from celery_resources.sending.kinds import Kinds
 from celery_resources.settings import ONE_CPU
 from scalelib.amounts import MILLION
 
@@ -42,7 +43,7 @@ class Books:
 
     def need_of(self, request: Any) -> Need:
         """What the message says that it needs, else what its queue says, else one cpu."""
-        queue, header = queue_of(request), request.request_dict.get(HEADER)
+        queue, header = queue_of(request), carried(request.request_dict)
         if header is None:
             return self.need_of_queue(queue)
         # Nearly always the same as in the last message from that queue: comparing is cheaper than reading.
@@ -67,12 +68,13 @@ class Books:
         """Enter a request that is about to be given to the pool, and tell the task what it was given."""
         self.ledger.start(request, need)
         self.running[request] = time.time()
+        tell_needs(request.request_dict)
         if self._gpu_names:
             indexes = self.ledger.gpus.of(request)
-            request.request_dict[GPUS] = [self._gpu_names[index] for index in indexes]
+            tell(request.request_dict, gpus=[self._gpu_names[index] for index in indexes])
         if hosts:
             hostfile = self._hostfiles[request] = write_hostfile(hosts)
-            request.request_dict.update({HOSTS: list(hosts), HOSTFILE: str(hostfile)})
+            tell(request.request_dict, hosts=list(hosts), hostfile=str(hostfile))
 
     def reap(self) -> list[Any]:
         """Strike off what has ended; which requests those were."""

@@ -14,11 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-GPUS = "gpus"
-HOSTS = "hosts"
-HOSTFILE = "hostfile"
-LOCAL = (GPUS, HOSTS, HOSTFILE)
-"""Attributes of `task.request` that hold on one node only; they never travel on with a retry."""
+from celery_resources.need.header import GPUS, HOSTFILE, told
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 HOSTFILE_VARIABLES = (
@@ -52,7 +48,7 @@ def put_around(task: Any = None, task_id: str | None = None, **kwargs: Any) -> N
     """Handler of `task_prerun`: what this task may use, into the environment."""
     if threading.current_thread() is not threading.main_thread():
         return
-    gpus, hostfile = getattr(task.request, GPUS, None), getattr(task.request, HOSTFILE, None)
+    gpus, hostfile = told(task.request, GPUS), told(task.request, HOSTFILE)
     if gpus is not None:
         _set(task_id, (VISIBLE,), ",".join(gpus))
     if hostfile is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from celery_resources.errors import InvalidRequirement, TooBig, UnknownResource
 from celery_resources.need.naming import queue_name, requirement_of
@@ -18,9 +17,6 @@ logger = logging.getLogger(__name__)
 
 BUILT_IN_TEXTS = frozenset({"nodearray", "ccnodeid"})
 """Resources that every node has by default and that are no amounts."""
-
-HEADER = "resources"
-"""The message header (and the attribute of `task.request`) that carries the requirement as JSON."""
 
 
 class Kinds:
@@ -86,9 +82,3 @@ class Kinds:
         if self.settings.too_big_is_error:
             raise TooBig(message)
         logger.warning("%s; the task will wait in its queue", message)
-
-
-def read_header(headers: Mapping[str, Any]) -> Requirement | None:
-    """The requirement that a message carries; None if it carries none."""
-    value = headers.get(HEADER)
-    return None if value is None else Requirement.from_json(value)

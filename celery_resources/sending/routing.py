@@ -12,17 +12,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from celery import current_task
 from celery.app.routes import Router
 from celery.utils.collections import lpmerge
 from kombu import Queue
 
-from celery_resources.errors import ConflictingQueue, ResourceError
+from celery_resources.errors import ConflictingQueue, InvalidRequirement, ResourceError
 from celery_resources.insides.messages import task_of
+from celery_resources.need.header import HEADER, read_header, to_send
 from celery_resources.need.naming import family_of, family_of_destination, is_derived
 from celery_resources.need.requirement import Requirement
-from celery_resources.room.surroundings import LOCAL
 from celery_resources.sending.announcing import Announces
-from celery_resources.sending.kinds import HEADER, Kinds, read_header
+from celery_resources.sending.kinds import Kinds
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class ResourceRouter(Router):
         said = _said(options)
         options = {key: value for key, value in options.items() if key not in OPTIONS}
         if options.get("headers"):
-            options["headers"] = {k: v for k, v in options["headers"].items() if k not in LOCAL}
+            options["headers"] = to_send(options["headers"])
         if self.kinds.settings.control_queue is not None:
             options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
         routed = self._routed(options, name, args, kwargs, task_type)
@@ -160,9 +161,7 @@ class ResourceRouter(Router):
         of_route: Mapping[str, Any],
     ) -> Requirement | None:
         """What the call says, else what the message said before (a retry), else the task, else its route."""
-        before = (
-            read_header(options.get("headers") or {}) if HEADER in (options.get("headers") or {}) else None
-        )
+        before = self._before(options.get("headers") or {}, name)
         if not said and before is not None:
             return before
         if before is not None:
@@ -180,6 +179,16 @@ class ResourceRouter(Router):
         )
         self.kinds.check(requirement, f"task {name}")
         return requirement
+
+    def _before(self, headers: Mapping[str, Any], name: str) -> Requirement | None:
+        try:
+            before = read_header(headers)
+        except InvalidRequirement as error:
+            raise InvalidRequirement(f"task {name}: header {HEADER}: {error}") from error
+        if before is not None and not _is_retried(before):
+            # Somebody wrote it by hand: it is checked as if the call had said it.
+            self.kinds.check(before, f"task {name}: header {HEADER}")
+        return before
 
     def _as_declared(self, options: dict[str, Any]) -> dict[str, Any]:
         """A plain task that goes to a declared queue needs what the queue says."""
@@ -202,6 +211,11 @@ class _Silent:
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key in OPTIONS if options.get(key) is not None}
+
+
+def _is_retried(requirement: Requirement) -> bool:
+    """The task that runs here has this header, and sends itself again."""
+    return bool(current_task) and read_header(current_task.request.__dict__) == requirement
 
 
 def _names_destination(options: Mapping[str, Any]) -> bool:

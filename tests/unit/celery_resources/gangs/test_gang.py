@@ -13,6 +13,7 @@ from celery import Celery
 from celery_resources import GangRefused, Requirement, form_gang, with_resources
 from celery_resources.gangs.gang import Duty, Gang, Role
 from celery_resources.gangs.releasing import fail_running, release_members
+from celery_resources.need.header import tell
 from celery_resources.node.standing import StandingFile
 from celery_resources.room.surroundings import clear_away, gpu_names, put_around, write_hostfile
 
@@ -154,8 +155,9 @@ def test_a_task_finds_its_gpus_and_hosts_and_leaves_the_environment_as_it_was(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "before")
     monkeypatch.delenv("CELERY_HOSTFILE", raising=False)
-    task = SimpleNamespace(request=SimpleNamespace(gpus=["2", "5"], hostfile="/hosts"))
-    put_around(task=task)
+    request: dict[str, Any] = {"gpus": "mine, as a header"}
+    tell(request, gpus=["2", "5"], hostfile="/hosts")
+    put_around(task=SimpleNamespace(request=SimpleNamespace(**request)))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
     assert os.environ["CELERY_HOSTFILE"] == os.environ["I_MPI_HYDRA_HOST_FILE"] == "/hosts"
     clear_away()
@@ -172,8 +174,9 @@ def test_a_task_that_runs_another_within_itself_keeps_its_own_gpus(monkeypatch: 
         def inner() -> str:
             return os.environ["CUDA_VISIBLE_DEVICES"]
 
-        outer = SimpleNamespace(request=SimpleNamespace(gpus=["1"], hostfile=None))
-        put_around(task=outer, task_id="outer")
+        request: dict[str, Any] = {}
+        tell(request, gpus=["1"])
+        put_around(task=SimpleNamespace(request=SimpleNamespace(**request)), task_id="outer")
         assert inner.apply().get() == "1"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "1", "the other GPU is another task's"
         clear_away(task_id="outer")

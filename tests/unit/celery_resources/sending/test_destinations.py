@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery._state import _task_stack
 from kombu import Queue
 
-from celery_resources import ConflictingQueue, Requirement, UnknownResource, with_resources
+from celery_resources import (
+    ConflictingQueue,
+    InvalidRequirement,
+    Requirement,
+    UnknownResource,
+    with_resources,
+)
 from celery_resources.intake.offers import Offers
+from celery_resources.need.header import HEADER
 
 TWO = {"constraints": {"ncpus": 2}}
 
@@ -76,8 +84,8 @@ def destination(app: Any, task: str, *args: Any, **options: Any) -> dict[str, An
     found = {name: routed[name] for name in names if routed.get(name) is not None}
     if queue is not None:
         found["queue"] = getattr(queue, "name", queue)
-    if (headers := routed.get("headers")) and "resources" in headers:
-        found["needs"] = headers["resources"]["constraints"]
+    if (headers := routed.get("headers")) and HEADER in headers:
+        found["needs"] = headers[HEADER]["constraints"]
     return found
 
 
@@ -230,3 +238,39 @@ def test_an_app_can_be_pickled_and_routes_as_before(make_app: Callable[..., Any]
     sent = {"name": "two", "args": (), "kwargs": {}, "task_type": app.tasks["two"]}
     assert again.amqp.router.route({}, **sent)["queue"].name == "res:ncpus=2@special"
     again.close()
+
+
+def test_a_header_written_by_hand_is_checked_as_if_the_call_had_said_it(make_app: Callable[..., Any]) -> None:
+    app = make_app()
+    by_hand = {HEADER: {"constraints": {"ncpus": 4}}}
+    assert destination(app, "plain", headers=by_hand)["queue"] == "res:ncpus=4"
+    with pytest.raises(UnknownResource, match=f"task plain: header {HEADER}: unknown resource 'ncpsu'"):
+        destination(app, "plain", headers={HEADER: {"constraints": {"ncpsu": 4}}})
+    with pytest.raises(InvalidRequirement, match=f"task plain: header {HEADER}: .*'four'"):
+        destination(app, "plain", headers={HEADER: "four"})
+
+
+def test_what_a_task_was_sent_with_is_not_checked_again_when_it_is_retried(
+    make_app: Callable[..., Any],
+) -> None:
+    app = make_app()
+    headers = {HEADER: {"constraints": {"licences_of_another_app": 1}}}
+    task = app.tasks["plain"]
+    task.push_request(**headers)
+    _task_stack.push(task)
+    try:
+        assert destination(app, "plain", headers=headers)["queue"] == "res:licences_of_another_app=1"
+    finally:
+        _task_stack.pop()
+        task.pop_request()
+
+
+def test_headers_of_the_users_own_travel_as_they_are(make_app: Callable[..., Any]) -> None:
+    app = make_app()
+    own = {"resources": "mine", "gpus": 1, "hosts": ["a"], "hostfile": "f"}
+    options = {"headers": own}
+    plain, two = (
+        app.amqp.router.route(dict(options), name, (), {}, app.tasks[name]) for name in ("plain", "two")
+    )
+    assert plain["headers"] == own
+    assert two["headers"] == {**own, HEADER: {"constraints": {"ncpus": 2}}}

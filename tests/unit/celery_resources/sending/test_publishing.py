@@ -23,6 +23,7 @@ from celery_resources import (
     requirement_for,
     with_resources,
 )
+from celery_resources.need.header import HEADER
 from celery_resources.sending.announcing import AGAIN_AFTER, Announcer
 
 FOUR = Requirement({"ncpus": 4, "memgb": 8})
@@ -97,7 +98,7 @@ def test_every_way_of_sending_ends_in_the_queue_of_the_requirement(
     app = make_app()
     way(app)
     (headers,) = Sent(app)(queue_name(FOUR))
-    assert headers["resources"] == FOUR.to_json()
+    assert headers[HEADER] == FOUR.to_json()
     assert Sent(app)("celery") == []
 
 
@@ -134,7 +135,7 @@ def test_a_retry_keeps_the_queue_and_the_header_that_the_call_chose(make_app: Ca
     finally:
         task.pop_request()
     (again,) = Sent(app)(queue_name(two))
-    assert again["resources"] == two.to_json()
+    assert again[HEADER] == two.to_json()
     assert again["retries"] == 1
     (moved,) = Sent(app)(queue_name(Requirement({"ncpus": 3})))
     assert moved["retries"] == 2
@@ -145,8 +146,8 @@ def test_a_task_without_constraints_is_a_plain_celery_task(make_app: Callable[..
     app.tasks["plain"].delay()
     app.tasks["four"].apply_async(constraints={})
     first, second = Sent(app)("celery")
-    assert "resources" not in first
-    assert "resources" not in second
+    assert HEADER not in first
+    assert HEADER not in second
     assert Sent(app)("control") == []
 
 
@@ -155,7 +156,7 @@ def test_a_declared_queue_serves_its_requirement_and_its_tasks_carry_it(make_app
     app.tasks["plain"].apply_async(queue="gpu")
     app.tasks["plain"].apply_async(constraints={"ngpus": 1})
     first, second = Sent(app)("gpu")
-    assert first["resources"] == second["resources"] == {"constraints": {"ngpus": 1}}
+    assert first[HEADER] == second[HEADER] == {"constraints": {"ngpus": 1}}
     assert requirement_for(app, "gpu") == Requirement({"ngpus": 1})
     assert requirement_for(app, "celery") is None
 
@@ -164,7 +165,7 @@ def test_a_queue_that_is_named_stays_and_the_requirement_rides_along(make_app: C
     app = make_app()
     app.tasks["four"].apply_async(queue="mine")
     (headers,) = Sent(app)("mine")
-    assert headers["resources"] == FOUR.to_json()
+    assert headers[HEADER] == FOUR.to_json()
 
 
 def test_flags_of_the_call_add_to_the_constraints_of_the_task(make_app: Callable[..., Any]) -> None:
