@@ -36,6 +36,7 @@ from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.need.requirement import Requirement
 from celery_resources.node.guarding import guard_commands
+from celery_resources.node.operator import Operator
 from celery_resources.node.sealing import sealing_of
 from celery_resources.node.standing import StandingFile
 from celery_resources.node.telling import Telling
@@ -89,6 +90,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self.subscriptions = self.flow.subscriptions
         self.telling = Telling(self, c)
         self.offers = Offers(c.app, self.kinds)
+        self.operator = Operator(c, self._served_anew)
+        self.operator.listen()
         self.closing = False
         self.closed_connected = False
         self._misfits: dict[str, float] = {}
@@ -331,12 +334,11 @@ class ResourceGate(bootsteps.StartStopStep):
         if self._serves is None:
             joined, need_of = self.standing.now.joined, self.books.need_of_queue
             gang = self.duty.gang
-            mine: tuple[str, ...]
             if gang is not None:
-                mine = (gang.queue,) if self.duty.role is Role.WAITS else ()
+                mine = [gang.queue] if self.duty.role is Role.WAITS else []
             else:
-                mine = tuple(self.offers.queues if joined is None else joined)
-                mine = tuple(queue for queue in mine if not need_of(queue).requirement.is_gang)
+                mine = self.operator.agreed(self.offers.queues if joined is None else joined)
+                mine = [queue for queue in mine if not need_of(queue).requirement.is_gang]
             needs = {queue: need_of(queue) for queue in mine if queue not in self._misfits}
             self._serves = {queue: need for queue, need in needs.items() if self.ledger.fits_ever(need)}
         return self._serves
@@ -358,7 +360,7 @@ class ResourceGate(bootsteps.StartStopStep):
         for queue in [queue for queue, until in self._misfits.items() if until < now]:
             del self._misfits[queue]
             self._serves = None
-        self.ledger.slots = self.consumer.pool.num_processes
+        self.ledger.slots = _places(self.consumer)
         if self.offers.news():
             self._serves = None
         self.unstarted.sweep()
@@ -391,3 +393,9 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.reservation.queue != reserved:
             logger.info("room is kept for queue %s (before: %s)", self.reservation.queue, reserved)
             self.flow.update()
+
+
+def _places(consumer: Any) -> int:
+    """Most tasks at once. A pool that grows on demand (`--autoscale`) grows by the tasks that wait for it."""
+    scaler = getattr(consumer.controller, "autoscaler", None)
+    return int(consumer.pool.num_processes if scaler is None else scaler.max_concurrency)

@@ -9,6 +9,7 @@ from typing import Any
 from celery_resources.gangs.gang import Duty
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.node.gate import ResourceGate
+from celery_resources.node.operator import Operator
 from celery_resources.node.standing import Standing
 from celery_resources.room.books import Books
 from celery_resources.room.node import NodeFacts
@@ -60,6 +61,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
     gate.subscriptions = SimpleNamespace(is_stuck=False, back_off=lambda: None, credit_was_moved=False)
     gate.offers = SimpleNamespace(queues={"q": None})
+    gate.operator = Operator(gate.consumer, gate._served_anew)
     gate._misfits, gate._serves = {}, None
     gate._submit = submitted.append
     return gate

@@ -6,13 +6,17 @@ import errno
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
+from kombu import Queue
 
 from celery_resources.gangs.gang import Gang, GangRefused, Role
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
+from celery_resources.node.gate import _places
 from celery_resources.node.standing import StandingFile
 from celery_resources.settings import Settings
 from tests.unit.celery_resources.plain import Request, plain_gate
@@ -189,6 +193,59 @@ def test_whether_the_consumer_was_closed_with_its_connection_alive_is_remembered
         gate.subscriptions.is_connected = alive
         gate.shutdown(None)
         assert gate.closed_connected is alive
+
+
+# -- what an operator says by Celery's own commands
+
+
+def queues_of(gate: Any) -> Any:
+    """The gate's consumer, with the queues of a real app."""
+    with Celery(broker="memory://", set_as_current=False) as app:
+        gate.consumer.app = app
+        gate.operator.listen()
+        return app.amqp.queues
+
+
+def test_a_queue_that_an_operator_cancels_stays_so_whoever_says_join() -> None:
+    gate = plain_gate([])
+    queues_of(gate)
+    gate.standing.change(joined={"q": Requirement(), "other": Requirement()})
+    gate.consumer.cancel_task_queue("q")
+    assert list(gate.serves) == ["other"]
+    gate.join({"q": Requirement({"ncpus": 1})})
+    assert list(gate.serves) == []
+    gate.consumer.add_task_queue("q")
+    assert list(gate.serves) == ["q"]
+
+
+def test_a_queue_that_an_operator_adds_is_served_beside_what_was_joined_and_a_fence_holds_over_it() -> None:
+    gate = plain_gate([])
+    queues = queues_of(gate)
+    gate.standing.change(joined={"q": Requirement()})
+    gate.consumer.add_task_queue("extra", exchange="ex", exchange_type="topic", routing_key="a.#")
+    assert list(gate.serves) == ["q", "extra"]
+    assert (queues["extra"].exchange.name, queues["extra"].routing_key) == ("ex", "a.#")
+    gate.join({})
+    assert list(gate.serves) == ["extra"]
+    gate.fence("surplus")
+    assert gate.takes_nothing
+    gate.consumer.cancel_task_queue("extra")
+    assert list(gate.serves) == []
+
+
+def test_a_cancelled_queue_may_be_called_by_its_alias() -> None:
+    gate = plain_gate([])
+    queues_of(gate).add(Queue("q", alias="short"))
+    gate.consumer.cancel_task_queue("short")
+    assert list(gate.serves) == []
+
+
+def test_a_pool_that_grows_on_demand_has_as_many_places_as_it_may_grow_to() -> None:
+    pool = SimpleNamespace(num_processes=1)
+    for scaler, places in ((None, 1), (SimpleNamespace(max_concurrency=6), 6)):
+        controller = SimpleNamespace(autoscaler=scaler)
+        assert _places(SimpleNamespace(pool=pool, controller=controller)) == places
+    assert _places(SimpleNamespace(pool=pool, controller=SimpleNamespace())) == 1
 
 
 # -- gangs
