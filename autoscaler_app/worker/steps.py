@@ -118,7 +118,7 @@ class Leads(bootsteps.StartStopStep):
             control().lease.keep(
                 nodename=parent.hostname,
                 can_reload=_starts_anew_at_sighup(),
-                changed=lambda: TakesPasses.follow(),
+                asked=lambda: TakesPasses.follow(),
             )
         except ScalelibError as error:
             _refuse(f"control worker not started: {error}")

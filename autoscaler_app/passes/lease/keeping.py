@@ -40,7 +40,7 @@ class Lease:
         self._claim, self._mark = claim, Mark(mark_file)
         self._marked = Marked(pid=os.getpid(), started=time.time())
         self._until, self._why_not = -math.inf, "nobody has asked for it yet"
-        self._changed: Callable[[], None] = lambda: None
+        self._asked: Callable[[], None] = lambda: None
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -93,14 +93,14 @@ class Lease:
             self.stop()
 
     def keep(
-        self, *, nodename: str = "", can_reload: bool = False, changed: Callable[[], None] = lambda: None
+        self, *, nodename: str = "", can_reload: bool = False, asked: Callable[[], None] = lambda: None
     ) -> None:
-        """Ask for it now, and again and again in a thread. `changed` is called, in that, when it was got or
-        lost; it must be quick."""
+        """Ask for it now, and again and again in a thread. `asked` is called, in that, after each time; it
+        must be quick."""
         self._marked = Marked(pid=os.getpid(), nodename=nodename, started=time.time(), can_reload=can_reload)
         self._done = threading.Event()
         self._ask()
-        self._changed = changed
+        self._asked = asked
         self._thread = threading.Thread(target=self._run, name="autoscaler-lease", daemon=True)
         self._thread.start()
 
@@ -117,11 +117,11 @@ class Lease:
 
     def _run(self) -> None:
         while not self._done.wait(self._pause()):
-            had = self._until > -math.inf
             try:
                 self._ask()
-                if had != (self._until > -math.inf):
-                    self._changed()
+                # Also where nothing is new: it may have run out since it was asked for last, and somebody may
+                # have looked just then, whom nothing else would tell that it is ours again.
+                self._asked()
             except Exception:
                 log.exception("could not ask for the lease; tried again")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,17 @@ def test_the_mark_is_for_its_owner_only_also_where_it_was_wider(tmp_path: Path) 
     assert held.take()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     held.let_go()
+
+
+def test_who_follows_the_lease_is_told_that_it_is_ours_again_though_no_try_has_failed(tmp_path: Path) -> None:
+    """A machine that stands still, or a broker that is slow: it runs out between two tries that succeed."""
+    shared, told = Shared(), threading.Event()
+    shared.valid_for = 0.3
+    lease = Lease(shared, tmp_path / "autoscaler.worker")
+    lease.keep(asked=lambda: told.set() if not lease.why_not() else None)
+    try:
+        lease._until = time.monotonic() - 1.0
+        assert lease.why_not(), "whoever looks now consumes nothing"
+        assert told.wait(10)
+    finally:
+        lease.stop()
