@@ -9,6 +9,8 @@ import redis
 from celery import Celery
 from kombu import Connection, Consumer, Producer
 
+from celery_resources.need.header import HEADER
+
 SIZE = "Standard_F4s_v2"
 
 # Celery's result backend still calls what redis-py 8 calls by another name.
@@ -76,7 +78,7 @@ def hostnames(cloud, wait_until, count):
 
 def send(app, queue, seconds, requirement=None, task_id=None):
     """Send a task as `celery_resources` would."""
-    headers = {} if requirement is None else {"resources": requirement}
+    headers = {} if requirement is None else {HEADER: requirement}
     return app.send_task("some.task", args=[seconds], queue=queue, headers=headers, task_id=task_id)
 
 

@@ -10,6 +10,7 @@ from kombu import Producer
 from resource_nodes import Lab, Node
 
 from celery_resources import GangRefused, Requirement, form_gang, queue_name
+from celery_resources.need.header import HEADER
 
 SELF = {"node.vm_size": "Standard_F4s_v2", "node.nodearray": "worker", "node.spot": False}
 
@@ -87,7 +88,7 @@ def test_a_need_that_cannot_be_read_does_not_end_the_worker(lab: Lab, header: An
 def _publish(lab: Lab, header: Any) -> None:
     """As a program would that does not know what may be asked."""
     with lab.app.connection_for_write() as connection, connection.channel() as channel:
-        headers = {"task": "work", "id": "strange", "root_id": "strange", "resources": header}
+        headers = {"task": "work", "id": "strange", "root_id": "strange", HEADER: header}
         Producer(channel).publish(
             [[0.0], {}, {}],
             headers=headers,

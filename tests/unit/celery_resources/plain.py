@@ -8,6 +8,7 @@ from typing import Any
 
 from celery_resources.gangs.gang import Duty
 from celery_resources.intake.unstarted import Unstarted
+from celery_resources.need.header import HEADER
 from celery_resources.node.gate import ResourceGate
 from celery_resources.node.operator import Operator
 from celery_resources.node.standing import Standing
@@ -28,7 +29,7 @@ class Request:
 
     def __init__(self, name: str, queue: str = "q", **needs: Any) -> None:
         self.id = name
-        self.request_dict: dict[str, Any] = {"resources": needs} if needs else {}
+        self.request_dict: dict[str, Any] = {HEADER: needs} if needs else {}
         self.delivery_info = {"routing_key": queue}
         self.message = SimpleNamespace(channel=SimpleNamespace())
         self.went_back: list[bool] = []
