@@ -26,6 +26,7 @@ from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
 from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
+from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.failover import survive_failover
@@ -235,7 +236,7 @@ def _ask_for_a_pass() -> None:
 
 
 app.steps["worker"].update({StaysHome, KeepsToItself, Leads, Listens})
-app.steps["consumer"].update({TakesPasses, Supervised})
+app.steps["consumer"].update({TakesPasses, NoticesThatNothingComes, Supervised})
 
 
 def serves_the_control_queue(parent: Any) -> bool:
