@@ -271,7 +271,7 @@ class State:
                 "UPDATE drain SET chosen = ?, fenced = ?, shut_down = ? WHERE node_id = ?",
                 [(*map(moved, (r["chosen"], r["fenced"], r["shut_down"])), r["node_id"]) for r in drains],
             )
-            _move_hunger(db, by, now)
+            _move_moments(db, by, now)
             _change(db, LOOKED, lambda at: at and [min(at[0] + by.total_seconds(), now.timestamp()), at[1]])
 
     def unobserved_before(self, listening_since: datetime | None, now: datetime) -> timedelta:
@@ -288,7 +288,7 @@ class State:
             at, was_whole = before
             heard_since = min(listening_since or now, now) if was_whole else now
             by = timedelta(seconds=max(0.0, heard_since.timestamp() - at))
-            _move_hunger(db, by, now)
+            _move_moments(db, by, now)
         return by
 
     def looked(self) -> None:
@@ -330,13 +330,15 @@ class State:
         return [(row["number"], row["report"].encode()) for row in rows]
 
 
-def _move_hunger(db: sqlite3.Connection, by: timedelta, now: datetime) -> None:
+def _move_moments(db: sqlite3.Connection, by: timedelta, now: datetime) -> None:
+    """Facts that say by name since when something is so."""
     latest, seconds = now.timestamp(), by.total_seconds()
-    _change(
-        db,
-        "hungry",
-        lambda hungry: {h: min(since + seconds, latest) for h, since in (hungry or {}).items()},
-    )
+    for fact in ("hungry", "untimed"):
+        _change(
+            db,
+            fact,
+            lambda moments: {name: min(since + seconds, latest) for name, since in (moments or {}).items()},
+        )
 
 
 def _change(db: sqlite3.Connection, name: str, change: Callable[[Any], Any]) -> Any:

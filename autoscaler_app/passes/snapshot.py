@@ -35,6 +35,9 @@ class QueueSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Tasks of this queue that run or are held now; they are not part of `waiting`, and also among `jobs`."""
     oldest_seconds: float | None = None
     runtime_seconds: float | None = None
+    untimed_seconds: float | None = None
+    """For how long something has waited here while the run time is unknown; None: it is known, or nobody
+    noted."""
     due: tuple[float, ...] = ()
     """Seconds from now at which tasks of this queue fall due (ETA, countdown); not part of `waiting`."""
 

@@ -64,6 +64,9 @@ ENDS = {
         "test_one_that_tells_something_of_its_own_accord_is_waited_for_again",
     ],
     "set aside": [f"{PASSES}/decide/test_decision.py::test_what_is_set_aside_is_a_warning_while_it_is"],
+    "run time unknown": [
+        f"{PASSES}/decide/test_learning.py::test_it_waits_where_that_costs_less_than_a_boot"
+    ],
     "for later": [
         f"{PASSES}/test_no_loops.py::test_one_that_was_revoked_in_its_queue_hides_no_other_for_long"
     ],

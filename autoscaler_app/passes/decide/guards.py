@@ -100,6 +100,16 @@ GUARDS = (
         meanwhile="warning; `unserved`",
     ),
     Guard(
+        name="run time unknown",
+        stops="asking for more nodes for a queue than were asked for when it was first seen",
+        ended_by="one of its tasks has ended",
+        at_the_latest=(
+            "a task has run for 5 s (or a boot, if that is shorter); two boots, or `target_drain_time`, "
+            "after it was first seen"
+        ),
+        meanwhile="warning",
+    ),
+    Guard(
         name="for later",
         stops="counting a message that is known to be for later as waiting",
         ended_by=(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
+from autoscaler_app.passes.decide.learning import is_worth_waiting
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
 from autoscaler_app.passes.decide.slots import slots_wanted
 from autoscaler_app.passes.hosts import match_hosts, short_name
@@ -133,15 +134,40 @@ class Situation:
     def slots(self, queue: QueueSeen) -> int:
         """How many slots the waiting tasks of a queue are worth, those that a gang waits for left out."""
         awaited = sum(gang.queue == queue.queue and gang.role == WAITS for gang in self.gangs)
+        waiting = queue.waiting + len(queue.due) - awaited
+        if self.is_learning(queue):
+            return max(0, min(waiting, sum(self._meant_for(queue))))
         return slots_wanted(
-            waiting=queue.waiting + len(queue.due) - awaited,
+            waiting=waiting,
             runtime=None if queue.runtime_seconds is None else timedelta(seconds=queue.runtime_seconds),
             target_drain_time=timedelta(seconds=self.autoscaler.target_drain_time),
             boot_time=self.boot_time,
-            enabled=self.autoscaler.estimate_run_times and queue.node_count <= 1,
+            enabled=self._goes_by_run_times(queue),
             serving=[timedelta(seconds=each) for job in self._serving(queue) for each in job.so_far],
             held=sum(max(0, job.iterations - len(job.so_far)) for job in self._serving(queue)),
         )
+
+    def _goes_by_run_times(self, queue: QueueSeen) -> bool:
+        return self.autoscaler.estimate_run_times and queue.node_count <= 1
+
+    def is_learning(self, queue: QueueSeen) -> bool:
+        """How long its tasks run is unknown and worth waiting for: no more is asked for than was."""
+        if not self._goes_by_run_times(queue) or queue.runtime_seconds is not None:
+            return False
+        return queue.untimed_seconds is not None and is_worth_waiting(
+            untimed=timedelta(seconds=queue.untimed_seconds),
+            running=[timedelta(seconds=each) for job in self._serving(queue) for each in job.so_far],
+            is_on_its_way=any(self._meant_for(queue)),
+            boot_time=self.boot_time,
+            longest=timedelta(seconds=self.autoscaler.target_drain_time),
+        )
+
+    def _meant_for(self, queue: QueueSeen) -> Iterator[int]:
+        """Slots of nodes that were bought for a queue, or that the last plan put there."""
+        for node in self.cloud.nodes:
+            host = self.host_of.get(node.id)
+            if node.wanted and not node.state.is_failed and (host is None or self.has_room(host)):
+                yield self.snapshot.meant.get(node.id, {}).get(queue.queue, 0)
 
     def _serving(self, queue: QueueSeen) -> list[JobSeen]:
         """What runs or is held of a queue where more of it is taken: not on a host that is fenced, is going,

@@ -67,6 +67,8 @@ class Asked:
     history: Mapping[NodeId, NodeTimes]
     hungry: Mapping[str, float]
     """Since when (seconds since the epoch) hosts were seen to take nothing, at the last pass."""
+    untimed: Mapping[str, float]
+    """The same of queues where something waits and no run time is known."""
     meant: Mapping[str, Any] | None
     """What the last pass noted of whom its nodes are for."""
     sizes: Mapping[str, SizeKnown]
@@ -123,6 +125,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         known=known,
         history=history,
         hungry=control.state.fact("hungry") or {},
+        untimed=control.state.fact("untimed") or {},
         meant=control.state.fact("meant"),
         sizes=sizes_of(control.state.fact("sizes")),
         paused=bool(control.state.fact("paused")),

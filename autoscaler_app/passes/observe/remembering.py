@@ -13,6 +13,7 @@ from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.hunger import hungry_since
 from autoscaler_app.passes.observe.sight import Sight
+from autoscaler_app.passes.observe.untimed import untimed_since
 
 
 def learn_run_times(control: Control) -> None:
@@ -43,6 +44,9 @@ def remember(control: Control, sight: Sight) -> None:
         lambda before: hungry_since(
             before or {}, asked.views.values(), sight.snapshot.queues, asked.drains, asked.now
         ),
+    )
+    control.state.change(
+        "untimed", lambda before: untimed_since(before or {}, sight.snapshot.queues, asked.now)
     )
     # A kind of which something may wait unseen is in use.
     idle = {

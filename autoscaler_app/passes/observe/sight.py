@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import HostView, at_work
 from autoscaler_app.memory.state import KnownHost
@@ -20,6 +22,7 @@ from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
 from autoscaler_app.passes.observe.hunger import hungry_since
 from autoscaler_app.passes.observe.standing import hosts_seen
+from autoscaler_app.passes.observe.untimed import untimed_since
 from autoscaler_app.passes.report import Hearing
 from autoscaler_app.passes.snapshot import (
     VERSION,
@@ -95,6 +98,13 @@ def put_together(asked: Asked) -> Sight:
     cloud, now, views = asked.cloud, asked.now, asked.views.values()
     present = {node.id for node in cloud.nodes}
     queues = _queues(asked)
+    untimed = untimed_since(asked.untimed, queues, now)
+    queues = tuple(
+        msgspec.structs.replace(queue, untimed_seconds=max(0.0, now.timestamp() - untimed[queue.queue]))
+        if queue.queue in untimed
+        else queue
+        for queue in queues
+    )
     hungry = hungry_since(asked.hungry, views, queues, asked.drains, now)
     hosts = hosts_seen(
         asked,
