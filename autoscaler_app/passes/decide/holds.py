@@ -13,7 +13,11 @@ from functools import cached_property
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud
 from autoscaler_app.passes.plan import DeleteReason
+from autoscaler_app.passes.snapshot import HostSeen
 from scalelib.node import Node, NodeId
+
+STRANGERS_COUNT_FOR = 4
+"""Times `join_timeout` for which a worker that runs nothing and is on no node may be that of one."""
 
 
 class Holds:
@@ -36,7 +40,7 @@ class Holds:
             return self._situation.snapshot.hold
         if reason in way_out.TOLD_BY_SILENCE and self._is_too_many(node):
             return self._our_own_ears
-        if reason is DeleteReason.NEVER_JOINED and (name := self._situation.stranger_for(node)):
+        if reason is DeleteReason.NEVER_JOINED and (name := self._stranger_for(node)):
             return f"{name} is heard, is on no node, and may be on this one"
         return ""
 
@@ -45,6 +49,41 @@ class Holds:
         for why, names in sorted(self._held.items()):
             shown = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             yield f"{shown} would be ended, but {why}"
+
+    # -- a worker on no node
+
+    def _stranger_for(self, node: Node) -> str:
+        """A host that is heard, is on no node of the cloud and might be on this one: its worker may go by
+        another name, and its machine be hidden from it (a container). Empty if there is none.
+
+        It might not if it began before the node was asked for. One that runs nothing counts for so long only:
+        nothing is lost on it, and a worker of no node at all must not keep broken nodes for ever.
+        """
+        times = self._situation.snapshot.history.get(node.id)
+        if times is None or times.ready is None:
+            return ""
+        is_long = self._situation.unheard_for(node) > STRANGERS_COUNT_FOR * timedelta(
+            seconds=self._situation.autoscaler.join_timeout
+        )
+        return next(
+            (
+                host.hostname
+                for host in self._strangers
+                if not (host.began is not None and host.began < times.created)
+                and (host.running or host.held or not is_long)
+            ),
+            "",
+        )
+
+    @cached_property
+    def _strangers(self) -> tuple[HostSeen, ...]:
+        """Hosts that are heard and that are on no node."""
+        somebodys = {host.hostname for host in self._situation.host_of.values()}
+        return tuple(
+            host
+            for host in self._situation.snapshot.hosts
+            if host.hostname not in somebodys and self._situation.is_heard(host)
+        )
 
     # -- very many silent at once
 

@@ -25,9 +25,6 @@ from scalelib.policy import Policy
 from scalelib.provider import Cloud
 from scalelib.resources import laid_over
 
-STRANGERS_COUNT_FOR = 4
-"""Times `join_timeout` for which a worker that runs nothing and is on no node may be that of one."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
@@ -323,37 +320,6 @@ class Situation:
         if times is None or times.ready is None:
             return timedelta()
         return self.snapshot.now - max(times.ready, self.snapshot.listening_since or times.ready)
-
-    def stranger_for(self, node: Node) -> str:
-        """A host that is heard, is on no node of the cloud and might be on this one: its worker may go by
-        another name, and its machine be hidden from it (a container). Empty if there is none.
-
-        It might not if it began before the node was asked for. One that runs nothing counts for so long only:
-        nothing is lost on it, and a worker of no node at all must not keep broken nodes for ever.
-        """
-        times = self.snapshot.history.get(node.id)
-        if times is None or times.ready is None:
-            return ""
-        is_long = self.unheard_for(node) > STRANGERS_COUNT_FOR * timedelta(
-            seconds=self.autoscaler.join_timeout
-        )
-        return next(
-            (
-                host.hostname
-                for host in self._strangers
-                if not (host.began is not None and host.began < times.created)
-                and (host.running or host.held or not is_long)
-            ),
-            "",
-        )
-
-    @cached_property
-    def _strangers(self) -> tuple[HostSeen, ...]:
-        """Hosts that are heard and that are on no node."""
-        somebodys = {host.hostname for host in self.host_of.values()}
-        return tuple(
-            host for host in self.snapshot.hosts if host.hostname not in somebodys and self.is_heard(host)
-        )
 
     @cached_property
     def _nobodys(self) -> frozenset[str]:
