@@ -114,12 +114,11 @@ MOST_NAMED = 5
 def _warnings(snapshot: Snapshot, fates: _Fates) -> Iterator[str]:
     """A sentence for everything that holds something back, with what ends it."""
     yield from fates.holds.warnings()
-    for queue in snapshot.queues:
-        if queue.waiting and fates.situation.is_learning(queue):
-            yield (
-                f"{queue.queue}: no more is asked for until the first of its tasks have told how long they "
-                "run"
-            )
+    learning = [q.queue for q in snapshot.queues if q.waiting and fates.situation.is_learning(q)]
+    if learning:
+        names = ", ".join(learning[:MOST_NAMED])
+        more = f" and {len(learning) - MOST_NAMED} more" if len(learning) > MOST_NAMED else ""
+        yield f"{names}{more}: no more is asked for until the first tasks have told how long they run"
     if snapshot.paused:
         yield "paused: nothing is launched, fenced or ended until `autoscaler resume`"
     aside = sorted(snapshot.set_aside.items())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -133,15 +134,15 @@ class Situation:
         awaited = sum(gang.queue == queue.queue and gang.role == WAITS for gang in self.gangs)
         waiting = queue.waiting + len(queue.due) - awaited
         if self.is_learning(queue):
-            return max(0, min(waiting, sum(self._meant_for(queue))))
+            return max(0, min(waiting, self._meant_for[queue.queue]))
         return slots_wanted(
             waiting=waiting,
             runtime=None if queue.runtime_seconds is None else timedelta(seconds=queue.runtime_seconds),
             target_drain_time=timedelta(seconds=self.autoscaler.target_drain_time),
             boot_time=self.boot_time,
             enabled=self._goes_by_run_times(queue),
-            serving=[timedelta(seconds=each) for job in self._serving(queue) for each in job.so_far],
-            held=sum(max(0, job.iterations - len(job.so_far)) for job in self._serving(queue)),
+            serving=self._so_far(queue),
+            held=sum(max(0, job.iterations - len(job.so_far)) for job in self._serving.get(queue.queue, ())),
         )
 
     def _goes_by_run_times(self, queue: QueueSeen) -> bool:
@@ -153,28 +154,37 @@ class Situation:
             return False
         return queue.untimed_seconds is not None and is_worth_waiting(
             untimed=timedelta(seconds=queue.untimed_seconds),
-            running=[timedelta(seconds=each) for job in self._serving(queue) for each in job.so_far],
-            is_on_its_way=any(self._meant_for(queue)),
+            running=self._so_far(queue),
+            is_on_its_way=self._meant_for[queue.queue] > 0,
             boot_time=self.boot_time,
             longest=timedelta(seconds=self.autoscaler.target_drain_time),
         )
 
-    def _meant_for(self, queue: QueueSeen) -> Iterator[int]:
-        """Slots of nodes that were bought for a queue, or that the last plan put there."""
+    @cached_property
+    def _meant_for(self) -> Counter[str]:
+        """By queue: slots of nodes that were bought for it, or that the last plan put there."""
+        found: Counter[str] = Counter()
         for node in self.cloud.nodes:
             host = self.host_of.get(node.id)
             if node.wanted and not node.state.is_failed and (host is None or self.has_room(host)):
-                yield self.snapshot.meant.get(node.id, {}).get(queue.queue, 0)
+                found.update(self.snapshot.meant.get(node.id, {}))
+        return found
 
-    def _serving(self, queue: QueueSeen) -> list[JobSeen]:
-        """What runs or is held of a queue where more of it is taken: not on a host that is fenced, is going,
-        or of which nothing is known.
+    @cached_property
+    def _serving(self) -> Mapping[str, list[JobSeen]]:
+        """By queue: what runs or is held of it where more of it is taken: not on a host that is fenced, is
+        going, or of which nothing is known.
         """
-        return [
-            job
-            for job in self.snapshot.jobs
-            if job.queue == queue.queue and self._serving_hosts.issuperset(job.executing_hostnames)
-        ]
+        found: dict[str, list[JobSeen]] = {}
+        for job in self.snapshot.jobs:
+            if job.queue and self._serving_hosts.issuperset(job.executing_hostnames):
+                found.setdefault(job.queue, []).append(job)
+        return found
+
+    def _so_far(self, queue: QueueSeen) -> list[timedelta]:
+        """For how long its tasks have run there."""
+        jobs = self._serving.get(queue.queue, ())
+        return [timedelta(seconds=each) for job in jobs for each in job.so_far]
 
     @cached_property
     def _serving_hosts(self) -> frozenset[str]:
