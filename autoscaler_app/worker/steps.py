@@ -30,7 +30,7 @@ from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.failover import survive_failover
-from celery_resources.insides.garbage import survive_garbage
+from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from scalelib.errors import ScalelibError
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,8 @@ class TakesPasses(bootsteps.StartStopStep):
         self.enabled = serves_the_control_queue(parent)
         self._queues = dict(parent.app.amqp.queues.consume_from)
         self._consumer: Any = None
+        if self.enabled:
+            survive_odd_messages(parent)
 
     def include_if(self, parent: Any) -> bool:
         return self.enabled

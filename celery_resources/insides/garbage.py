@@ -1,8 +1,11 @@
-"""An element of a Redis list that is no message ends nobody: it is taken for an unreadable message, and told.
+"""What lies in a queue and is no message, or no task, ends nobody: it is set aside, and told.
 
 kombu decodes every element that it pops, and looks into it, before anybody is asked (`Channel._brpop_read`,
 `virtual.Message`): one `LPUSH celery x` ends each worker that meets it. Here such an element becomes a
 message of a type that nobody accepts. Celery logs and drops that, like any message that it cannot decode.
+
+A message whose fields are not of the kind that Celery expects (a task's id that is a list) is one that Celery
+itself stumbles over: its worker ends, the message goes back, and the next worker ends.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any
 from celery.utils.log import get_logger
 from kombu.transport import redis as transport
 from kombu.transport import virtual
+
+from celery_resources.insides.requests import strike_off_those_of
 
 logger = get_logger(__name__)
 
@@ -32,6 +37,58 @@ class SetAside:
 
 
 set_aside = SetAside()
+
+
+def survive_odd_messages(consumer: Any) -> None:
+    """From now on, in this worker: a message that Celery stumbles over is dropped, with a line in the log."""
+    make = consumer.create_task_handler
+
+    def create_task_handler(*args: Any, **kwargs: Any) -> Any:
+        handle = make(*args, **kwargs)
+        # kombu counts a KeyError among them, and would have the message come again for ever.
+        lost = tuple(error for error in _errors_of(consumer) if not issubclass(KeyError, error))
+
+        def on_task_received(message: Any) -> Any:
+            try:
+                _check_limits(message.headers)
+                return handle(message)
+            except lost:
+                raise
+            # Whatever it is, it is this message's, and it would be that of every worker.
+            except Exception as error:
+                set_aside.count += 1
+                logger.exception(
+                    "set aside: a message that is no task (%s): headers %s, body %s",
+                    *(type(error).__name__, _shown(message.headers), _shown(message.body)),
+                )
+                message.reject_log_error(logger, lost)
+                strike_off_those_of(message)
+
+        return on_task_received
+
+    consumer.create_task_handler = create_task_handler
+
+
+def _check_limits(headers: Any) -> None:
+    """Celery reads them long after it has taken the message: in the middle of its loop. Raises TypeError."""
+    limits = headers.get("timelimit") if isinstance(headers, dict) else None
+    if limits and not (
+        isinstance(limits, list | tuple)
+        and len(limits) == 2
+        and all(limit is None or isinstance(limit, int | float) for limit in limits)
+    ):
+        raise TypeError(f"its time limits are {_shown(limits)}; two numbers of seconds would be right")
+
+
+def _errors_of(consumer: Any) -> tuple[type[BaseException], ...]:
+    return (*consumer.connection_errors, *consumer.channel_errors)
+
+
+def _shown(value: object) -> str:
+    try:
+        return ascii(value)[:SHOWN]
+    except RecursionError:
+        return f"a {type(value).__name__} of great depth"
 
 
 class _NoMessage:

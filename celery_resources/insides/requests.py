@@ -37,6 +37,13 @@ def strike_off(request: Any) -> None:
     worker_state.task_ready(request)
 
 
+def strike_off_those_of(message: Any) -> None:
+    """The same for whatever was made of this message."""
+    for request in {*worker_state.requests.values(), *worker_state.reserved_requests}:
+        if request.message is message:
+            strike_off(request)
+
+
 def is_terminated() -> bool:
     """The worker was told to end at once, which is no warm shutdown."""
     return worker_state.should_terminate not in (None, False)

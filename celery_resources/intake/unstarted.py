@@ -102,8 +102,12 @@ class Unstarted:
         self._scheduled.clear()
 
     def sweep(self) -> None:
-        """Forget what was settled elsewhere: revoked, expired, rejected."""
-        self._scheduled = {request for request in self._scheduled if not request.acknowledged}
+        """Forget what was settled elsewhere: revoked, expired, rejected, or no task at all."""
+        self._scheduled = {
+            request
+            for request in self._scheduled
+            if not (request.acknowledged or getattr(request.message, "acknowledged", False))
+        }
 
     def forget(self, *, as_returned: bool) -> None:
         """The channel is gone or going, and with it every delivery: the broker has them again."""

@@ -27,7 +27,7 @@ from celery_resources.errors import InvalidSetting
 from celery_resources.gangs.gang import Duty, Gang, GangRefused, Role
 from celery_resources.gangs.releasing import fail_running, release_members
 from celery_resources.insides.failover import survive_failover
-from celery_resources.insides.garbage import survive_garbage
+from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.requests import strike_off
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json
@@ -64,6 +64,7 @@ class ResourceGate(bootsteps.StartStopStep):
         c.resource_gate = None
         facts = node_facts(resources)
         survive_garbage()
+        survive_odd_messages(c)
         survive_failover()
         self.enabled = facts is not None
         if facts is None:

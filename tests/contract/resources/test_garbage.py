@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from typing import Any
 
+from kombu import Producer
 from resource_nodes import Lab
 
 ELEMENTS = [
@@ -35,3 +38,45 @@ def test_a_node_works_on_after_elements_that_are_no_messages(
     assert told["pid"] == pid, "the same process"
     assert told["garbage"] == len(ELEMENTS)
     assert node.log.read_text().count("no message") >= len(ELEMENTS)
+
+
+LIMITS, CHILD = {"timelimit": ["a", "b"]}, {"stamped_headers": 5}
+NO_TASKS: list[dict[str, Any]] = [
+    {"id": []},
+    {"task": []},
+    {"eta": []},
+    LIMITS,
+    CHILD,
+]
+"""Headers over which Celery stumbles: as it takes the message, in its loop long after, as it gives it to a
+child."""
+
+
+def test_a_node_works_on_after_messages_that_are_no_tasks(lab: Lab) -> None:
+    node = lab.node("n1").wait_ready()
+    node.join("one")
+    pid = node.ask("resources")["pid"]
+    with lab.app.connection_for_write() as connection:
+        producer = Producer(connection.default_channel, auto_declare=False)
+        for odd in NO_TASKS:
+            headers = {
+                "lang": "py",
+                "task": "work",
+                "id": str(uuid.uuid4()),
+                "argsrepr": "",
+                "retries": 0,
+                **odd,
+            }
+            producer.publish(
+                "[[0.0], {}, {}]",
+                routing_key="res:ncpus=1",
+                headers=headers,
+                content_type="application/json",
+                content_encoding="utf-8",
+            )
+    lab.wait_finished([lab.send("one", "work", 0.01) for _ in range(3)])
+    lab.wait_until(lambda: not node.ask("resources")["running"], what="nothing is left in its books")
+    told = node.ask("resources")
+    assert told["pid"] == pid, "the same process"
+    assert (told["garbage"], told["scheduled"]) == (len(NO_TASKS), 0)
+    assert lab.unacknowledged() == 0

@@ -23,6 +23,7 @@ METHODS = [
     # where, name, the parameters that are given by name or position (self apart)
     ("celery.concurrency.asynpool:AsynPool", "flush", ()),
     ("celery.worker.state", "task_ready", ("request",)),
+    ("celery.worker.consumer.consumer:Consumer", "create_task_handler", ()),
     ("celery.worker.request:Request", "revoked", ()),
     ("celery.app.amqp:Queues", "select_add", ("queue",)),
     ("celery.app.amqp:Queues", "deselect", ("exclude",)),
