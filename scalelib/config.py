@@ -39,7 +39,7 @@ KEYS: Final[Mapping[str, str]] = {
     "disable_default_resources": "true: without the built-in ones",
     "idle_timeout": "seconds until an idle node may go, or {default, <nodearray>: seconds}; 300 unless set",
     "boot_timeout": "seconds until a node must be ready, in the same forms; 1800 unless set",
-    "nodearrays": "per nodearray or `default`: placement_groups, max_placement_groups",
+    "nodearrays": "per nodearray or `default`: placement_groups, max_placement_groups, reserved",
     "valid_hostnames": "patterns of host names that nodes may have",
     "assume_standalone_hostnames": "true: host names are ip- and the address in hexadecimal",
     "output-columns": "columns to print, per command or `default`",

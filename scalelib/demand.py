@@ -58,6 +58,8 @@ class UnservedReason(Enum):
     """Machines were bought for it and never ran any of it; the control side says so, not the planner."""
     SET_ASIDE = "set-aside"
     """Every bucket that fits is set aside for now, after a capacity failure say, or takes no new nodes."""
+    RESERVED = "reserved"
+    """All that could hold it is for work that asks for what those machines have (GPUs, say)."""
     SHARED_RESOURCE = "shared-resource"
     """What the whole cluster shares (licences) is used up."""
     GANG_INCOMPLETE = "gang-incomplete"

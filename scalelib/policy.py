@@ -78,6 +78,10 @@ class Policy:
     disable_default_resources: bool = False
     groups: Mapping[str, Groups] = field(default_factory=dict)
     """By nodearray; `default` for those not named."""
+    reserved: Mapping[str, bool | tuple[str, ...]] = field(default_factory=dict)
+    """By nodearray, `default` for those not named: only for work that asks for what its machines have that
+    others have not (true), or for one of these resources. Where nothing is said: true for machines with GPUs.
+    """
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> Policy:
@@ -94,7 +98,12 @@ class Policy:
             default_resources=read_rules(config.get("default_resources", [])),
             disable_default_resources=_truth(config, "disable_default_resources", False),
             groups=_groups(config.get("nodearrays", {})),
+            reserved=_reserved(config.get("nodearrays", {})),
         )
+
+    def reserved_of(self, nodearray: str) -> bool | tuple[str, ...] | None:
+        """Whether this nodearray is reserved, and by which resources it is opened; None: nothing is said."""
+        return self.reserved.get(nodearray, self.reserved.get("default"))
 
     def groups_of(self, nodearray: str) -> Groups:
         """The settings for placement groups of this nodearray."""
@@ -178,7 +187,7 @@ def _priority(value: object, place: str) -> int:
 
 
 def _groups(value: object) -> Mapping[str, Groups]:
-    known = ("placement_groups", "generated_placement_group_buffer", "max_placement_groups")
+    known = ("placement_groups", "generated_placement_group_buffer", "max_placement_groups", "reserved")
     groups = {}
     for nodearray, settings in object_at(value, "nodearrays").items():
         place = f"nodearrays.{nodearray}"
@@ -204,3 +213,19 @@ def _groups(value: object) -> Mapping[str, Groups]:
         )
         groups[nodearray] = Groups(names=tuple(dict.fromkeys(names)), most=most)
     return ByName.read(groups, "nodearrays")
+
+
+def _reserved(value: object) -> Mapping[str, bool | tuple[str, ...]]:
+    found: dict[str, bool | tuple[str, ...]] = {}
+    for nodearray, settings in object_at(value, "nodearrays").items():
+        said = object_at(settings, f"nodearrays.{nodearray}").get("reserved")
+        if isinstance(said, list | tuple) and said and all(isinstance(name, str) for name in said):
+            found[nodearray] = tuple(said)
+        elif isinstance(said, bool):
+            found[nodearray] = said
+        elif said is not None:
+            raise InvalidConfig(
+                f"nodearrays.{nodearray}.reserved: {shown(said)} is neither true nor false, nor a list of "
+                'resources that work has to ask for, such as ["ngpus"]'
+            )
+    return ByName.read(found, "nodearrays")

@@ -14,6 +14,7 @@ from scalelib.constraints.properties import PER_NODE
 from scalelib.machine import Machine, family_of, label_of, of_bucket, of_node
 from scalelib.node import Node, ResourceValue
 from scalelib.planning.kinds import Kind
+from scalelib.planning.reserved import Reservations, asks
 from scalelib.policy import Policy
 
 Level = tuple[int, int]
@@ -30,6 +31,10 @@ class Catalogue:
     ) -> None:
         self.machines: list[Machine] = []
         self._policy = policy
+        buckets = list(buckets)
+        self._reserved = Reservations(policy, lambda: [machine_of(each, None, policy) for each in buckets])
+        self._opened_by: list[frozenset[str] | None] = []
+        self._all_openings: set[frozenset[str]] = set()
         self._families = {bucket.id: family_of(bucket) for bucket in buckets}
         self._numbers: dict[tuple[object, ...], int] = {}
         self._of_buckets: dict[tuple[str, str | None], int] = {}
@@ -54,6 +59,7 @@ class Catalogue:
         other.machines, other._numbers = list(self.machines), dict(self._numbers)
         other._of_buckets = dict(self._of_buckets)
         other._tables, other._parent = {}, self
+        other._opened_by = list(self._opened_by)
         return other
 
     def of_node(self, node: Node) -> int:
@@ -146,16 +152,40 @@ class Catalogue:
         if table is None:
             table = self._tables[kind] = list(self._parent.table(kind)) if self._parent else []
         if len(table) < len(self.machines):
+            first, opened_by = len(table), self._openings()
             only = kind.alternatives[0]
             if len(kind.alternatives) == 1 and not only.tests:
                 # By far the most common, and asked a hundred thousand times with many kinds.
                 needs = list(only.needs.items())
-                for machine in self.machines[len(table) :]:
+                for machine in self.machines[first:]:
                     total = machine.total
                     table.append(_YES if all(total.get(c, 0) >= n for c, n in needs) else ())
             else:
-                table.extend(_levels(kind, machine) for machine in self.machines[len(table) :])
+                table.extend(_levels(kind, machine) for machine in self.machines[first:])
+            for number in range(first, len(table)):
+                names = opened_by[number]
+                if names is not None and table[number]:
+                    ways = kind.alternatives
+                    table[number] = tuple(each for each in table[number] if asks(ways[each[0]], names))
         return table
+
+    def is_reserved(self, machine: int) -> bool:
+        """Is the machine of this number only for work that asks for what it has?"""
+        return self._openings()[machine] is not None
+
+    def is_barred(self, kind: Kind) -> bool | None:
+        """Is the kind kept off every machine that is reserved? None: off some of them."""
+        self._openings()
+        asked = {any(asks(way, names) for way in kind.alternatives) for names in self._all_openings}
+        return None if len(asked) > 1 else asked == {False}
+
+    def _openings(self) -> list[frozenset[str] | None]:
+        """By the machine's number: what work has to ask for there; None: nothing."""
+        found = self._opened_by
+        if len(found) < len(self.machines):
+            found.extend(self._reserved.opened_by(machine) for machine in self.machines[len(found) :])
+            self._all_openings = {names for names in found if names is not None}
+        return found
 
     def known_resources(self) -> set[str]:
         """Every name of a resource that some machine has."""

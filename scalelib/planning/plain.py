@@ -9,7 +9,7 @@ from typing import Final
 from scalelib import packing
 from scalelib.bucket import Bucket
 from scalelib.constraints.alternatives import Sharing
-from scalelib.planning.catalogue import Level
+from scalelib.planning.catalogue import Catalogue, Level
 from scalelib.planning.fleet import Cohort, Fleet, Offer, Tier
 from scalelib.planning.kinds import Kind
 from scalelib.planning.seating import Seat, seat
@@ -48,6 +48,17 @@ class Market:
     offers: list[Offer] = field(default_factory=list)
     spare: dict[str, list[Cohort]] = field(default_factory=dict)
     """Empty machines that are there, by the key of the offer that would give the same ones."""
+    _everybodys: frozenset[str] | None = None
+
+    def everybodys(self, catalogue: Catalogue) -> frozenset[str]:
+        """The keys of the machines that are not reserved."""
+        if self._everybodys is None:
+            there = {
+                key for key, (first, *_) in self.stock.items() if not catalogue.is_reserved(first.machine)
+            }
+            new = {_key(offer) for offer in self.offers if not catalogue.is_reserved(offer.machine)}
+            self._everybodys = frozenset(there | new)
+        return self._everybodys
 
     def spares(self, offer: Offer) -> int:
         """How many of this offer are there already."""
@@ -243,7 +254,10 @@ class Packer:
     ) -> packing.Item:
         way = kind.alternatives[level[0]]
         allowed: frozenset[str] | None = None
-        if way.tests or way.sharing or len(kind.alternatives) > 1:
+        barred = self.fleet.catalogue.is_barred(kind)
+        if barred and not (way.tests or way.sharing or len(kind.alternatives) > 1):
+            allowed = market.everybodys(self.fleet.catalogue)  # where there is room, the packer knows
+        elif way.tests or way.sharing or len(kind.alternatives) > 1 or barred is None:
             table = self.fleet.catalogue.table(kind)
             stocked = {
                 key

@@ -46,7 +46,7 @@ class Reasons:
             return UnservedReason.NEVER, refusals[0] or "refused by its own constraint 'never'"
         fitting = [offer for offer in self._offers(kind) if self._fits(kind, offer)]
         if not fitting:
-            return self._backing_off(kind) or self._nowhere(kind)
+            return self._backing_off(kind) or self._reserved(kind) or self._nowhere(kind)
         usable = [offer for offer in fitting if offer.bucket.valid and not offer.bucket.set_aside]
         if not usable:
             return self._set_aside(fitting)
@@ -163,6 +163,18 @@ class Reasons:
                         f"capacity failed {ago:g} s ago for {label_of(offer.bucket)}, "
                         f"and its own capacity-failure-backoff waits {max(waits):g} s"
                     )
+        return None
+
+    def _reserved(self, kind: Kind) -> Reason | None:
+        """Would a machine do, if it were not reserved for other work?"""
+        machines = self.fleet.catalogue.machines
+        for offer in self._offers(kind):
+            if any(way.rank(machines[offer.machine]) is not None for way in kind.alternatives):
+                array = offer.bucket.nodearray
+                return UnservedReason.RESERVED, (
+                    f"{label_of(offer.bucket)} could hold it, and is reserved for work that asks for what it "
+                    f'has: ask for that, or allow others there with "reserved": false in nodearrays.{array}'
+                )
         return None
 
     def _set_aside(self, fitting: Sequence[Offer]) -> Reason:

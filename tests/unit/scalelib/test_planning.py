@@ -93,7 +93,7 @@ def test_the_expander_decides_for_gangs_too(world: Any, expander: str, size: str
         [Job("g", {"ncpus": 1, "memgb": 4} if size != "F4" else {"ncpus": 4, "memgb": 8}, node_count=2)],
         buckets=tuple(buckets),
         pools=tuple(pools),
-        policy=Policy(expander=Expander(expander)),
+        policy=Policy(expander=Expander(expander), reserved={"worker": False}),
     )
     assert [launch.vm_size for launch in demand.launches] == [size]
 
