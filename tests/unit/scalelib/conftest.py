@@ -36,8 +36,8 @@ class World:
     sizes: Sequence[str] = tuple(SIZES)
     cluster_cores: int | None = None
     most_nodes: int | None = 10
-    policy: Policy = field(default_factory=lambda: Policy(solver_seconds=60))
-    """With patience, so that a busy machine decides nothing."""
+    policy: Policy = field(default_factory=lambda: Policy(solver_seconds=60, reserved={"default": False}))
+    """With patience, so that a busy machine decides nothing. Nothing is reserved: only money decides."""
 
     def bucket(self, size: str, **changes: Any) -> Bucket:
         vcpus, memory, gpus, price = SIZES[size]

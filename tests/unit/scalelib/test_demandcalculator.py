@@ -138,8 +138,8 @@ def test_an_executing_hostname_resets_the_idle_timer(world: Any, make_provider: 
 
 
 def test_bootup_launches_the_plan_once(world: Any, make_provider: Callable[..., Any]) -> None:
-    provider = make_provider(world)
-    dcalc = demandcalculator.new_demand_calculator({}, provider=provider, now=world.now)
+    provider, config = make_provider(world), {"nodearrays": {"worker": {"reserved": False}}}
+    dcalc = demandcalculator.new_demand_calculator(config, provider=provider, now=world.now)
     dcalc.add_job(Job("a", {"ncpus": 1}, iterations=3))
     dcalc.add_job(Job("b", {"ngpus": 1}))
     first = dcalc.bootup()

@@ -82,7 +82,7 @@ def test_a_gpu_machine_that_is_there_is_kept_for_gpu_work(world: Any) -> None:
     """Ready and empty, or with a GPU job on it: other work buys a machine of its own, and leaves it idle."""
     nodes = [world.node(1, "NC6"), world.node(2, "NC6")]
     jobs = [Job("gpu", {"ngpus": 1}, executing_hostnames=["ip-1"]), Job("cpu", {"ncpus": 1})]
-    demand = world.plan(jobs, nodes)
+    demand = world.plan(jobs, nodes, policy=policy())
     assert [verdict.reason for verdict in demand.nodes] == [NodeReason.RUNNING, NodeReason.IDLE]
     assert [launch.vm_size for launch in demand.launches] == ["F2"]
     assert Fitting([Job("q", {"ncpus": 1}), Job("g", {"ngpus": 1})], policy(), world.buckets()).on(
@@ -93,7 +93,9 @@ def test_a_gpu_machine_that_is_there_is_kept_for_gpu_work(world: Any) -> None:
 
 
 def test_work_that_runs_on_a_gpu_machine_stays_and_is_no_reason_to_keep_the_machine(world: Any) -> None:
-    demand = world.plan([Job("cpu", {"ncpus": 1}, executing_hostnames=["ip-1"])], [world.node(1, "NC6")])
+    demand = world.plan(
+        [Job("cpu", {"ncpus": 1}, executing_hostnames=["ip-1"])], [world.node(1, "NC6")], policy=policy()
+    )
     assert (demand.nodes[0].reason, demand.nodes[0].needed) == (NodeReason.RUNNING, False)
 
 
@@ -118,7 +120,7 @@ def test_any_nodearray_may_be_reserved(world: Any) -> None:
 
 def test_a_host_that_only_the_scheduler_knows_is_for_everybody(world: Any) -> None:
     host = replace(world.node(1, "NC6"), managed=False, nodearray="", bucket_id="")
-    assert dict(world.plan([Job("a", {"ncpus": 1})], [host]).nodes[0].jobs) == {"a": 1}
+    assert dict(world.plan([Job("a", {"ncpus": 1})], [host], policy=policy()).nodes[0].jobs) == {"a": 1}
 
 
 @pytest.mark.parametrize("said", ["yes", [], [3], 1])
