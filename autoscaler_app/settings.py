@@ -43,6 +43,12 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A host that has room and starts nothing of what waits in its queues for so long is replaced."""
     sizes_kept: float = 7 * 86_400.0
     """What machines of a size told that they have is forgotten when none has told it for so long."""
+    futile_times: int = 4
+    """Machines that were bought for some work so many times in a row and ran none of it: it is futile."""
+    futile_backoff: float = 300.0
+    """Nothing is bought for such work for so long after the second time; twice as long after each more."""
+    futile_retry: float = 3600.0
+    """One slot of futile work is tried so often."""
     give_back_after: float = 60.0
     """Redis: a message that was taken and that no worker has for so long goes back to its queue; 0: never."""
     rabbitmq_management_url: str = ""

@@ -50,3 +50,8 @@ class Fitting:
             fit = [name for name, kind in self._kinds if self._catalogue.levels(kind, machine)]
             self._names[machine] = tuple(sorted(fit))
         return self._names[machine]
+
+    def among(self, buckets: Iterable[Bucket]) -> bool:
+        """Whether a machine of one of these buckets, in a placement group or not, could hold any of them."""
+        machines = [self._catalogue.of_bucket(bucket, group) for bucket in buckets for group in (None, "any")]
+        return any(self._catalogue.levels(kind, each) for _, kind in self._kinds for each in machines)

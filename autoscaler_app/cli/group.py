@@ -109,10 +109,10 @@ def nodes(ctx: click.Context, json_: bool) -> None:
 @speaks
 def buckets(ctx: click.Context, json_: bool) -> None:
     """The kinds of machine that can be launched, their prices and limits, and what machines really had."""
-    from autoscaler_app.passes.observe.asking import sizes_of
+    from autoscaler_app.passes.observe.learnt import recall
 
     with opened(ctx) as control:
-        cloud, sizes = control.provider.cloud(), sizes_of(control.state.fact("sizes"))
+        cloud, sizes = control.provider.cloud(), recall(control.state).sizes
     facts = show.buckets_of(cloud, sizes)
     say(as_json(facts) if json_ else show.buckets(facts))
 

@@ -10,10 +10,10 @@ from autoscaler_app.listening.shown import printable
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
-from autoscaler_app.passes.snapshot import SizeKnown
 
 if TYPE_CHECKING:
     from autoscaler_app.passes.journal import Journal
+    from autoscaler_app.passes.snapshot import SizeKnown
     from scalelib.bucket import Bucket
     from scalelib.provider import Cloud
 

@@ -59,6 +59,11 @@ class Runtimes:
         runs = self._queues.get(queue)
         return None if runs is None or not runs.count else runs.seconds / runs.count
 
+    def last(self, queue: str) -> datetime | None:
+        """When a run of it last ended; None if nothing is known."""
+        runs = self._queues.get(queue)
+        return None if runs is None else runs.at
+
     def to_json(self) -> dict[str, Any]:
         """For the state file; bounded by the number of queues, never by the number of runs."""
         return {

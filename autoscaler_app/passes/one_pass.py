@@ -20,6 +20,7 @@ from autoscaler_app.passes.act import ending, growing, housekeeping, serving
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import Decision, decide
+from autoscaler_app.passes.observe import learnt
 from autoscaler_app.passes.observe.clocks import followed
 from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.remembering import learn_run_times, remember
@@ -101,8 +102,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
     plan = fields["plan"] = decision.plan
     fields["saw"] = saw(sight, plan.warnings)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
-    sizes = msgspec.json.decode(msgspec.json.encode(decision.sizes))
-    control.state.change("sizes", lambda _: sizes)
+    learnt.write_down(control.state, decision.learnt)
 
     may()  # a plan takes a while
     serving.unfence(control, deeds, sight, plan)

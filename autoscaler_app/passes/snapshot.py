@@ -40,6 +40,8 @@ class QueueSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     noted."""
     due: tuple[float, ...] = ()
     """Seconds from now at which tasks of this queue fall due (ETA, countdown); not part of `waiting`."""
+    ran_seconds_ago: float | None = None
+    """How long ago the last run of it ended, anywhere; None: none is known."""
 
 
 class JobSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +93,10 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     evicted: bool = False
     """It said that its machine is about to be taken back by the cloud."""
     hungry_seconds: float | None = None
-    """For how long it has had room and started nothing of what waits in its queues; None if not so."""
+    """For how long it has had room and started nothing of what waits in its queues, or is meant for it; None
+    if not so."""
+    ran: tuple[str, ...] = ()
+    """Queues of which it has run tasks to their end, as its worker processes count them."""
     began: datetime | None = None
     """When the youngest of its worker processes started; None: not told."""
     why_unknown: str = ""
@@ -138,6 +143,52 @@ class SizeKnown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The last few that came up."""
 
 
+class BoughtFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A machine that was bought for some work and has not run anything yet."""
+
+    name: str
+    size: str
+    bucket: str = ""
+    at: datetime
+    """When it was first seen."""
+    queues: tuple[str, ...]
+    had_a_machine: bool = False
+    """It got further than to be asked for."""
+    fell: bool = False
+    """It was lost before it ran anything, and is there yet."""
+    mates: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """By queue: of those that were seen first with it, how many ran some of it, and how many fell."""
+
+
+class InVain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Work for which machines were bought that never ran any of it."""
+
+    asks: str
+    """What it asks for, to see that change."""
+    times: int
+    """So many times in a row."""
+    machines: int
+    last: datetime
+    """When a machine last fell that belongs to a new time."""
+    until: datetime
+    """Nothing is bought for it before; one slot after."""
+    asked: datetime
+    """When it was last asked for."""
+    tried: tuple[str, ...] = ()
+    """The last machines, each with what became of it."""
+
+
+class Learnt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What passes learn of machines: what they have, and what became of those that were bought."""
+
+    sizes: dict[str, SizeKnown] = msgspec.field(default_factory=dict)
+    """By `<nodearray>/<vm_size>`: what its machines were seen to have."""
+    bought: dict[str, BoughtFor] = msgspec.field(default_factory=dict)
+    """By node id: machines that were bought and have not run anything."""
+    vain: dict[str, InVain] = msgspec.field(default_factory=dict)
+    """By queue: work for which machines were bought in vain."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One look at the world."""
 
@@ -153,8 +204,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """By node id: slots by job that it was bought for, or that the last plan put there."""
     waited: dict[str, float] = msgspec.field(default_factory=dict)
     """By job: for how many seconds it has waited without a place for any of its slots."""
-    sizes: dict[str, SizeKnown] = msgspec.field(default_factory=dict)
-    """By `<nodearray>/<vm_size>`: what was learnt of its machines up to the last pass."""
+    learnt: Learnt = Learnt()
+    """What was learnt of machines up to the last pass."""
     listening_since: datetime | None = None
     """Since when whoever speaks up is heard: who was not heard before then may have been there all the same.
     None: for as long as any node has been there."""

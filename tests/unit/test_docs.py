@@ -11,9 +11,12 @@ import pytest
 from autoscaler_app.cli.group import autoscaler
 from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason
 from autoscaler_app.passes.snapshot import (
+    BoughtFor,
     GangSeen,
     HostSeen,
+    InVain,
     JobSeen,
+    Learnt,
     MachineTold,
     QueueSeen,
     SizeKnown,
@@ -42,7 +45,20 @@ def test_every_setting_has_its_entry(setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [Snapshot, QueueSeen, JobSeen, HostSeen, GangSeen, TimesSeen, SizeKnown, MachineTold]
+    "part",
+    [
+        Snapshot,
+        QueueSeen,
+        JobSeen,
+        HostSeen,
+        GangSeen,
+        TimesSeen,
+        SizeKnown,
+        MachineTold,
+        Learnt,
+        BoughtFor,
+        InVain,
+    ],
 )
 def test_every_key_of_a_snapshot_has_its_entry(part: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(part):

@@ -96,6 +96,8 @@ class HostView:
     free: Mapping[str, Amount] = field(default_factory=dict)
     running: tuple[RunningTask, ...] = ()
     held: tuple[HeldTask, ...] = ()
+    ran: tuple[str, ...] = ()
+    """Queues of which it has run tasks to their end; of very many, the latest."""
     scheduled: int = 0
     unnamed: int | None = None
     """Tasks for later that it holds and has not named; None: it names none."""

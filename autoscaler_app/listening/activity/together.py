@@ -23,6 +23,7 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         free=_sum([worker.free for worker in youngest.values()]),
         running=tuple(task for worker in workers for task in worker.running.values()),
         held=tuple(task for worker in workers for task in worker.held.values()),
+        ran=tuple(sorted({queue for worker in workers for queue in worker.ran})),
         scheduled=sum(view.scheduled for view in views),
         unnamed=None if any(w.unnamed is None for w in workers) else sum(w.unnamed or 0 for w in workers),
         queues=tuple(sorted({queue for worker in workers for queue in worker.queues})),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -105,6 +105,11 @@ class Worker:
             pace=self.pace,
             garbage=self.garbage,
         )
+
+    @property
+    def ran(self) -> Iterable[str]:
+        """Queues of which it has run tasks to their end, as it counts them itself."""
+        return self._ended.keys()
 
     def hold(self, task: HeldTask) -> bool:
         """Received, not started; False if there is no room to remember it."""

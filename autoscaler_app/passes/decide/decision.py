@@ -7,12 +7,12 @@ of their importance and the first answer decides; whatever is not known keeps th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from autoscaler_app.passes import way_out
-from autoscaler_app.passes.decide import gangs
+from autoscaler_app.passes.decide import gangs, vain
 from autoscaler_app.passes.decide.holds import Holds
 from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud, read
 from autoscaler_app.passes.plan import (
@@ -30,7 +30,7 @@ from autoscaler_app.passes.plan import (
     Unfence,
     Unserved,
 )
-from autoscaler_app.passes.snapshot import HostSeen, SizeKnown, Snapshot
+from autoscaler_app.passes.snapshot import HostSeen, Learnt, Snapshot
 from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
 from scalelib.meant import noted
@@ -49,8 +49,9 @@ class Decision:
     """Nodes that the plan could not do without."""
     meant: dict[str, Any]
     """For whom the nodes are, to be remembered before anything is launched."""
-    sizes: Mapping[str, SizeKnown]
-    """What machines of each size were seen to have, to be remembered."""
+    learnt: Learnt
+    """What machines of each size have, and what has become of those that were bought: to be remembered
+    before anything is launched."""
 
 
 def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter) -> Decision:
@@ -64,8 +65,12 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     fates = _Fates(situation)
     for verdict in demand.nodes:
         fates.add(verdict)
-    unserved = tuple(
-        Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail) for u in demand.unserved
+    unserved = (
+        *(
+            Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail)
+            for u in demand.unserved
+        ),
+        *_futile(situation),
     )
     plan = Plan(
         join=tuple(fates.join),
@@ -93,11 +98,17 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
             now=snapshot.now,
             waited=situation.problem.waited,
         ),
-        sizes=situation.sizes,
+        learnt=Learnt(sizes=situation.sizes, bought=situation.tried.bought, vain=situation.tried.vain),
     )
 
 
 _REFUTED = frozenset({UnservedReason.TOLD_LESS.value, UnservedReason.FUTILE.value})
+
+
+def _futile(situation: Situation) -> Iterator[Unserved]:
+    for queue, slots in sorted(situation.futile.items()):
+        detail = vain.told(situation.tried.vain[queue], situation.snapshot.now)
+        yield Unserved(job=queue, count=slots, reason=UnservedReason.FUTILE.value, detail=detail)
 
 
 def _refuted(unserved: Iterable[Unserved]) -> Iterator[str]:

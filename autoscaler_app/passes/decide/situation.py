@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -12,9 +12,10 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.learning import is_worth_waiting
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
-from autoscaler_app.passes.decide.slots import slots_wanted
+from autoscaler_app.passes.decide.slots import boot_time, slots_wanted
+from autoscaler_app.passes.decide.vain import Tried, slots_tried, tried, why_lost
 from autoscaler_app.passes.hosts import match_hosts, short_name
-from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot, TimesSeen
+from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot
 from autoscaler_app.settings import Autoscaler
 from scalelib.bucket import Bucket
 from scalelib.clouds import read_cloud
@@ -22,6 +23,7 @@ from scalelib.history import NodeTimes
 from scalelib.job import Job
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planner import Fitting, NodeVerdict, Problem
+from scalelib.planning import clocks
 from scalelib.policy import Policy
 from scalelib.provider import Cloud
 from scalelib.resources import laid_over
@@ -40,11 +42,16 @@ class Situation:
     @cached_property
     def problem(self) -> Problem:
         """What the engine is asked."""
+        return replace(self._capacity, jobs=tuple(self._jobs()))
+
+    @cached_property
+    def _capacity(self) -> Problem:
+        """The same without any work."""
         out_of_service = {i for i, host in self.host_of.items() if host.on_its_way in ("leaving", "left")}
         closed = {i for i, host in self.host_of.items() if host.on_its_way == "fenced"}
         told = self._told
         return Problem(
-            jobs=tuple(self._jobs()),
+            jobs=(),
             nodes=tuple(self._as_capacity(node, node.id in out_of_service) for node in self.cloud.nodes),
             buckets=tuple(
                 replace(
@@ -100,7 +107,7 @@ class Situation:
                     priority=queue.priority,
                 )
                 for queue in sorted(self.snapshot.queues, key=self._came)
-                if (slots := self.slots(queue)) > 0
+                if (slots := self.slots(queue) - self.futile.get(queue.queue, 0)) > 0
             ]
         )
 
@@ -108,6 +115,37 @@ class Situation:
         """Its place in the line: by the age of its next task, or else by how long it had nothing at all."""
         waited = self.snapshot.waited.get(queue.queue, 0.0)
         return (-(waited if queue.oldest_seconds is None else queue.oldest_seconds), queue.queue)
+
+    # -- what machines were bought for in vain
+
+    @cached_property
+    def tried(self) -> Tried:
+        """What has become of machines that were bought, this look included: to be remembered."""
+        return tried(self.snapshot, self.cloud.nodes, self.host_of, self.gangs, self._lost(), self.autoscaler)
+
+    def _lost(self) -> dict[NodeId, str]:
+        """Nodes that take no work any more, each with why."""
+        capacity = {node.id: node for node in self._capacity.nodes}
+        return {
+            node.id: why_lost(node, host, is_hungry=host is not None and self.is_hungry(host))
+            for node, host in ((node, self.host_of.get(node.id)) for node in self.cloud.nodes)
+            if clocks.tier_of(capacity[node.id], self._capacity) is None
+        }
+
+    @cached_property
+    def futile(self) -> dict[str, int]:
+        """By queue: slots that are not bought for, because others were bought for them in vain."""
+        found = {}
+        for queue in self.snapshot.queues:
+            most, slots = slots_tried(self.tried.vain.get(queue.queue), self.snapshot.now), self.slots(queue)
+            if most is not None and slots > most and self._might_be_bought(queue):
+                found[queue.queue] = slots - most
+        return found
+
+    def _might_be_bought(self, queue: QueueSeen) -> bool:
+        """Some machine that is to be had would hold it: else that is the reason to be told."""
+        job = Job(queue.queue, queue.constraints, exclusive=queue.exclusive)
+        return Fitting([job], self.policy, self.cloud.buckets).among(self._capacity.buckets)
 
     @cached_property
     def gangs(self) -> list[Reserved]:
@@ -203,7 +241,7 @@ class Situation:
     def sizes(self) -> dict[str, SizeKnown]:
         """What machines of each size were seen to have, this look included: to be remembered."""
         return learnt(
-            self.snapshot.sizes,
+            self.snapshot.learnt.sizes,
             buckets=self.cloud.buckets,
             nodes=self.cloud.nodes,
             hosts={node_id: host for node_id, host in self.host_of.items() if self.is_heard(host)},
@@ -370,9 +408,3 @@ def _with_failures(bucket: Bucket, aside: Mapping[str, str]) -> Bucket:
             key.removeprefix(prefix): why for key, why in aside.items() if key.startswith(prefix)
         },
     )
-
-
-def boot_time(times: Iterable[TimesSeen]) -> timedelta:
-    """How long these nodes took from being asked for to being ready, in the middle; zero if none is known."""
-    took = sorted(t.ready - t.created for t in times if t.ready is not None and t.ready >= t.created)
-    return took[len(took) // 2] if took else timedelta()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from autoscaler_app.passes.snapshot import TimesSeen
+
 ZERO = timedelta()
 
 
@@ -34,3 +36,9 @@ def slots_wanted(
     time = boot_time + max(target_drain_time, runtime)
     done = sum((time - min(abs(runtime - so_far), runtime)) // runtime for so_far in serving)
     return min(waiting, max(0, -(-(waiting + held - done) // tasks_a_slot)))
+
+
+def boot_time(times: Iterable[TimesSeen]) -> timedelta:
+    """How long these nodes took from being asked for to being ready, in the middle; zero if none is known."""
+    took = sorted(t.ready - t.created for t in times if t.ready is not None and t.ready >= t.created)
+    return took[len(took) // 2] if took else timedelta()

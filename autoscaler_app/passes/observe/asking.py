@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
 from autoscaler_app.listening.notes import DROPPED
@@ -23,10 +21,11 @@ from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.hosts import homes_of, short_name
 from autoscaler_app.passes.observe.clocks import Clock
 from autoscaler_app.passes.observe.hearing import hearing_of
+from autoscaler_app.passes.observe.learnt import recall
 from autoscaler_app.passes.observe.reckoning import reckon
 from autoscaler_app.passes.observe.strays import Claims, Strays, claims_of
 from autoscaler_app.passes.report import Hearing
-from autoscaler_app.passes.snapshot import SizeKnown
+from autoscaler_app.passes.snapshot import Learnt
 from autoscaler_app.passes.way_out import State
 from autoscaler_app.periodic import Foreseen
 from autoscaler_app.settings import Settings
@@ -61,6 +60,8 @@ class Asked:
     """How far ahead what is for later is demand."""
     runtimes: Mapping[str, float | None]
     """Mean seconds, by queue."""
+    last_runs: Mapping[str, datetime | None]
+    """When the last run ended, by queue."""
     drains: Mapping[str, Drain]
     """By node id, as are the others that are remembered."""
     known: Mapping[str, KnownHost]
@@ -71,8 +72,7 @@ class Asked:
     """The same of queues where something waits and no run time is known."""
     meant: Mapping[str, Any] | None
     """What the last pass noted of whom its nodes are for."""
-    sizes: Mapping[str, SizeKnown]
-    """What was learnt up to the last pass of what machines have."""
+    learnt: Learnt
     paused: bool
     set_aside: Mapping[str, str]
     hold: str
@@ -121,13 +121,14 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         periodic=periodic,
         horizon=horizon,
         runtimes={queue: control.runtime_of(queue) for queue in kinds},
+        last_runs={queue: control.runtimes.last(queue) for queue in kinds},
         drains=drains,
         known=known,
         history=history,
         hungry=control.state.fact("hungry") or {},
         untimed=control.state.fact("untimed") or {},
         meant=control.state.fact("meant"),
-        sizes=sizes_of(control.state.fact("sizes")),
+        learnt=recall(control.state),
         paused=bool(control.state.fact("paused")),
         set_aside=dict(control.provider.set_aside()),
         hold=control.provider.no_ending,
@@ -145,14 +146,6 @@ def ask_all(control: Control, clock: Clock) -> Asked:
             *_dropped(dropped),
         ),
     )
-
-
-def sizes_of(fact: Any) -> dict[str, SizeKnown]:
-    """What was remembered of sizes; what cannot be read is learnt again."""
-    try:
-        return msgspec.convert(fact or {}, dict[str, SizeKnown], strict=False)
-    except msgspec.ValidationError:
-        return {}
 
 
 def believe_of(control: Control, cloud: Cloud) -> None:

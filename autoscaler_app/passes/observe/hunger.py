@@ -1,8 +1,8 @@
-"""Hosts that are alive and hungry: work waits in their queues, they have room, and start nothing. Pure."""
+"""Hosts that are alive and hungry: work waits for them, they have room, and start nothing. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from autoscaler_app.listening.activity import HostView
@@ -20,16 +20,19 @@ def hungry_since(
     queues: Iterable[QueueSeen],
     drains: Mapping[str, Drain],
     now: datetime,
+    meant: Mapping[str, Collection[str]] = {},
 ) -> dict[str, float]:
     """By host name: since when (seconds since the epoch) a host that runs nothing has left alone what waits
-    in its queues. `before`: the same, at the last pass.
+    in its queues. `before`: the same, at the last pass. `meant`: by host name, queues that it was told to
+    consume: one that does not is as hungry.
     """
     views = tuple(views)
     waiting = {queue.queue for queue in queues if queue.waiting and queue.node_count <= 1}
     hungry = {
         view.hostname
         for view in views
-        if not (view.running or view.held or view.fenced or view.gang) and waiting & set(view.queues)
+        if not (view.running or view.held or view.fenced or view.gang)
+        and waiting & {*view.queues, *meant.get(view.hostname, ())}
     }
     # One that goes for this reason stays hungry while it is fenced: else what it did not take opens it again.
     going = {short_name(drain.hostname) for drain in drains.values() if drain.reason == GOES_FOR_IT}

@@ -11,7 +11,6 @@ from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.listening.trust import FROM_BEFORE
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.observe.hunger import hungry_since
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.observe.untimed import untimed_since
 
@@ -39,12 +38,7 @@ def remember(control: Control, sight: Sight) -> None:
         control.trust.remember()
     elif control.state.fact(FROM_BEFORE) is not None:
         control.state.set_fact(FROM_BEFORE, None)
-    control.state.change(
-        "hungry",
-        lambda before: hungry_since(
-            before or {}, asked.views.values(), sight.snapshot.queues, asked.drains, asked.now
-        ),
-    )
+    control.state.change("hungry", lambda _: dict(sight.hungry))
     control.state.change(
         "untimed", lambda before: untimed_since(before or {}, sight.snapshot.queues, asked.now)
     )

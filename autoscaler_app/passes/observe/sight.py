@@ -36,7 +36,7 @@ from celery_resources import Requirement
 from celery_resources.gangs.gang import queue_of_gang
 from celery_resources.settings import ONE_CPU
 from scalelib.history import seen_booting
-from scalelib.meant import found, waiting_for
+from scalelib.meant import Meant, found, waiting_for
 from scalelib.node import NodeId
 from scalelib.provider import Cloud
 
@@ -48,6 +48,8 @@ class Sight:
     asked: Asked
     """What it was put together from."""
     snapshot: Snapshot
+    hungry: Mapping[str, float]
+    """Since when (seconds since the epoch) hosts take nothing, by name: to be remembered."""
     heard: tuple[KnownHost, ...]
     """Nodes whose host was heard now: to be remembered."""
     host_of: Mapping[NodeId, HostSeen]
@@ -105,7 +107,8 @@ def put_together(asked: Asked) -> Sight:
         else queue
         for queue in queues
     )
-    hungry = hungry_since(asked.hungry, views, queues, asked.drains, now)
+    meant = found(asked.meant, cloud.nodes, asked.history)
+    hungry = hungry_since(asked.hungry, views, queues, asked.drains, now, _told_to_consume(asked, meant))
     hosts = hosts_seen(
         asked,
         [host for node_id, host in asked.known.items() if node_id in present],
@@ -121,9 +124,9 @@ def put_together(asked: Asked) -> Sight:
         jobs=_running(views, asked.kinds, now),
         hosts=hosts,
         history=_history(asked),
-        meant={str(i): jobs for i, jobs in found(asked.meant, cloud.nodes, asked.history).items()},
+        meant={str(i): jobs for i, jobs in meant.items()},
         waited={job: each.total_seconds() for job, each in waiting_for(asked.meant, now).items()},
-        sizes=dict(asked.sizes),
+        learnt=asked.learnt,
         listening_since=asked.listening_since or now,
         set_aside=dict(asked.set_aside),
         hold=asked.hold,
@@ -131,6 +134,7 @@ def put_together(asked: Asked) -> Sight:
     )
     return Sight(
         asked=asked,
+        hungry=hungry,
         snapshot=snapshot,
         heard=tuple(_heard(asked)),
         host_of=match_hosts(hosts, cloud.nodes),
@@ -147,6 +151,15 @@ def put_together(asked: Asked) -> Sight:
             *asked.periodic.warnings,
         ),
     )
+
+
+def _told_to_consume(asked: Asked, meant: Meant) -> dict[str, tuple[str, ...]]:
+    """By host name: what the last plan gave it, unless nothing is carried out."""
+    if asked.paused:
+        return {}
+    views = [HostSeen(hostname=view.hostname) for view in asked.views.values()]
+    hosts = match_hosts(views, asked.cloud.nodes)
+    return {host.hostname: tuple(meant[node_id]) for node_id, host in hosts.items() if node_id in meant}
 
 
 def _eventless(asked: Asked) -> tuple[str, ...]:
@@ -265,9 +278,14 @@ def _queues(asked: Asked) -> tuple[QueueSeen, ...]:
             running=running[queue],
             oldest_seconds=_oldest(depths.get(queue)),
             runtime_seconds=asked.runtimes.get(queue),
+            ran_seconds_ago=_ago(asked.now, asked.last_runs.get(queue)),
         )
         for queue, requirement in sorted(asked.kinds.items())
     )
+
+
+def _ago(now: datetime, at: datetime | None) -> float | None:
+    return None if at is None else max(0.0, (now - at).total_seconds())
 
 
 def _oldest(depth: Depth | None) -> float | None:

@@ -46,6 +46,7 @@ def hosts_seen(
             began=_began(view),
             evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
             hungry_seconds=hungry.get(view.hostname),
+            ran=view.ran,
             why_unknown=_why_unknown(view),
         )
     for host in known:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from autoscaler_app.cli import show
 from autoscaler_app.memory.state import State
-from autoscaler_app.passes.observe.asking import sizes_of
+from autoscaler_app.passes.observe.learnt import recall
 from autoscaler_app.passes.report import Report
+from autoscaler_app.passes.snapshot import Learnt
 from tests.unit.autoscaler_app.world import World
 
 BIG = "res:memgb=16:ncpus=1"
@@ -44,11 +45,12 @@ def test_the_pass_after_the_machines_came_up_buys_nothing_more_and_says_why(worl
 def test_it_is_known_after_a_restart_and_shown_beside_the_promise(world: World) -> None:
     refuted(world)
     again = State(world.control.state.path)
-    facts = show.buckets_of(world.cloud.cloud(), sizes_of(again.fact("sizes")))
+    facts = show.buckets_of(world.cloud.cloud(), recall(again).sizes)
     again.close()
     assert facts[0]["told"] == {"memgb": {"told": 15.5, "promised": 16.0}}
     assert "memgb 15.5, not 16" in show.buckets(facts)
 
 
-def test_what_is_remembered_and_cannot_be_read_is_learnt_again() -> None:
-    assert sizes_of({"a": "nonsense"}) == sizes_of(None) == {}
+def test_what_is_remembered_and_cannot_be_read_is_learnt_again(world: World) -> None:
+    world.control.state.set_fact("learnt", {"sizes": {"a": "nonsense"}})
+    assert recall(world.control.state) == Learnt()

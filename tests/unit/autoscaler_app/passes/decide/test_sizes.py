@@ -12,7 +12,7 @@ import pytest
 from autoscaler_app.passes import snapshot as snapshots
 from autoscaler_app.passes.decide.decision import Decision, decide
 from autoscaler_app.passes.decide.sizes import LAST, told
-from autoscaler_app.passes.snapshot import QueueSeen, SizeKnown, Snapshot
+from autoscaler_app.passes.snapshot import Learnt, QueueSeen, SizeKnown, Snapshot
 from tests.unit.autoscaler_app.conftest import NOW, bucket, host, node, times
 
 Make = Callable[..., Snapshot]
@@ -27,7 +27,7 @@ def after(make: Make, totals: Mapping[int, Mapping[str, Any]], **changes: Any) -
 
 
 def held(make: Make, totals: Mapping[int, Mapping[str, Any]], **changes: Any) -> dict[str, float]:
-    return told(after(make, totals, **changes).sizes[S2])
+    return told(after(make, totals, **changes).learnt.sizes[S2])
 
 
 def asks(memgb: float, waiting: int = 3) -> dict[str, Any]:
@@ -61,14 +61,14 @@ def test_an_odd_machine_is_outvoted_by_younger_ones(snapshot: Make) -> None:
 def test_work_that_therefore_fits_nowhere_is_unserved_with_both_figures_and_buys_nothing(
     snapshot: Make,
 ) -> None:
-    sizes = after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).sizes
-    plan = decide(only_s2(snapshot(sizes=dict(sizes), **asks(4)))).plan
+    sizes = after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).learnt.sizes
+    plan = decide(only_s2(snapshot(learnt=Learnt(sizes=sizes), **asks(4)))).plan
     assert plan.launch == ()
     (left,) = plan.unserved
     assert (left.reason, left.count) == ("told-less", 3)
     for figure in ("memgb 4 is asked", "promises memgb 4", "seen to have memgb 3.5"):
         assert figure in left.detail
-    plan = decide(only_s2(snapshot(sizes=dict(sizes), **asks(3.5)))).plan
+    plan = decide(only_s2(snapshot(learnt=Learnt(sizes=sizes), **asks(3.5)))).plan
     assert sum(launch.count for launch in plan.launch) == 3, "what fits is bought"
 
 
@@ -86,10 +86,10 @@ def test_a_machine_that_has_not_told_yet_is_taken_for_one_of_its_size(snapshot: 
 
 
 def test_what_was_learnt_outlives_its_machines_and_is_forgotten_after_its_time(snapshot: Make) -> None:
-    sizes = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).sizes)
-    assert told(decide(snapshot(sizes=sizes)).sizes[S2]) == {"memgb": 3.5}
-    later = snapshot(sizes=sizes, autoscaler={"sizes_kept": 60.0})
-    assert S2 not in decide(msgspec.structs.replace(later, now=NOW + timedelta(seconds=61))).sizes
+    sizes = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).learnt.sizes)
+    assert told(decide(snapshot(learnt=Learnt(sizes=sizes))).learnt.sizes[S2]) == {"memgb": 3.5}
+    later = snapshot(learnt=Learnt(sizes=sizes), autoscaler={"sizes_kept": 60.0})
+    assert S2 not in decide(msgspec.structs.replace(later, now=NOW + timedelta(seconds=61))).learnt.sizes
 
 
 @pytest.mark.parametrize("changed", [{"memory": 3.8}, {"ImageName": "another"}])
@@ -97,35 +97,35 @@ def test_it_is_forgotten_when_the_promise_or_the_image_changes_and_older_machine
     snapshot: Make, changed: dict[str, Any]
 ) -> None:
     small = {"ncpus": 2, "memgb": 3.5}
-    sizes = dict(after(snapshot, {1: small}).sizes)
-    seen = snapshot(nodes=[node(1)], hosts=[host(1, total=small)], sizes=sizes)
+    sizes = dict(after(snapshot, {1: small}).learnt.sizes)
+    seen = snapshot(nodes=[node(1)], hosts=[host(1, total=small)], learnt=Learnt(sizes=sizes))
     (array,) = seen.cluster["nodearrays"]
     attributes = {**array["nodearray"], **{k: v for k, v in changed.items() if k == "ImageName"}}
     array = {**array, "nodearray": attributes, "buckets": [bucket("S2", 2, changed.get("memory", 4.0))]}
     now_so = msgspec.structs.replace(seen, cluster={**seen.cluster, "nodearrays": [array]})
-    sizes = dict(decide(now_so).sizes)
+    sizes = dict(decide(now_so).learnt.sizes)
     assert told(sizes[S2]) == {}
     young = {"id-2": times(created=NOW + timedelta(seconds=20))}
     again = msgspec.structs.replace(
         now_so,
-        sizes=sizes,
+        learnt=Learnt(sizes=sizes),
         now=NOW + timedelta(seconds=60),
         hosts=(host(2, total=small),),
         history=young,
         cluster={**now_so.cluster, "nodes": [node(2)]},
     )
-    assert told(decide(again).sizes[S2]) == {"memgb": 3.5}
+    assert told(decide(again).learnt.sizes[S2]) == {"memgb": 3.5}
 
 
 def test_a_machine_of_two_workers_had_what_both_told_though_one_has_died(snapshot: Make) -> None:
-    both = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 4}}).sizes)
-    assert held(snapshot, {1: {"ncpus": 1, "memgb": 2}}, sizes=both) == {}
+    both = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 4}}).learnt.sizes)
+    assert held(snapshot, {1: {"ncpus": 1, "memgb": 2}}, learnt=Learnt(sizes=both)) == {}
 
 
 def test_a_snapshot_carries_it_through_a_file(snapshot: Make) -> None:
-    sizes = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).sizes)
-    seen = only_s2(snapshot(sizes=sizes, **asks(4)))
+    sizes = dict(after(snapshot, {1: {"ncpus": 2, "memgb": 3.5}}).learnt.sizes)
+    seen = only_s2(snapshot(learnt=Learnt(sizes=sizes), **asks(4)))
     again = snapshots.decode(snapshots.encode(seen))
     assert again == seen
     assert decide(again).plan.unserved == decide(seen).plan.unserved
-    assert isinstance(again.sizes[S2], SizeKnown)
+    assert isinstance(again.learnt.sizes[S2], SizeKnown)

@@ -56,7 +56,9 @@ def test_a_queue_that_only_a_host_knows_is_counted_too(world: World, node: Host)
 
 def test_what_is_known_of_run_times_is_in_the_picture(world: World) -> None:
     world.control.runtimes.add("celery", 12.0, world.now)
-    assert world.sight().snapshot.queues == (QueueSeen(queue="celery", runtime_seconds=12.0),)
+    assert world.sight().snapshot.queues == (
+        QueueSeen(queue="celery", runtime_seconds=12.0, ran_seconds_ago=0.0),
+    )
 
 
 def test_the_task_of_a_gang_is_told_of_by_the_gang_and_not_as_a_job(world: World, node: Host) -> None:
