@@ -111,7 +111,7 @@ def cluster(blobs: Path, tmp_path: Path) -> Iterator[Cluster]:
                 "cyclecloud.cluster.name": "celery",
                 "celery.autoscale.enabled": "True",
                 "celery.autoscale.interval": "5",
-                "celery.autoscale.idle_timeout": "15",
+                "celery.autoscale.idle_timeout": "60",  # `jetpack test` runs on a node that is there
             }
         )
         yield Cluster(broker, emulator, network, tmp_path, blobs)
@@ -158,7 +158,7 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(cluster: Cluster) -> 
         assert not [text for text in cluster.printed if secret in text], "a secret was told"
 
     # It goes as it came.
-    wait_until(lambda: not cluster.emulator.nodes(), seconds=90, every=0.5, what="nodes that go")
+    wait_until(lambda: not cluster.emulator.nodes(), seconds=180, every=0.5, what="nodes that go")
     actions = json.loads(cluster.broker.says("autoscaler journal --last 100 --json"))
     assert "proven" in json.dumps(actions) or "deleted" in json.dumps(actions)
 
