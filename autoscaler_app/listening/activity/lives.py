@@ -88,9 +88,13 @@ class Lives:
         """Forget the lives of a name that are over, as far as the one that has just told proves it."""
         lives = self._of[told.nodename]
         lives.sort(key=lambda each: each.began)
-        for worker in lives[:-1]:
-            if worker.is_proven_gone_by(told if worker is not told else lives[-1], gone):
+        *earlier, youngest = lives
+        for worker in earlier:
+            if worker.is_proven_gone_by(told if worker is not told else youngest, gone):
                 self.end(worker)
+        # An earlier one goes on, perhaps, when the one that was started beside it has been killed.
+        if youngest is not told and youngest.is_nobodys(told, gone):
+            self.end(youngest)
 
     def end(self, worker: Worker) -> None:
         """This process is over."""

@@ -83,6 +83,11 @@ class Worker:
         ours, theirs = self.machine.space, younger.machine.space
         if self.pid == younger.pid:
             return not (ours and theirs) or ours == theirs
+        return self.is_nobodys(younger, gone)
+
+    def is_nobodys(self, witness: Worker, gone: Sequence[int]) -> bool:
+        """Another life of the name has looked: no process has this one's id (`gone`: ids that none has)."""
+        ours, theirs = self.machine.space, witness.machine.space
         return self.pid in gone and bool(ours) and ours == theirs
 
     def view(self, youngest: Worker) -> WorkerView:

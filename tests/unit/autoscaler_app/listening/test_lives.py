@@ -57,6 +57,28 @@ def test_only_a_look_at_its_own_machine_proves_that_another_process_is_gone(
     assert (the(activity).told is None) is (known == 2)
 
 
+@pytest.mark.parametrize(
+    ("space", "gone", "known"),
+    [
+        ("one machine", [2], [1]),
+        ("one machine", [], [1, 2]),
+        ("another machine", [2], [1, 2]),
+        ("", [2], [1, 2]),
+    ],
+)
+def test_the_younger_of_two_may_be_the_one_that_was_killed(
+    activity: Activity, space: str, gone: list[int], known: list[int]
+) -> None:
+    """Without a last word; the other goes on, and has looked."""
+    older = {"pid": 1, "started": EPOCH, "machine": {"space": space}, "running": [said("r")]}
+    activity.apply(report(**older), NOW)
+    activity.apply(report(pid=2, started=EPOCH + 2, machine=HERE, when=3), at(3))
+    activity.merge({"nodename": "celery@n1", **older, "seq": 9, "gone": gone}, at(8))
+    assert [worker.pid for worker in the(activity).workers] == known
+    assert the(activity).told == (at(8) if known == [1] else None)
+    assert ids(the(activity).running) == ["r"]
+
+
 @pytest.mark.parametrize(("space", "known"), [("one machine", 1), ("a container of it", 2)])
 def test_the_same_process_id_and_another_start_is_another_life(
     activity: Activity, space: str, known: int

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from autoscaler_app import schedule
-from autoscaler_app.listening.notes import YOUNG, Notes
+from autoscaler_app.listening.notes import MAX_BYTES, YOUNG, Notes, read
 from autoscaler_app.memory import kinds as memory
 from celery_resources.sending.notes import notes_queue
 from scalelib.errors import InvalidConfig
-from tests.unit.autoscaler_app.world import World
+from tests.unit.autoscaler_app.world import Host, World
 
 
 def announcement(queue: str, **constraints: Any) -> bytes:
@@ -93,6 +93,34 @@ def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
         warnings(world)
     )
     assert not any("dropped" in warning for warning in warnings(world)), "told once"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"hostname": 5}, {"hostname": "\x1b[2J"}, {"nodename": None}, {"nodename": "x" * 256}),
+        *({"pid": "1"}, {"pid": True}, {"started": "1"}, {"started": True}),
+    ],
+    ids=str,
+)
+def test_a_last_word_of_nobody_is_dropped_and_ends_nobody(
+    world: World, notes: Notes, odd: dict[str, Any]
+) -> None:
+    world.control.activity.merge(Host("n1").account(1), world.now)
+    left = {"kind": "left", "hostname": "n1", "nodename": "celery@n1", "pid": 1, "started": 1.0, **odd}
+    assert not notes.take([json.dumps(left).encode()], world.now)
+    assert world.control.activity.host("n1") is not None
+    assert any("dropped" in warning for warning in warnings(world))
+
+
+def test_the_end_of_a_gang_is_worth_a_pass(notes: Notes, world: World) -> None:
+    assert notes.take([b'{"kind": "gang-ended"}'], world.now)
+
+
+def test_a_note_may_have_so_many_bytes_and_no_more() -> None:
+    assert read(b" " * (MAX_BYTES - 1) + b"5") == 5
+    with pytest.raises(ValueError, match="at most 65536"):
+        read(b" " * MAX_BYTES + b"5")
 
 
 def test_a_last_word_that_cannot_be_written_down_is_not_dropped_but_comes_again(
