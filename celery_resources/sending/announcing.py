@@ -14,6 +14,7 @@ from celery.utils.log import get_logger
 from celery_resources.need.requirement import Requirement
 from celery_resources.sending import board
 from celery_resources.sending.brief import NoWord
+from celery_resources.sending.delayed import Delays
 from celery_resources.sending.notes import send_note
 
 logger = get_logger(__name__)
@@ -41,6 +42,7 @@ class Announcer:
         self._control_queue = control_queue
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._delays = Delays(app)
 
     def announce(self, queue: str, requirement: Requirement) -> None:
         """Say that `queue` is for tasks with this requirement, if it was not said lately."""
@@ -61,6 +63,7 @@ class Announcer:
         self._due[queue] = now + again
 
     def _say(self, queue: str, requirement: Requirement) -> None:
+        self._delays.bind(queue)
         if self._control_queue is not None:
             said = requirement.to_json()
             send_note(self._app, self._control_queue, kind="announce", queue=queue, requirement=said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,9 @@ SENT_AT = "autoscale_sent_at"
 
 OPTIONS = ("constraints", "node_count", "colocated", "exclusive")
 """What a task or a call may say."""
+
+_DELAY = re.compile(r"^([01]\.)+")
+"""What Celery puts before a routing key for as long as the message waits in the broker: a number in bits."""
 
 _DESTINATION = ("queue", "exchange", "routing_key", "exchange_type")
 
@@ -110,10 +114,13 @@ class ResourceRouter(Router):
         A destination that the call names is kept, and so is an exchange or a routing key that a route names.
         A queue that a route names stands for the family of queues that its workers consume.
         """
-        came_from = _given_queue(options) or options.get("routing_key")
+        came_from = _given_queue(options) or _DELAY.sub("", options.get("routing_key") or "")
         family = ""
-        if is_new and came_from is not None and is_derived(came_from):
-            # A retry comes with the queue that the task came from: a new requirement leaves it.
+        if is_derived(came_from):
+            # A retry comes with the queue that the task came from, or, where it waited in the broker for its
+            # time, with the exchange of that. A new requirement leaves it.
+            if not is_new:
+                return _to(options, self._made(came_from))
             family = family_of(came_from)
         elif _names_destination(options) or routed.get("exchange") or routed.get("routing_key"):
             return options
@@ -121,9 +128,7 @@ class ResourceRouter(Router):
             if queue in self.kinds.settings.queues or is_derived(queue):
                 return {**options, "queue": queue}
             family = "" if queue == self.app.conf.task_default_queue else family_of_destination(queue)
-        options = {key: value for key, value in options.items() if key not in _DESTINATION}
-        options["queue"] = self._made(self.kinds.queue_of(requirement, family))
-        return options
+        return _to(options, self._made(self.kinds.queue_of(requirement, family)))
 
     def _made(self, queue: str) -> Queue:
         """A derived queue: there also where the app lets nobody make a queue by its name."""
@@ -207,6 +212,10 @@ class _Silent:
 
     def announce(self, queue: str, requirement: Requirement) -> None:
         """Say nothing."""
+
+
+def _to(options: Mapping[str, Any], queue: Queue) -> dict[str, Any]:
+    return {**{key: value for key, value in options.items() if key not in _DESTINATION}, "queue": queue}
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,8 @@ def test_the_whole_life_of_a_node_with_the_rights_of_a_node(
         assert node.stop() == 0
         assert _notes(inbox, "left", 1)[0]["nodename"] == node.nodename
         assert (broker.unacked() or 0) == 0
-        later.forget()
+        with suppress(NotImplementedError):  # before Celery 5.7 this backend keeps nothing to forget
+            later.forget()
     assert "ERROR" not in node.text()
 
 

@@ -191,6 +191,19 @@ def test_a_retry_that_needs_something_else_stays_in_its_family(make_app: Callabl
         }
 
 
+def test_a_retry_of_what_waited_in_the_broker_for_its_time_goes_to_its_queue(
+    make_app: Callable[..., Any],
+) -> None:
+    app = make_app()
+    headers = {HEADER: {"constraints": {"ncpus": 2}}}
+    waited = {"exchange": "celery_delayed_delivery", "routing_key": "0." * 27 + "1.res:ncpus=2@special"}
+    assert destination(app, "plain", headers=headers, **waited) == {
+        "queue": "res:ncpus=2@special",
+        "needs": {"ncpus": 2},
+    }
+    assert destination(app, "two", constraints={"ncpus": 4}, **waited)["queue"] == "res:ncpus=4@special"
+
+
 def offers(app: Any, *named: str) -> Offers:
     """As on a worker, started with `-Q` if queues are named."""
     if named:
