@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from scalelib.node import Node, ResourceValue
 from scalelib.room import Room
@@ -127,6 +127,43 @@ class PlannedNode:
     """What it will have."""
 
 
+class NewNodes(list[PlannedNode]):
+    """The nodes that are to be launched. Where `new_nodes` was taken for their number, as it once was, it
+    still is: it adds to a number and compares with one.
+    """
+
+    def __int__(self) -> int:
+        return len(self)
+
+    __index__ = __int__
+
+    def __eq__(self, other: object) -> bool:
+        return len(self) == other if isinstance(other, int) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+    def __lt__(self, other: Any) -> bool:
+        return len(self) < other if isinstance(other, int) else super().__lt__(other)
+
+    def __le__(self, other: Any) -> bool:
+        return len(self) <= other if isinstance(other, int) else super().__le__(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return len(self) > other if isinstance(other, int) else super().__gt__(other)
+
+    def __ge__(self, other: Any) -> bool:
+        return len(self) >= other if isinstance(other, int) else super().__ge__(other)
+
+    def __add__(self, other: Any) -> Any:
+        return len(self) + other if isinstance(other, int) else super().__add__(other)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + len(self) if isinstance(other, int) else NotImplemented
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeVerdict:
     """What the plan makes of one node that exists."""
@@ -205,9 +242,9 @@ class Demand:
     """Every resource that some node has or some bucket would give."""
 
     @property
-    def new_nodes(self) -> list[PlannedNode]:
+    def new_nodes(self) -> NewNodes:
         """The nodes that are to be launched, each with its jobs."""
-        return [each for launch in self.launches for each in _nodes_of(launch)]
+        return NewNodes(each for launch in self.launches for each in _nodes_of(launch))
 
     @property
     def new_count(self) -> int:
