@@ -1,17 +1,16 @@
 """Every state of a node has a deadline, and something that is done when it has passed. Pure.
 
     state                              deadline            then
-    Acquiring, Preparing               boot                end it: it will not come up any more
-    Failed, Unavailable                clean-up            end it: the server had its chance to do so itself
-    Ready, no worker was ever heard    join                end it: nothing can be running there
-    Ready, worker fell silent          silence             report it: silence never means idle
-    Ready, heard, does not eat         hunger              join it again: its queues may have got lost
-    Terminating, Stopping              leave               end it again, and report
+    Acquiring, Preparing               boot                report it: a pass ends it, unless work is there
+    Failed, Unavailable                clean-up            the same: the server had its chance to do so itself
+    Terminating, Stopping              leave               end it again
     up, but not wanted                 leave               the same if we ended it; else report it
     Unknown                            doubt               report it
-    not listed any more                two looks           forget it, and give back what it held
 
-`tick` keeps the clocks, one per node, from look to look; `overdue` compares them with the deadlines.
+A report is a warning of the look; what is to be ended again is so by whoever makes passes (`still_there`).
+What the workers of a node say is their control side's business, and nodes that are not listed any more are
+forgotten at the second look. `tick` keeps the clocks, one per node, from look to look; `overdue` compares
+them with the deadlines.
 """
 
 from __future__ import annotations
@@ -27,11 +26,8 @@ from scalelib.node import Node, NodeId, NodeState
 class Remedy(Enum):
     """What is to be done about a node that is late."""
 
-    END = "end"
     END_AGAIN = "end-again"
-    JOIN = "join"
     REPORT = "report"
-    FORGET = "forget"
 
 
 class Lateness(Enum):
@@ -39,12 +35,8 @@ class Lateness(Enum):
 
     BOOT = "boot-timeout"
     FAILED = "failed"
-    NEVER_JOINED = "never-joined"
-    SILENT = "silent"
-    NOT_EATING = "not-eating"
     LEAVING = "terminating-too-long"
     UNKNOWN = "unknown-state"
-    VANISHED = "vanished"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +45,6 @@ class Deadlines:
 
     boot: timedelta = timedelta(seconds=1800)
     clean_up: timedelta = timedelta(seconds=120)
-    join: timedelta = timedelta(seconds=180)
-    silence: timedelta = timedelta(seconds=120)
-    hunger: timedelta = timedelta(seconds=120)
     leave: timedelta = timedelta(seconds=1800)
     doubt: timedelta = timedelta(seconds=600)
 
@@ -83,16 +72,6 @@ class NodeClock:
     since: datetime
     looks: int = 1
     """Looks that missed it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Signs:
-    """What is heard of a node's worker."""
-
-    heard: datetime | None = None
-    """Last sign of life; None if there never was one."""
-    hungry_since: datetime | None = None
-    """Since when it has room, its queues have work, and it starts nothing; None if not so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,94 +139,51 @@ def overdue(
     nodes: Iterable[Node],
     now: datetime,
     *,
-    signs: Mapping[NodeId, Signs] | None = None,
     limits: Deadlines = Deadlines(),
     ended: Collection[NodeId] = (),
 ) -> tuple[Late, ...]:
-    """Nodes past a deadline, by name. `signs` None: nobody listens, so nothing is said about workers.
+    """Nodes past a deadline, by name. `ended` are nodes that we have ended.
 
-    `ended` are nodes that we have ended. Nodes with KeepAlive, and nodes that are not ours, are only ever
-    reported.
+    Nodes with KeepAlive, and nodes that are not ours, are only ever reported.
     """
     listed = {node.id: node for node in nodes}
     late = []
     for node_id, clock in clocks.items():
-        node = listed.get(node_id)
-        if clock.stage is Stage.MISSING:
-            if clock.looks >= 2:
-                late.append(_late(node_id, clock, _VANISHED, now))
+        node, rule = listed.get(node_id), _rule(clock.stage, limits)
+        if node is None or rule is None or now - clock.since < rule.limit:
             continue
-        if node is None:
-            continue
-        rules = _rules(clock.stage, limits)
         if clock.stage is Stage.LEAVING and not (node.state.is_leaving or node_id in ended):
             # A record without a TargetState looks like this too, for ever, and work may run there.
-            rules = (replace(rules[0], remedy=Remedy.REPORT, what="not wanted by the server, and still up"),)
-        if clock.stage is Stage.UP and signs is not None:
-            rules = _rules_of_worker(clock, signs.get(node_id, Signs()), limits, now)
-        for rule in rules:
-            if now - clock.since >= rule.limit:
-                late.append(_late(node_id, clock, rule, now, protected=node.keep_alive or not node.managed))
-                break
+            rule = replace(rule, remedy=Remedy.REPORT, what="not wanted by the server, and still up")
+        late.append(_late(node_id, clock, rule, now, protected=node.keep_alive or not node.managed))
     return tuple(sorted(late, key=lambda one: (one.name, one.id)))
 
 
-_VANISHED = _Rule(
-    why=Lateness.VANISHED, remedy=Remedy.FORGET, limit=timedelta(0), what="not listed by the server any more"
-)
-
-
-def _rules(stage: Stage, limits: Deadlines) -> tuple[_Rule, ...]:
+def _rule(stage: Stage, limits: Deadlines) -> _Rule | None:
     match stage:
         case Stage.BOOTING:
-            return (_Rule(why=Lateness.BOOT, remedy=Remedy.END, limit=limits.boot, what="booting"),)
+            return _Rule(why=Lateness.BOOT, remedy=Remedy.REPORT, limit=limits.boot, what="booting")
         case Stage.FAILED:
-            return (_Rule(why=Lateness.FAILED, remedy=Remedy.END, limit=limits.clean_up, what="failed"),)
+            return _Rule(why=Lateness.FAILED, remedy=Remedy.REPORT, limit=limits.clean_up, what="failed")
         case Stage.LEAVING:
-            return (
-                _Rule(
-                    why=Lateness.LEAVING, remedy=Remedy.END_AGAIN, limit=limits.leave, what="on its way out"
-                ),
-            )
+            what = "on its way out"
+            return _Rule(why=Lateness.LEAVING, remedy=Remedy.END_AGAIN, limit=limits.leave, what=what)
         case Stage.UNKNOWN:
-            return (
-                _Rule(
-                    why=Lateness.UNKNOWN, remedy=Remedy.REPORT, limit=limits.doubt, what="in an unknown state"
-                ),
-            )
+            what = "in an unknown state"
+            return _Rule(why=Lateness.UNKNOWN, remedy=Remedy.REPORT, limit=limits.doubt, what=what)
         case _:
-            return ()
+            return None
 
 
-def _rules_of_worker(clock: NodeClock, sign: Signs, limits: Deadlines, now: datetime) -> tuple[_Rule, ...]:
-    """A node that is up is measured by its worker, whose own instants decide; the clock is the floor."""
-    if sign.heard is None:
-        what = "up, and its worker was never heard"
-        return (_Rule(why=Lateness.NEVER_JOINED, remedy=Remedy.END, limit=limits.join, what=what),)
-    if now - sign.heard >= limits.silence:
-        what = f"up, and its worker was last heard {_seconds(now - sign.heard)} ago"
-        return (_Rule(why=Lateness.SILENT, remedy=Remedy.REPORT, limit=timedelta(0), what=what),)
-    if sign.hungry_since is not None and now - sign.hungry_since >= limits.hunger:
-        what = f"up, and has started nothing for {_seconds(now - sign.hungry_since)} though there is work"
-        return (_Rule(why=Lateness.NOT_EATING, remedy=Remedy.JOIN, limit=timedelta(0), what=what),)
-    return ()
-
-
-def _late(node_id: NodeId, clock: NodeClock, rule: _Rule, now: datetime, *, protected: bool = False) -> Late:
-    detail = f"{rule.what} for {_seconds(now - clock.since)}"
-    if protected and rule.remedy in (Remedy.END, Remedy.END_AGAIN):
-        return Late(
-            id=node_id,
-            name=clock.name,
-            why=rule.why,
-            remedy=Remedy.REPORT,
-            since=clock.since,
-            detail=f"{detail}; protected, so it is left alone",
-        )
+def _late(node_id: NodeId, clock: NodeClock, rule: _Rule, now: datetime, *, protected: bool) -> Late:
+    detail = f"{rule.what} for {(now - clock.since).total_seconds():.0f} s"
+    if protected:
+        detail += "; protected, so it is left alone"
     return Late(
-        id=node_id, name=clock.name, why=rule.why, remedy=rule.remedy, since=clock.since, detail=detail
+        id=node_id,
+        name=clock.name,
+        why=rule.why,
+        remedy=Remedy.REPORT if protected else rule.remedy,
+        since=clock.since,
+        detail=detail,
     )
-
-
-def _seconds(duration: timedelta) -> str:
-    return f"{duration.total_seconds():.0f} s"

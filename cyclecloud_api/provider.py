@@ -12,7 +12,7 @@ from typing import Any
 from cyclecloud_api import ending, intents
 from cyclecloud_api.breaker import Breaker
 from cyclecloud_api.client import CycleCloudClient
-from cyclecloud_api.deadlines import Late, Remedy, Signs, Stage
+from cyclecloud_api.deadlines import Late, Remedy, Stage
 from cyclecloud_api.intents import Fate, IntentStore, MemoryIntents, SQLiteIntents
 from cyclecloud_api.inventory import Inventory, check_whole, cloud_from_status, inventory
 from cyclecloud_api.launching import KEPT, Launcher
@@ -172,10 +172,12 @@ class CycleCloudProvider:
             if late.remedy is Remedy.END_AGAIN
         )
 
-    def overdue(self, signs: Mapping[NodeId, Signs] | None = None) -> tuple[Late, ...]:
-        """Nodes past a deadline as of the last look, with the remedy. `signs`: what their workers tell."""
+    def overdue(self) -> tuple[Late, ...]:
+        """Nodes past a deadline as of the last look, each with what is done: those that are reported are in
+        the warnings of the look, the others in `still_there`.
+        """
         nodes = () if self._seen is None else self._seen.cloud.nodes
-        return self._watch.overdue(nodes, self._now(), signs)
+        return self._watch.overdue(nodes, self._now())
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """The clock that gives `now` was set, and not so much time has passed."""

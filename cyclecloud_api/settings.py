@@ -148,9 +148,6 @@ SECTION = (
     "spot_fallback",
     "max_unhealthy_share",
     "failed_timeout",
-    "join_timeout",
-    "silence_timeout",
-    "hunger_timeout",
     "leave_timeout",
 )
 """Keys of the section `cyclecloud`."""
@@ -190,9 +187,6 @@ def rules(config: Mapping[str, Any]) -> Rules:
         deadlines=Deadlines(
             boot=_boot_timeout(config),
             clean_up=seconds("failed_timeout", usual.clean_up),
-            join=seconds("join_timeout", usual.join),
-            silence=seconds("silence_timeout", usual.silence),
-            hunger=seconds("hunger_timeout", usual.hunger),
             leave=seconds("leave_timeout", usual.leave),
         ),
         breaker=BreakerLimits(unhealthy_share=share),

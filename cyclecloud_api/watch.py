@@ -18,7 +18,7 @@ import msgspec
 from cyclecloud_api import breaker as breakers
 from cyclecloud_api import deadlines, failures
 from cyclecloud_api.breaker import Breaker, BreakerLimits, Health
-from cyclecloud_api.deadlines import Deadlines, NodeClock, Signs, Stage
+from cyclecloud_api.deadlines import Deadlines, NodeClock, Remedy, Stage
 from cyclecloud_api.failures import Backoff, Memory
 from cyclecloud_api.inventory import Inventory
 from cyclecloud_api.nodes import WITHOUT_ID
@@ -133,14 +133,15 @@ class Watch:
             )
             clocks = deadlines.tick(before.clocks, nodes, now, ended=ended)
             fallen = _fallen(before, nodes, ended)
-            late = deadlines.overdue(clocks, nodes, now, limits=self._rules.deadlines)
+            late = deadlines.overdue(clocks, nodes, now, limits=self._rules.deadlines, ended=ended)
             taken = failures.taken_away(before.failures) | failures.taken_away(memory)
             health = _health(nodes, clocks, {one.id for one in late}, fallen, taken, memory)
             breaker = breakers.judge(before.breaker, health, now, self._rules.breaker)
             if breaker.state is not before.breaker.state:
                 log.warning("cyclecloud.breaker %s: %s", breaker.state.value, breaker.reason or "all is well")
             self._keep(Document(failures=memory, clocks=clocks, breaker=breaker, ended=ended, fallen=fallen))
-            return self.written_on(cloud, now)
+            reports = [f"node {one.name} is {one.detail}" for one in late if one.remedy is Remedy.REPORT]
+            return self.written_on(replace(cloud, warnings=(*cloud.warnings, *reports)), now)
 
     def create_failed(self, request: LaunchRequest, reason: str, now: datetime) -> None:
         """A create failed, was refused, or added nothing."""
@@ -199,13 +200,11 @@ class Watch:
             node not in clocks for node in self.document.failures.booting
         )
 
-    def overdue(
-        self, nodes: Iterable[Node], now: datetime, signs: Mapping[NodeId, Signs] | None
-    ) -> tuple[deadlines.Late, ...]:
+    def overdue(self, nodes: Iterable[Node], now: datetime) -> tuple[deadlines.Late, ...]:
         """Nodes past a deadline, as of the last look."""
         document = self.document
         return deadlines.overdue(
-            document.clocks, nodes, now, signs=signs, limits=self._rules.deadlines, ended=document.ended
+            document.clocks, nodes, now, limits=self._rules.deadlines, ended=document.ended
         )
 
     def set_aside(self, cloud: Cloud, now: datetime) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cyclecloud_api.breaker import BreakerState
-from cyclecloud_api.deadlines import Lateness, Remedy
+from cyclecloud_api.deadlines import Lateness
 from cyclecloud_api.provider import CycleCloudProvider
 from cyclecloud_emulator import load
 from scalelib.errors import ProviderError
@@ -51,7 +51,7 @@ def run(world: World, wish: Wish, passes: int, want: int, **kind: Any) -> list[i
             if up < want and not bucket.set_aside:
                 number = len(world.calls("create"))
                 provider.launch(wish(f"launch-{number}", want - up, **kind))
-            late = [one.id for one in provider.overdue() if one.remedy is Remedy.END]
+            late = [one.id for one in provider.overdue() if one.why in (Lateness.BOOT, Lateness.FAILED)]
             if late and provider.breaker.may_delete:
                 provider.terminate(late)
         except ProviderError:
@@ -177,7 +177,7 @@ def test_a_node_that_never_comes_up_is_overdue_and_ended(
     reasons: set[Lateness] = set()
     for _ in range(160):
         world.provider.cloud()
-        late = [one for one in world.provider.overdue() if one.remedy is Remedy.END]
+        late = [one for one in world.provider.overdue() if one.why in (Lateness.BOOT, Lateness.FAILED)]
         reasons |= {one.why for one in late}
         if late:
             ended |= {o.id for o in world.provider.terminate([one.id for one in late]) if o.ok}

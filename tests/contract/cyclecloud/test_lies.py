@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cyclecloud_api.deadlines import Lateness
 from cyclecloud_emulator.trouble.lies import LieKind
 from scalelib.errors import ProviderError
 from scalelib.node import NodeId
@@ -75,7 +76,9 @@ def test_fuzzed_answers_never_end_a_node(world: World, wish: Wish, seed: int) ->
             world.provider.settle()
             world.provider.cloud()
             world.provider.sweep()
-            late = [one.id for one in world.provider.overdue() if one.remedy.value.startswith("end")]
+            gone = (Lateness.BOOT, Lateness.FAILED)
+            late = [one.id for one in world.provider.overdue() if one.why in gone]
+            late += [one.id for one in world.provider.still_there()]
             if late and world.provider.breaker.may_delete:
                 world.provider.terminate(late)
         except ProviderError:

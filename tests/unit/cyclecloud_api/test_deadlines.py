@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cyclecloud_api.deadlines import Clocks, Lateness, Remedy, Signs, Stage, overdue, stage_of, tick
+from cyclecloud_api.deadlines import Clocks, Lateness, Remedy, Stage, overdue, stage_of, tick
 from cyclecloud_api.inventory import cloud_from_status
 from scalelib.node import Node, NodeId
 
@@ -54,10 +54,10 @@ def test_every_state_has_a_stage(read: Read, node: Make, changes: dict[str, Any]
 @pytest.mark.parametrize(
     ("changes", "seconds", "why", "remedy"),
     [
-        ({"Status": "Acquiring"}, 1800, Lateness.BOOT, Remedy.END),
-        ({"Status": "Preparing"}, 1800, Lateness.BOOT, Remedy.END),
-        ({"Status": "Failed"}, 120, Lateness.FAILED, Remedy.END),
-        ({"Status": "Unavailable"}, 120, Lateness.FAILED, Remedy.END),
+        ({"Status": "Acquiring"}, 1800, Lateness.BOOT, Remedy.REPORT),
+        ({"Status": "Preparing"}, 1800, Lateness.BOOT, Remedy.REPORT),
+        ({"Status": "Failed"}, 120, Lateness.FAILED, Remedy.REPORT),
+        ({"Status": "Unavailable"}, 120, Lateness.FAILED, Remedy.REPORT),
         (
             {"Status": "Terminating", "TargetState": "Terminated"},
             1800,
@@ -103,47 +103,22 @@ def test_a_change_of_stage_starts_the_clock_anew(read: Read, node: Make) -> None
     assert clocks[ONE].since == later(1000)
 
 
-@pytest.mark.parametrize(
-    ("signs", "why", "remedy"),
-    [
-        (Signs(), Lateness.NEVER_JOINED, Remedy.END),
-        (Signs(heard=later(60)), Lateness.SILENT, Remedy.REPORT),
-        (Signs(heard=later(195), hungry_since=later(10)), Lateness.NOT_EATING, Remedy.JOIN),
-        (Signs(heard=later(195), hungry_since=later(150)), None, None),
-        (Signs(heard=later(195)), None, None),
-    ],
-)
-def test_a_node_that_is_up_is_measured_by_its_worker(
-    read: Read, node: Make, signs: Signs, why: Lateness | None, remedy: Remedy | None
-) -> None:
-    nodes = read(node(1))
-    late = overdue(tick({}, nodes, NOON), nodes, later(200), signs={ONE: signs})
-    assert [(one.why, one.remedy) for one in late] == ([] if why is None else [(why, remedy)])
-
-
-def test_silence_never_ends_a_node_and_without_a_listener_nothing_is_said(read: Read, node: Make) -> None:
-    nodes = read(node(1))
-    clocks = tick({}, nodes, NOON)
-    (late,) = overdue(clocks, nodes, later(1e6), signs={ONE: Signs(heard=NOON)})
-    assert late.remedy is Remedy.REPORT
-    assert overdue(clocks, nodes, later(1e6), signs=None) == ()
-
-
-@pytest.mark.parametrize("state", [{"Status": "Preparing"}, {"Status": "Failed"}, {"Status": "Ready"}])
+@pytest.mark.parametrize("state", [{"Status": "Preparing"}, {"Status": "Failed"}, {"Status": "Terminating"}])
 def test_protected_nodes_are_only_ever_reported(read: Read, node: Make, state: dict[str, str]) -> None:
     nodes = read(node(1, KeepAlive=True, **state))
-    (late,) = overdue(tick({}, nodes, NOON), nodes, later(1e6), signs={})
+    (late,) = overdue(tick({}, nodes, NOON), nodes, later(1e6))
     assert late.remedy is Remedy.REPORT
     assert "left alone" in late.detail
 
 
-def test_a_node_vanishes_at_the_second_look_without_it(read: Read, node: Make) -> None:
+def test_a_node_that_is_not_listed_is_forgotten_at_the_second_look_and_nothing_is_to_be_done(
+    read: Read, node: Make
+) -> None:
     clocks: Clocks = tick({}, read(node(1)), NOON)
-    clocks = tick(clocks, (), later(15))
-    assert overdue(clocks, (), later(15)) == ()
-    clocks = tick(clocks, (), later(30))
-    (late,) = overdue(clocks, (), later(30))
-    assert (late.why, late.remedy) == (Lateness.VANISHED, Remedy.FORGET)
+    for seconds in (15, 30):
+        clocks = tick(clocks, (), later(seconds))
+        assert clocks[ONE].stage is Stage.MISSING
+        assert overdue(clocks, (), later(1e6)) == ()
     assert tick(clocks, (), later(45)) == {}
 
 

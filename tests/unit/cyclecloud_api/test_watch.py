@@ -205,7 +205,26 @@ def test_a_node_that_gets_its_id_did_not_vanish(see: Callable[..., Inventory], n
     for seconds in (15, 30, 45):
         watch.look(see(node(1, Status="Acquiring")), later(seconds))
     assert watch.document.failures.episodes == {}
-    assert watch.overdue((), later(45), None) == ()
+    assert watch.overdue((), later(45)) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "said"),
+    [
+        ({"Status": "Preparing"}, 1800, "node worker-1 is booting for 1800 s"),
+        ({"Status": "Failed"}, 120, "node worker-1 is failed for 120 s"),
+        ({"Status": "Whatever"}, 600, "node worker-1 is in an unknown state for 600 s"),
+        ({"TargetState": "Terminated"}, 1800, "not wanted by the server, and still up for 1800 s"),
+        ({"Status": "Preparing", "KeepAlive": True}, 1800, "protected, so it is left alone"),
+    ],
+)
+def test_a_look_warns_of_every_node_that_is_late_and_is_to_be_reported(
+    see: Callable[..., Inventory], node: Make, changes: dict[str, Any], seconds: int, said: str
+) -> None:
+    watch, sound = Watch(), [node(i) for i in range(2, 9)]
+    for at in (0, seconds - 1):
+        assert said not in " ".join(watch.look(see(node(1, **changes), *sound), later(at)).warnings)
+    assert said in " ".join(watch.look(see(node(1, **changes), *sound), later(seconds)).warnings)
 
 
 # -- the breaker ----------------------------------------------------------------------------------------
