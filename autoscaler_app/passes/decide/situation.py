@@ -11,13 +11,13 @@ from functools import cached_property
 from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.learning import is_worth_waiting
+from autoscaler_app.passes.decide.offered import offered
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
 from autoscaler_app.passes.decide.slots import boot_time, slots_wanted
 from autoscaler_app.passes.decide.vain import Tried, slots_tried, tried, why_lost
 from autoscaler_app.passes.hosts import match_hosts, short_name
 from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot
 from autoscaler_app.settings import Autoscaler
-from scalelib.bucket import Bucket
 from scalelib.clouds import read_cloud
 from scalelib.history import NodeTimes
 from scalelib.job import Job
@@ -49,17 +49,10 @@ class Situation:
         """The same without any work."""
         out_of_service = {i for i, host in self.host_of.items() if host.on_its_way in ("leaving", "left")}
         closed = {i for i, host in self.host_of.items() if host.on_its_way == "fenced"}
-        told = self._told
         return Problem(
             jobs=(),
             nodes=tuple(self._as_capacity(node, node.id in out_of_service) for node in self.cloud.nodes),
-            buckets=tuple(
-                replace(
-                    _with_failures(bucket, self.snapshot.set_aside),
-                    told=told.get(size_of(bucket.nodearray, bucket.vm_size), {}),
-                )
-                for bucket in self.cloud.buckets
-            ),
+            buckets=offered(self.cloud.buckets, self.snapshot.set_aside, self._told),
             pools=self.cloud.pools,
             history={
                 NodeId(i): NodeTimes(
@@ -396,15 +389,3 @@ def read(snapshot: Snapshot) -> Situation:
 def is_ended_by_the_cloud(node: Node) -> bool:
     """It is going, or gone, whatever anybody here decides."""
     return not node.wanted or node.state.is_leaving or node.state in (NodeState.OFF, NodeState.TERMINATED)
-
-
-def _with_failures(bucket: Bucket, aside: Mapping[str, str]) -> Bucket:
-    """With what the failure memory says of it and of its placement groups."""
-    prefix = f"{bucket.id}@"
-    return replace(
-        bucket,
-        set_aside=aside.get(bucket.id, ""),
-        failing_groups={
-            key.removeprefix(prefix): why for key, why in aside.items() if key.startswith(prefix)
-        },
-    )
