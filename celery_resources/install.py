@@ -10,12 +10,14 @@ import click
 from celery import signals
 from celery.utils.imports import symbol_by_name
 
+from celery_resources.insides.retrying import HoldsRetries
 from celery_resources.insides.wire import Understood
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import claims, commands  # noqa: F401 - they register the remote-control commands
 from celery_resources.node.eviction import EvictionWatch
 from celery_resources.node.farewell import say_farewell
 from celery_resources.node.gate import ResourceGate
+from celery_resources.node.named import Named
 from celery_resources.node.quiet import Quiet
 from celery_resources.room.surroundings import clear_away, put_around
 from celery_resources.sending.announcing import Announcer
@@ -40,6 +42,8 @@ def with_resources(app: App) -> App:
     celery.steps["consumer"].add(ResourceGate)
     celery.steps["worker"].add(Quiet)
     celery.steps["worker"].add(Understood)
+    celery.steps["worker"].add(Named)
+    celery.steps["worker"].add(HoldsRetries)
     celery.steps["worker"].add(EvictionWatch)
     celery.user_options["worker"].add(
         click.Option(

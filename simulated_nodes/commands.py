@@ -11,7 +11,7 @@ from simulated_nodes import gangs
 from simulated_nodes.worker import SimWorker, amounts_of
 
 Answer = dict[str, Any]
-CHANGING = ("join", "fence", "unfence", "follow", "lead", "disband", "member_lost")
+CHANGING = ("join", "fence", "unfence", "follow", "lead", "ready", "disband", "member_lost")
 """Commands after which a worker tells everybody how it stands."""
 
 
@@ -66,11 +66,18 @@ def _follow(worker: SimWorker, gang: str, members: Any) -> Answer:
     return {"ok": worker.account()}
 
 
-def _lead(worker: SimWorker, gang: str, queue: str, members: Any, requirement: Any) -> Answer:
+def _lead(
+    worker: SimWorker, gang: str, queue: str, members: Any, requirement: Any, lacks: Any = ()
+) -> Answer:
     need = amounts_of(requirement.get("constraints", {}))
     if any(worker.total.get(name, 0) < amount for name, amount in need.items()):
         raise ValueError(f"this node has {worker.machine.resources()}: too little for {queue}")
-    worker.standing.gang = gangs.lead(worker.standing.gang, gang, queue, members, requirement)
+    worker.standing.gang = gangs.lead(worker.standing.gang, gang, queue, members, requirement, lacks)
+    return {"ok": worker.account()}
+
+
+def _ready(worker: SimWorker, gang: str, members: Any) -> Answer:
+    worker.standing.gang = gangs.ready(worker.standing.gang, gang, members)
     return {"ok": worker.account()}
 
 
@@ -154,6 +161,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "unfence": _unfence,
     "follow": _follow,
     "lead": _lead,
+    "ready": _ready,
     "disband": _disband,
     "member_lost": _member_lost,
     "resources": _resources,

@@ -96,7 +96,8 @@ class SimWorker:
         """Queues that it takes messages from: those it joined, or the one of the gang that it leads."""
         gang = self.standing.gang
         if gang is not None:
-            return [gang.queue] if gang.role == WAITS else []
+            waits = gang.role == WAITS and not (gang.lacks or self.running)
+            return [gang.queue] if waits else []
         return [name for name in self.queues if not is_gang(self.requirement_of(name))]
 
     def requirement_of(self, queue: str) -> Mapping[str, Any]:

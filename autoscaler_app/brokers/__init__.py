@@ -14,7 +14,7 @@ from autoscaler_app.brokers.errors import (
 )
 
 if TYPE_CHECKING:
-    from autoscaler_app.brokers.broker import SENT_AT, Broker, Depth
+    from autoscaler_app.brokers.broker import SENT_AT, Broker, Consumers, Depth
     from autoscaler_app.brokers.opening import open_broker
 
 __all__ = [
@@ -24,12 +24,19 @@ __all__ = [
     "BrokerRefused",
     "BrokerUnreachable",
     "BrokerUnsupported",
+    "Consumers",
     "CountUnknown",
     "Depth",
     "open_broker",
 ]
 
-_WHERE = {"SENT_AT": "broker", "Broker": "broker", "Depth": "broker", "open_broker": "opening"}
+_WHERE = {
+    "SENT_AT": "broker",
+    "Broker": "broker",
+    "Consumers": "broker",
+    "Depth": "broker",
+    "open_broker": "opening",
+}
 
 
 def __getattr__(name: str) -> Any:

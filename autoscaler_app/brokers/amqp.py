@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import ChannelError
 
-from autoscaler_app.brokers.broker import Depth
+from autoscaler_app.brokers.broker import Consumers, Depth
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.management import Management
 
@@ -76,7 +76,7 @@ class AmqpBroker:
         """Nothing to do, for the same reason."""
         return 0
 
-    def consumers(self) -> int | None:
+    def consumers(self) -> Consumers | None:
         """Not asked: nothing is given back here."""
         return None
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from celery_resources.sending.routing import SENT_AT
 
-__all__ = ["SENT_AT", "Broker", "Depth"]
+__all__ = ["SENT_AT", "Broker", "Consumers", "Depth"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,16 @@ class Depth:
     """Messages that no worker holds, of every priority."""
     oldest: timedelta | None = None
     """How long the next task in line has waited; None where the broker or the message does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consumers:
+    """Who takes messages."""
+
+    count: int
+    """Connections that do."""
+    names: frozenset[str]
+    """Of all connections that bear one, whatever they do."""
 
 
 class Broker(Protocol):
@@ -57,8 +67,8 @@ class Broker(Protocol):
         Only what nobody has: what is still with a worker would run twice.
         """
 
-    def consumers(self) -> int | None:
-        """How many connections take messages, as far as that can be seen; None if it cannot."""
+    def consumers(self) -> Consumers | None:
+        """Which connections there are that take messages, as far as that can be seen; None if it cannot."""
 
     def give_back_tasks(
         self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 from celery import Celery
 
-from autoscaler_app.brokers.broker import SENT_AT, Depth
+from autoscaler_app.brokers.broker import SENT_AT, Consumers, Depth
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.unacked import Unacked
 
@@ -72,9 +72,9 @@ class RedisBroker:
         with self._unacked(f"giving back {len(tags)} messages") as unacked:
             return unacked.give_back(tags, queues or {})
 
-    def consumers(self) -> int | None:
-        """Connections to this database whose last command was the blocking pop; None if it is not allowed
-        to list connections.
+    def consumers(self) -> Consumers | None:
+        """Connections to this database whose last command was the blocking pop, and the names of all; None if
+        it is not allowed to list connections.
         """
         deadline = Deadline(self._timeout, "counting consumers")
         with brief_connection(self._app, deadline) as connection:
@@ -84,7 +84,10 @@ class RedisBroker:
                 clients = client.client_list()
             except redis.exceptions.ResponseError:
                 return None
-        return sum(each["cmd"] == "brpop" and each["db"] == database for each in clients)
+        return Consumers(
+            count=sum(each["cmd"] == "brpop" and each["db"] == database for each in clients),
+            names=frozenset(name for each in clients if (name := each.get("name"))),
+        )
 
     def give_back_tasks(
         self, task_ids: Collection[str], queues: Mapping[str, Collection[str]] | None = None

@@ -57,12 +57,12 @@ class GangOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts that are reserved together for one task, or set free again."""
 
     order: str
-    """`form`; `disband`; `member-lost`: the head is told which host is gone."""
+    """`form`; `disband`; `member-lost`: the head is told which host is gone; `ready`: which are empty now."""
     gang: str
     """Its name; empty where it is to be formed."""
     queue: str
     hosts: tuple[str, ...]
-    """The head first; with `member-lost` the head and the host that is gone."""
+    """The head first; with `member-lost` then the host that is gone, with `ready` the empty ones."""
     reason: str
 
 

@@ -69,6 +69,8 @@ class GangSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Host names, the head first."""
     role: str
     """`follows`, `waits`, `runs` or `done`."""
+    lacks: tuple[str, ...] = ()
+    """Hosts that the head waits for: they have not said that they are empty."""
 
 
 class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

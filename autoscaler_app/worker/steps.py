@@ -31,6 +31,7 @@ from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.failover import survive_failover
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
+from celery_resources.insides.out_of_service import survive_outages
 from scalelib.errors import ScalelibError
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class StaysHome(bootsteps.Step):
             log.warning("%s", danger)
         survive_garbage()
         survive_failover()
+        survive_outages()
 
 
 def dangerous_visibility(options: Mapping[str, Any]) -> str | None:

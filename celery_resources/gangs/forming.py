@@ -21,9 +21,9 @@ def reserve(
 ) -> str:
     """Reserve these nodes (node names, the head first) for one task of this queue. Returns the gang's id.
 
-    GangRefused if one of them cannot, or does not answer; it says `why`, of those without an account. Then
-    none of them is kept, unless the head answers nothing at all: it may have its message, and then the others
-    must not be set free.
+    The head waits for what one of them runs still. GangRefused if one of them cannot, or does not answer; it
+    says `why`, of those without an account. Then none of them is kept, unless the head answers nothing at
+    all: it may have its message, and then the others must not be set free.
     """
     gang, head = new_gang_id(queue), members[0]
     followed = ask("follow", members, {"gang": gang, "members": list(members)})
@@ -32,6 +32,8 @@ def reserve(
         ask("disband", members, {"gang": gang})
         raise GangRefused(f"{why(refused)}; none of its nodes is kept")
     leading = {"gang": gang, "queue": queue, "members": list(members), "requirement": requirement.to_json()}
+    if busy := [member for member in members if not is_empty(followed[member])]:
+        leading["lacks"] = busy
     if ask("lead", [head], leading).get(head):
         return gang
     reason = why([head])
@@ -39,6 +41,11 @@ def reserve(
     if left is Role.RUNS:  # only its answer was late
         return gang
     raise GangRefused(f"{reason}; {f'{left} did not acknowledge' if left else 'none of its nodes is kept'}")
+
+
+def is_empty(account: Mapping[str, Any]) -> bool:
+    """Whether a node that has begun to follow runs and holds nothing: all of its processes."""
+    return not (account.get("running") or account.get("held") or account.get("others"))
 
 
 def set_free(gang: str, members: Sequence[str], ask: Ask) -> Role | str | None:

@@ -4,21 +4,28 @@
     free -> lead   -> waits -> runs -> has done ---> disband -> free
 
 `follow` and `lead` are refused by a node that is in another gang, so two gangs never share a node. A node
-that is in a gang takes no other task, whatever room it has. A head takes exactly one message; when its task
-ends, however it ends, it tells the others to disband and says so to the control side. A worker that is
-started again finds itself in the gang still, and follows: its task, if it led, goes to another reservation.
+that is in a gang takes no other task, whatever room it has, and what it ran before ends there: an answer to
+`follow` is no proof that it is free. So a head takes its message only when it is empty itself and every other
+node has said so, in an account given after it began to follow (`lead` names those that have not, `ready` says
+which have by now); after `PATIENCE` it gives up. It takes exactly one message; when its task ends, however it
+ends, it tells the others to disband and says so to the control side. A worker that is started again finds
+itself in the gang still, and follows: its task, if it led, goes to another reservation.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from celery_resources.errors import ResourceError
 from celery_resources.need.requirement import Requirement
+
+PATIENCE = 600.0
+"""Seconds for which a head waits for what the others ran before; then its gang is disbanded."""
 
 
 def new_gang_id(queue: str) -> str:
@@ -81,6 +88,11 @@ class Duty:
         self.role = Role.FOLLOWS
         self.request: Any = None
         """What the head runs."""
+        self.lacks: frozenset[str] = frozenset()
+        """The nodes that the head waits for: they have not said yet that they are empty."""
+        self._since = 0.0
+        self.owes = False
+        """This node has not said yet that it is empty since it follows."""
 
     def check_free_for(self, gang: str) -> None:
         """GangRefused if this node is in another gang."""
@@ -92,22 +104,38 @@ class Duty:
         self.check_free_for(gang.id)
         self.gang, self.role = gang, Role.FOLLOWS
 
-    def lead(self, gang: Gang) -> None:
-        """Take one message for the gang, and no more. Again for the same gang changes nothing."""
+    def lead(self, gang: Gang, lacks: Collection[str] = (), now: float | None = None) -> None:
+        """Take one message for the gang, and no more, when none of `lacks` is waited for any more. Again for
+        the same gang changes nothing. `now`: monotonic seconds.
+        """
         self.check_free_for(gang.id)
         if self.gang is None or self.role is Role.FOLLOWS:
-            self.gang, self.role = gang, Role.WAITS
+            self.gang, self.role, self.owes = gang, Role.WAITS, False
+            self.lacks = frozenset(lacks) - {gang.members[0]}
+            self._since = time.monotonic() if now is None else now
+
+    def ready(self, gang: str, members: Collection[str]) -> None:
+        """These are empty. GangRefused if this node leads no gang of that name."""
+        if self.gang is None or self.gang.id != gang or self.role is Role.FOLLOWS:
+            raise GangRefused(f"this node does not lead gang {gang}")
+        self.lacks -= frozenset(members)
+
+    def is_kept_waiting(self, now: float) -> bool:
+        """Has the head waited for others for too long (monotonic seconds)?"""
+        return self.role is Role.WAITS and bool(self.lacks) and now - self._since > PATIENCE
 
     def disband(self, gang: str) -> bool:
         """Leave the gang; False if this node is in none of that name, or runs its task."""
         if self.gang is None or self.gang.id != gang or self.role is Role.RUNS:
             return False
-        self.gang, self.request = None, None
+        self.gang, self.request, self.lacks, self.owes = None, None, frozenset(), False
         return True
 
     def wants(self, queue: str) -> bool:
         """Is this the message that the head waits for?"""
-        return self.gang is not None and self.role is Role.WAITS and queue == self.gang.queue
+        return (
+            self.gang is not None and self.role is Role.WAITS and queue == self.gang.queue and not self.lacks
+        )
 
     def started(self, request: Any) -> None:
         """The one message has come."""
@@ -122,4 +150,7 @@ class Duty:
 
     def told(self) -> dict[str, Any] | None:
         """The gang, as a node tells it."""
-        return None if self.gang is None else {**self.gang.to_json(), "role": self.role.value}
+        if self.gang is None:
+            return None
+        lacks = {"lacks": sorted(self.lacks)} if self.lacks else {}
+        return {**self.gang.to_json(), "role": self.role.value, **lacks}

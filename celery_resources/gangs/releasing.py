@@ -38,6 +38,21 @@ def release_members(app: Any, gang: Gang, control_queue: str | None) -> None:
         logger.error("gang %s has ended, and its members could not be told: %s", gang.id, error)
 
 
+def tell_head(app: Any, gang: Gang, member: str) -> None:
+    """Tell the head of the gang that this member of it is empty now. The control side sees it as well."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(**HURRIED)
+        app.control.broadcast(
+            "ready",
+            arguments={"gang": gang.id, "members": [member]},
+            destination=[gang.members[0]],
+            reply=False,
+        )
+    except (OperationalError, *app.connection_for_write().connection_errors) as error:
+        logger.error("the head of gang %s could not be told that %s is empty: %s", gang.id, member, error)
+
+
 def fail_running(request: Any, pool: Any, why: str) -> None:
     """Let a running task fail with GangMemberLost, now."""
     # The control side says so in every pass for as long as the task has not ended: a thread runs on, and a

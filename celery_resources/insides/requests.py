@@ -65,6 +65,11 @@ def was_revoked(request: Any) -> bool:
     return bool(request._already_revoked)
 
 
+def was_cancelled(request: Any) -> bool:
+    """Celery is ending it, because it lost its connection (`worker_cancel_long_running_tasks_…`)."""
+    return bool(request._already_cancelled)
+
+
 def tell_no_end(request: Any) -> None:
     """Its end was told: neither a lost worker nor a revoke is news of it any more."""
     request._already_revoked = True

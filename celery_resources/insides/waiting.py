@@ -4,6 +4,9 @@ On Redis a worker waits for messages with one BRPOP over the queues it consumed 
 a second. A queue that is added meanwhile is not heard until then, and a message that the wait has already
 popped when the worker runs out of credit lies unread in the socket. `CLIENT UNBLOCK` ends the wait at once.
 Other brokers push, so there is nothing to end.
+
+The same connection bears the worker's name in the server's list (`CLIENT LIST`), so that whoever has none
+there is known to take nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +23,19 @@ RELIES_ON = ("_in_poll", "client", "conn_or_acquire", "ResponseError")
 waits, and on which connection. Every other kind of channel lacks the first."""
 
 
+def connection_name(nodename: str) -> str:
+    """How the connections of this worker are called; Redis takes neither spaces nor other alphabets."""
+    return "".join(c if "!" <= c <= "~" else "_" for c in nodename)
+
+
 class BrokerWait:
     """The wait of one consumer's channel. Made anew for each connection."""
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Any, nodename: str = "") -> None:
         self._channel = channel
+        self._name = connection_name(nodename)
+        self.is_named = False
+        """Whether the server shows the worker's name with this connection."""
         self._socket: object = None
         self._client_id: int | None = None
         self._is_redis = all(hasattr(channel, name) for name in RELIES_ON)
@@ -45,8 +56,21 @@ class BrokerWait:
             connection.send_command("CLIENT", "ID")
             self._client_id = int(connection.read_response())
             self._socket = connection._sock
+            self._tell_name(connection)
         except self._channel.ResponseError as error:
             self._give_up(error)
+
+    def _tell_name(self, connection: Any) -> None:
+        if not self._name:
+            return
+        try:
+            connection.send_command("CLIENT", "SETNAME", self._name)
+            connection.read_response()
+            self.is_named = True
+        except self._channel.ResponseError as error:
+            # A server may forbid the command to us.
+            logger.info("the server does not let us name our connection: %s", error)
+            self.is_named = False
 
     def end(self) -> None:
         """If the worker waits now, let the wait end at once."""

@@ -67,7 +67,7 @@ class Subscriptions:
         name_queues(task_consumer.channel)
         self._has_left = False
         self._credits = dict.fromkeys(self.active, 1)
-        self._wait = BrokerWait(task_consumer.channel)
+        self._wait = BrokerWait(task_consumer.channel, self._consumer.hostname)
         self._wait.learn()
 
     def delivered(self, queue: str) -> None:
@@ -155,6 +155,11 @@ class Subscriptions:
     def is_stuck(self) -> bool:
         """A wait goes on, begun while there was room for a message, and now there is none."""
         return not self._room and bool(self.active) and self._wait is not None and self._wait.is_on
+
+    @property
+    def is_named(self) -> bool:
+        """Does the server's list of connections show this worker's name?"""
+        return self._wait is not None and self._wait.is_named
 
     @property
     def is_connected(self) -> bool:

@@ -87,30 +87,38 @@ def unfence(state: Any, **kwargs: Any) -> Reply:
 @control_command(args=[("gang", str), ("members", _from_json)], signature="<gang> <members as JSON>")
 def follow(state: Any, gang: str, members: Any, **kwargs: Any) -> Reply:
     """Keep this node free for a gang; refused by a node that is in another one."""
-    return _on_gate(state, lambda gate: gate.follow(Gang(id=gang, members=tuple(members))))
+    return _on_gate(state, lambda gate: gate.membership.follow(Gang(id=gang, members=tuple(members))))
 
 
 @control_command(args=[("gang", str), ("queue", str), ("members", _from_json), ("requirement", _from_json)])
-def lead(state: Any, gang: str, queue: str, members: Any, requirement: Any, **kwargs: Any) -> Reply:
-    """Run exactly one task of this queue, on this node and the other members."""
+def lead(
+    state: Any, gang: str, queue: str, members: Any, requirement: Any, lacks: Any = (), **kwargs: Any
+) -> Reply:
+    """Run exactly one task of this queue, on this node and the other members, when none is lacking."""
 
     def act(gate: ResourceGate) -> None:
         need = Requirement.from_json(requirement)
-        gate.lead(Gang(id=gang, members=tuple(members), queue=queue, requirement=need))
+        gate.membership.lead(Gang(id=gang, members=tuple(members), queue=queue, requirement=need), lacks)
 
     return _on_gate(state, act)
+
+
+@control_command(args=[("gang", str), ("members", _from_json)], signature="<gang> <members as JSON>")
+def ready(state: Any, gang: str, members: Any, **kwargs: Any) -> Reply:
+    """These members of the gang that this node leads are empty."""
+    return _on_gate(state, lambda gate: gate.membership.ready(gang, members))
 
 
 @control_command(args=[("gang", str)], signature="<gang>")
 def disband(state: Any, gang: str, **kwargs: Any) -> Reply:
     """Leave this gang."""
-    return _on_gate(state, lambda gate: gate.disband(gang))
+    return _on_gate(state, lambda gate: gate.membership.disband(gang))
 
 
 @control_command(args=[("gang", str), ("host", str)], signature="<gang> <host>")
 def member_lost(state: Any, gang: str, host: str, **kwargs: Any) -> Reply:
     """A node of the gang that this node leads is gone."""
-    return _on_gate(state, lambda gate: gate.member_lost(gang, host))
+    return _on_gate(state, lambda gate: gate.membership.member_lost(gang, host))
 
 
 @inspect_command()

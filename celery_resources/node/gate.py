@@ -23,11 +23,12 @@ from celery import bootsteps, signals
 from celery.exceptions import ImproperlyConfigured
 from celery.utils.log import get_logger
 
-from celery_resources.errors import InvalidSetting
-from celery_resources.gangs.gang import Duty, Gang, GangRefused, Role
-from celery_resources.gangs.releasing import fail_running, release_members
+from celery_resources.gangs.gang import Duty, Role
+from celery_resources.gangs.membership import Membership
+from celery_resources.insides.deliveries import Deliveries
 from celery_resources.insides.failover import survive_failover
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
+from celery_resources.insides.out_of_service import survive_outages
 from celery_resources.insides.requests import strike_off
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json
@@ -66,6 +67,7 @@ class ResourceGate(bootsteps.StartStopStep):
         survive_garbage()
         survive_odd_messages(c)
         survive_failover()
+        survive_outages()
         self.enabled = facts is not None
         if facts is None:
             return
@@ -86,13 +88,15 @@ class ResourceGate(bootsteps.StartStopStep):
         self.ledger = self.books.ledger
         self.unstarted = Unstarted(c, self.settings.hold)
         self.duty = Duty(self.standing.now.gang)
+        self.membership = Membership(self)
         self.reservation = Reservation(self.ledger, self.settings.reserve_after, random.Random())
         self.flow = Flow(self, c)
         self.subscriptions = self.flow.subscriptions
         self.telling = Telling(self, c)
         self.offers = Offers(c.app, self.kinds)
-        self.operator = Operator(c, self._served_anew)
+        self.operator = Operator(c, self.served_anew)
         self.operator.listen()
+        self.deliveries = Deliveries(c)
         self.closing = False
         self.closed_connected = False
         self._misfits: dict[str, float] = {}
@@ -114,6 +118,7 @@ class ResourceGate(bootsteps.StartStopStep):
         keep_what_children_were_given(c.pool)
         tell_in_json(c.event_dispatcher)
         self.unstarted.forget(as_returned=False)
+        self.deliveries.come_to(c.task_consumer.channel, self.books.tags())
         self.subscriptions.connected()
         self.offers.start_reading()
         self.flow.update(now_consuming=False)
@@ -150,61 +155,29 @@ class ResourceGate(bootsteps.StartStopStep):
             self.kinds.learn(queue, requirement)
         self.standing.change(joined=dict(queues))
         self._misfits.clear()
-        self._served_anew()
+        self.served_anew()
 
     def notice(self, queue: str, requirement: Requirement) -> None:
         """There are tasks of this kind. Nothing to do where somebody says which queues to join."""
         if self.offers.add(queue, requirement) and self.standing.now.joined is None:
-            self._served_anew()
+            self.served_anew()
 
     def fence(self, reason: str) -> None:
         """Take nothing more, and give back everything that has not started."""
         self.standing.change(fenced=True, fence_reason=reason)
-        self._give_up_unstarted()
+        self.give_up_unstarted()
 
     def unfence(self) -> None:
         """Take work again."""
         self.standing.change(fenced=False, fence_reason="")
-        self._served_anew()
+        self.served_anew()
 
     def stands_anew(self) -> None:
         """Do as the standing says, after somebody else has changed that."""
         if self.standing.now.fenced:
-            self._give_up_unstarted()
+            self.give_up_unstarted()
         else:
-            self._served_anew()
-
-    def follow(self, gang: Gang) -> None:
-        """Keep this node free for a gang."""
-        self.duty.check_free_for(gang.id)
-        self.standing.change(gang=gang)
-        self.duty.follow(gang)
-        self._give_up_unstarted()
-
-    def lead(self, gang: Gang) -> None:
-        """Take one message for a gang, once there is room for it."""
-        self.duty.check_free_for(gang.id)
-        if gang.requirement is not None:
-            self.kinds.learn(gang.queue, gang.requirement)
-        need = self.books.need_of_queue(gang.queue)
-        if not self.ledger.fits_ever(need):
-            raise GangRefused(f"this node cannot run {gang.queue}: {self.ledger.why_never(need)}")
-        self.standing.change(gang=gang)
-        self.duty.lead(gang)
-        self._give_up_unstarted()
-
-    def disband(self, gang: str) -> None:
-        """Be free again. A head that runs the gang's task is free when that ends."""
-        if self.duty.disband(gang):
-            self.standing.change(gang=None)
-            self._served_anew()
-
-    def member_lost(self, gang: str, host: str) -> None:
-        """A node of the gang that this node leads is gone: end its task, or go on, as the settings say."""
-        if self.duty.gang is None or self.duty.gang.id != gang or self.duty.role is not Role.RUNS:
-            raise GangRefused(f"this node runs nothing for gang {gang}")
-        if self.settings.gang_member_lost == "fail":
-            fail_running(self.duty.request, self.consumer.pool, f"the gang lost its node {host}")
+            self.served_anew()
 
     # -- what Celery says --------------------------------------------------------------------------------
 
@@ -253,7 +226,7 @@ class ResourceGate(bootsteps.StartStopStep):
     def may_start(self, queue: str, need: Need) -> bool:
         """Is this kind welcome at present, were there room?"""
         if self.duty.gang is not None:
-            return self.duty.wants(queue)
+            return self.duty.wants(queue) and not self.books.running
         return self.reservation.allows(queue, need)
 
     def _start(self, request: Any, need: Need) -> bool:
@@ -274,14 +247,7 @@ class ResourceGate(bootsteps.StartStopStep):
     def _reap(self) -> int:
         ended = self.books.reap()
         if ended and self.duty.ended(ended) and self.duty.gang is not None:
-            gang = self.duty.gang
-            release_members(self.consumer.app, gang, self.settings.control_queue)
-            try:
-                self.disband(gang.id)
-            except InvalidSetting as error:
-                # A full disk, say. Nobody asked, so nobody can be told; the worker is not to end for it.
-                logger.error("gang %s has ended, which a restart here will not know: %s", gang.id, error)
-                self._served_anew()
+            self.membership.leave(self.duty.gang)
         return len(ended)
 
     def _tick(self) -> None:
@@ -305,7 +271,8 @@ class ResourceGate(bootsteps.StartStopStep):
             # Celery itself moves the credit when a task with an ETA comes or is due.
             self.flow.update()
 
-    def _give_up_unstarted(self) -> None:
+    def give_up_unstarted(self) -> None:
+        """Nothing that has not begun is to begin here."""
         self._serves = None
         self.flow.update()
         self.unstarted.give_back_all()
@@ -344,7 +311,8 @@ class ResourceGate(bootsteps.StartStopStep):
             self._serves = {queue: need for queue, need in needs.items() if self.ledger.fits_ever(need)}
         return self._serves
 
-    def _served_anew(self) -> None:
+    def served_anew(self) -> None:
+        """Other queues are to be served than before."""
         self._serves = None
         self._changed()
 
@@ -366,6 +334,7 @@ class ResourceGate(bootsteps.StartStopStep):
             self._serves = None
         self.unstarted.sweep()
         self._tick()
+        self.membership.look()
         self.flow.update()
         self.subscriptions.bind_again()
 

@@ -16,7 +16,9 @@ from celery_resources.trust.replay import Growing
 
 logger = get_logger(__name__)
 
-OURS = frozenset({"join", "notice", "pace", "fence", "unfence", "follow", "lead", "disband", "member_lost"})
+OURS = frozenset(
+    {"join", "notice", "pace", "fence", "unfence", "follow", "lead", "ready", "disband", "member_lost"}
+)
 """Commands of this package that change something."""
 STOCK = frozenset(
     {

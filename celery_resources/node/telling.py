@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from celery_resources.gangs.gang import Duty
 from celery_resources.insides.garbage import set_aside
 from celery_resources.intake.offers import Offers
+from celery_resources.intake.subscriptions import Subscriptions
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.node.sealing import Sealing
 from celery_resources.node.standing import StandingFile
@@ -45,6 +46,8 @@ class Told(Protocol):
     def duty(self) -> Duty: ...
     @property
     def offers(self) -> Offers: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
 
 
 class Telling:
@@ -90,6 +93,7 @@ class Telling:
             "properties": dict(gate.facts.properties),
             "pace": self._pace,
             "garbage": set_aside.count,
+            "named": gate.subscriptions.is_named,
             "seq": next(self._seq),
             "started": self.started,
             "machine": self._machine,

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery_resources.errors import InvalidRequirement
 from celery_resources.insides.consuming import QUEUE
-from celery_resources.insides.requests import is_in_books, job_of
+from celery_resources.insides.requests import is_in_books, job_of, was_cancelled
 from celery_resources.need.header import carried, tell, tell_needs
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
@@ -92,6 +92,14 @@ class Books:
     def unacknowledged(self) -> int:
         """Running requests that the broker still counts as ours."""
         return sum(not request.acknowledged for request in self.running)
+
+    def tags(self) -> set[str]:
+        """Of the messages that run, or were settled as they ended."""
+        return {
+            request.message.delivery_tag
+            for request in self.running
+            if request.acknowledged or not (_has_ended(request) or was_cancelled(request))
+        }
 
     def told(self) -> list[dict[str, Any]]:
         """What runs, as a node tells it."""

@@ -66,6 +66,8 @@ class GangSaid(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...]
     """Node names, the head first."""
     role: str
+    lacks: tuple[str, ...] = ()
+    """Node names that the head waits for: they have not said that they are empty."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that the worker was told to let pass between two accounts; 0: it was told nothing."""
     garbage: int = 0
     """Elements of its queues that were no messages; the worker has set them aside."""
+    named: bool = False
+    """Its connection bears its name in the broker's list, as long as it is connected."""
     seq: int = 0
     started: float = 0.0
     """When the worker process started: with the process id it says which life of the worker speaks."""

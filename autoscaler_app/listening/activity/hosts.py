@@ -69,6 +69,8 @@ class WorkerView:
     """It has answered since then, and never sent an event; None: it has sent one."""
     garbage: int = 0
     """Elements of its queues that it set aside because they were no messages."""
+    is_named: bool = False
+    """Its connection bears its name in the broker's list: without one there it is not connected."""
     pace: float
     """Seconds that it was told to let pass between two accounts; 0: none."""
 

@@ -63,6 +63,7 @@ class Worker:
         """It sends the events of its tasks: then run times are taken from those."""
         self.pace = 0.0
         self.garbage = 0
+        self.is_named = False
         self.ended_runs: list[Run] = []
         """What the last account added to the runs that ended, for whoever takes it."""
         self._ended: Mapping[str, tuple[int, float]] = {}
@@ -109,6 +110,7 @@ class Worker:
             eventless_since=self.eventless_since,
             pace=self.pace,
             garbage=self.garbage,
+            is_named=self.is_named,
         )
 
     @property
@@ -172,6 +174,7 @@ class Worker:
         self.scheduled = account.scheduled
         self.queues = frozenset(filter(door.is_queue_name, account.queues))
         self.gang, self.pace, self.garbage = account.gang, account.pace, account.garbage
+        self.is_named = account.named
         self.unnamed = None if account.coming is None else account.coming.more
         self.fenced, self.fence_reason = account.fenced, account.fence_reason or ""
         self.told = now if self.told is None else max(self.told, now)

@@ -19,6 +19,11 @@ def carry_out(order: GangOrder, nodenames: Mapping[str, str], requirement: Requi
         return _form(order, [nodenames[host] for host in order.hosts], requirement, ask)
     if order.order == "disband":
         return _disband(order, [nodenames[host] for host in order.hosts if host in nodenames], ask)
+    if order.order == "ready":
+        head, *empty = order.hosts
+        members = [nodenames[host] for host in empty if host in nodenames]
+        answers = ask("ready", [nodenames[head]], {"gang": order.gang, "members": members})
+        return "" if answers.get(nodenames[head]) else f"{head} did not acknowledge"
     head, gone = order.hosts
     answers = ask("member_lost", [nodenames[head]], {"gang": order.gang, "host": gone})
     return "" if answers.get(nodenames[head]) else f"{head} did not acknowledge"

@@ -58,13 +58,19 @@ def _is_lost(task: str, queues: Collection[str], taken: Mapping[str, Collection[
 
 
 def _tasks_of_others(sight: Sight, dead: Collection[str]) -> dict[str, set[str]]:
-    """What hosts that are not dead say they have, each with the queue that it came from: one that is evicted
-    gives its tasks back before it goes.
+    """What hosts that are not dead say they have, also for later, each with the queue that it came from: one
+    that is evicted gives its tasks back before it goes.
     """
     gone, found = set(map(short_name, dead)), dict[str, set[str]]()
+    alive = set[str]()
     for name, view in sight.views.items():
-        for task in at_work(view) if name not in gone else ():
-            found.setdefault(task.id, set()).add(task.queue)
+        if name not in gone:
+            alive |= {worker.nodename for worker in view.workers}
+            for task in at_work(view):
+                found.setdefault(task.id, set()).add(task.queue)
+    for later in sight.asked.coming:
+        if later.held_by in alive:
+            found.setdefault(later.id, set()).add(later.queue)
     return found
 
 

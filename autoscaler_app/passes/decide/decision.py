@@ -216,7 +216,9 @@ class _Fates:
         for name in self.situation.new_work(verdict):
             if host.gang is None and name in self.situation.gang_queues:
                 candidate = gangs.Candidate(
-                    hostname=host.hostname, placement_group=verdict.node.placement_group
+                    hostname=host.hostname,
+                    placement_group=verdict.node.placement_group,
+                    is_busy=bool(host.running or host.held),
                 )
                 self._candidates.setdefault(name, []).append(candidate)
                 return

@@ -29,6 +29,10 @@ class Reserved:
     """What the head does; empty if the head does not know of it."""
     telling: tuple[str, ...]
     """Those of the hosts that say that they are in it."""
+    ready: tuple[str, ...] = ()
+    """Those of them that the head waits for, and that say in one and the same account that they are in it and
+    that they are empty.
+    """
 
     @property
     def queue(self) -> str:
@@ -53,8 +57,22 @@ def reserved(hosts: Iterable[HostSeen]) -> list[Reserved]:
         assert any_gang is not None
         head = members.get(any_gang.hosts[0])
         role = head.gang.role if head is not None and head.gang is not None else ""
-        found.append(Reserved(id=gang_id, hosts=any_gang.hosts, role=role, telling=tuple(sorted(members))))
+        lacks = head.gang.lacks if head is not None and head.gang is not None else ()
+        empty = {name for name, host in members.items() if _is_empty(host)}
+        found.append(
+            Reserved(
+                id=gang_id,
+                hosts=any_gang.hosts,
+                role=role,
+                telling=tuple(sorted(members)),
+                ready=tuple(name for name in lacks if name in empty),
+            )
+        )
     return found
+
+
+def _is_empty(host: HostSeen) -> bool:
+    return host.heard_seconds_ago is not None and not (host.running or host.held)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +81,8 @@ class Candidate:
 
     hostname: str
     placement_group: str | None
+    is_busy: bool = False
+    """It runs something that its gang would have to wait for."""
 
 
 def orders(
@@ -103,6 +123,8 @@ def _upkeep(gang: Reserved, waiting: int, dead: Collection[str]) -> Iterator[Gan
     elif gang.role == WAITS and (lost or waiting <= 0):
         reason = f"{lost[0]} is gone" if lost else "nothing waits for it any more"
         yield order("disband", (head, *(h for h in gang.telling if h != head)), reason)
+    elif gang.role == WAITS and gang.ready:
+        yield order("ready", (head, *gang.ready), "they are empty")
     elif gang.role == RUNS:
         for host in lost:
             yield order("member-lost", (head, host), f"{host} is gone")
@@ -111,7 +133,7 @@ def _upkeep(gang: Reserved, waiting: int, dead: Collection[str]) -> Iterator[Gan
 def _teams(free: Sequence[Candidate], size: int, *, colocated: bool) -> Iterator[tuple[str, ...]]:
     """Whole teams of this size out of the free hosts, each in one placement group if colocated."""
     groups: dict[str | None, list[str]] = {}
-    for candidate in sorted(free, key=lambda c: (c.placement_group or "", c.hostname)):
+    for candidate in sorted(free, key=lambda c: (c.is_busy, c.placement_group or "", c.hostname)):
         groups.setdefault(candidate.placement_group if colocated else None, []).append(candidate.hostname)
     for group, hosts in sorted(groups.items(), key=lambda item: item[0] or ""):
         if colocated and group is None:

@@ -6,7 +6,7 @@ What was asked is put together in `sight`; what is to be remembered of it is wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,6 +36,10 @@ from scalelib.provider import Cloud
 
 MOST_NAMED = 20
 """Queues named in warnings, one each."""
+
+NAMED = "named"
+"""Name of the fact that lists the workers whose connections bear their names."""
+RECONNECTS_WITHIN = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +269,8 @@ def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[Kno
     if control.listener is None or control.listener.connected_since is None:
         return Strays()
     own = frozenset(control.own_tasks())
+    hosts = list(hosts)
+    later = [task.id for task in control.activity.coming() if task.held_by]
 
     def ask_everybody() -> Claims:
         return claims_of(
@@ -273,6 +279,29 @@ def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[Kno
             me=control.nodename,
             own=own,
             consumers=control.broker.consumers(),
+            unheard=_unheard(control, hosts),
         )
 
-    return control.strays.look(control.broker, list(hosts), own, ask_everybody)
+    return control.strays.look(control.broker, hosts, own, ask_everybody, later)
+
+
+def _unheard(control: Control, hosts: Collection[HostView]) -> frozenset[str]:
+    """Workers that name their connections and were not heard for a while, though somebody listened. For long
+    enough for one to connect again that has lost its connection: Celery's pauses grow to half a minute.
+    """
+    assert control.listener is not None
+    since, now = control.listener.connected_since, control.now()
+    if since is None or now - since < RECONNECTS_WITHIN:
+        return frozenset()
+    heard = {worker.nodename for host in hosts for worker in host.workers}
+    named = frozenset(control.state.fact(NAMED) or ()) - heard
+    return named | {
+        name
+        for name in heard
+        if all(
+            worker.is_named and now - worker.heard > RECONNECTS_WITHIN
+            for host in hosts
+            for worker in host.workers
+            if worker.nodename == name
+        )
+    }

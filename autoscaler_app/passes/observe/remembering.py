@@ -11,6 +11,7 @@ from autoscaler_app.listening.notes import DROPPED
 from autoscaler_app.listening.trust import FROM_BEFORE
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.asking import NAMED
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.observe.untimed import untimed_since
 
@@ -49,10 +50,15 @@ def remember(control: Control, sight: Sight) -> None:
     used = asked.kinds.keys() - (idle & asked.depths.keys())
     control.state.kinds.use(used, asked.now, kept=timedelta(seconds=asked.settings.autoscaler.kinds_kept))
     control.state.change(DROPPED, lambda now: dict(Counter(now or {}) - Counter(asked.dropped)))
+    named = {worker.nodename for view in asked.views.values() for worker in view.workers if worker.is_named}
+    known = {name for host in asked.known.values() for name in host.nodenames} - {
+        worker.nodename for view in asked.views.values() for worker in view.workers
+    }
+    control.state.change(NAMED, lambda before: sorted(named | (known & set(before or ()))))
     control.state.change("coming", lambda _: coming.to_json(asked.coming))
-    known = control.history.boot_time()
-    if known is not None:
-        control.state.change("boot_seconds", lambda _: known.total_seconds())
+    boot_time = control.history.boot_time()
+    if boot_time is not None:
+        control.state.change("boot_seconds", lambda _: boot_time.total_seconds())
     control.periodic.remember(asked.periodic)
     if control.listener is not None:
         control.state.looked()

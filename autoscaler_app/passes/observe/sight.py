@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from autoscaler_app.brokers import Depth
-from autoscaler_app.listening.activity import HostView, at_work
+from autoscaler_app.listening.activity import ComingTask, HeldTask, HostView, RunningTask, at_work
 from autoscaler_app.memory.state import KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.hosts import match_hosts, short_name
@@ -225,22 +225,30 @@ def _strangers(asked: Asked) -> Iterator[str]:
 def _heard(asked: Asked) -> Iterator[KnownHost]:
     """Nodes whose host told what it has: to be remembered, so that a restart of ours forgets nobody."""
     told = {view.hostname: view for view in asked.views.values() if view.told is not None}
+    later: dict[str, list[ComingTask]] = {}
+    for task in asked.coming:
+        if task.held_by:
+            later.setdefault(task.held_by, []).append(task)
     for node_id, host in match_hosts([HostSeen(hostname=n) for n in told], asked.cloud.nodes).items():
         view = told[host.hostname]
         assert view.told is not None
+        nodenames = sorted({worker.nodename for worker in view.workers})
+        has = [*at_work(view), *(task for name in nodenames for task in later.get(name, ()))]
         yield KnownHost(
             hostname=view.hostname,
             node_id=node_id,
-            nodenames=tuple(sorted({worker.nodename for worker in view.workers})),
+            nodenames=tuple(nodenames),
             heard=view.told,
-            tasks=tuple(sorted({task.id for task in at_work(view)})),
-            queues=_queues_of_tasks(view),
+            tasks=tuple(sorted({task.id for task in has})),
+            queues=_queues_of_tasks(has),
         )
 
 
-def _queues_of_tasks(view: HostView) -> dict[str, tuple[str, ...]]:
+def _queues_of_tasks(
+    tasks: Iterable[RunningTask | HeldTask | ComingTask],
+) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for task in at_work(view):
+    for task in tasks:
         if task.queue:
             found[task.id] = (*found.get(task.id, ()), task.queue)
     return found

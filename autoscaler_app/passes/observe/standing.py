@@ -132,8 +132,11 @@ def _gang(view: HostView, homes: Mapping[str, str]) -> GangSeen | None:
     said = view.gang
     if said is None:
         return None
-    hosts = tuple(homes.get(member, member.rpartition("@")[2]) for member in said.members)
-    return GangSeen(id=said.id, hosts=hosts, role=said.role)
+    hosts, lacks = (
+        tuple(homes.get(member, member.rpartition("@")[2]) for member in names)
+        for names in (said.members, said.lacks)
+    )
+    return GangSeen(id=said.id, hosts=hosts, role=said.role, lacks=lacks)
 
 
 def _seconds(now: datetime, then: datetime | None) -> float | None:

@@ -6,7 +6,8 @@ days. It is given back only when it is certain that nobody has it:
 
 - it has been there for a while, and stays so over several looks;
 - every worker that was ever heard, and has not been proven gone since, has named all that it has (`claims`),
-  twice, and did not name this one;
+  twice, and did not name this one; or it has no connection, which the broker's list of them shows by name,
+  and was not heard for a while;
 - nobody takes messages whom we do not know: as many connections consume as workers have answered.
 
 A plain Celery worker does not name everything it has (rate limits hide tasks), so where one consumes, nothing
@@ -20,8 +21,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoscaler_app.brokers import Broker
+from autoscaler_app.brokers import Broker, Consumers
 from autoscaler_app.listening.activity import HostView, at_work
+from celery_resources.insides.waiting import connection_name
 
 MOST_READ = 5_000
 """Messages read in one look; the others in the next ones."""
@@ -73,8 +75,10 @@ class StrayWatch:
         hosts: Collection[HostView],
         own: Collection[str],
         ask_everybody: Callable[[], Claims],
+        later: Collection[str] = (),
     ) -> Strays:
-        """Look, if it is time to; `own` names the tasks that this process itself has.
+        """Look, if it is time to; `own` names the tasks that this process itself has, `later` those for later
+        that hosts have named.
 
         Everybody is asked only if more has been unacknowledged for a while than the hosts account for. Raises
         BrokerError.
@@ -92,7 +96,7 @@ class StrayWatch:
                     self._queues.setdefault(task.id, set()).add(task.queue)
         for task_id in self._queues.keys() - set(self._ids.values()):
             del self._queues[task_id]
-        suspects = self._suspects(hosts, own, now - half)
+        suspects = self._suspects(hosts, own, frozenset(later), now - half)
         if not suspects:
             self._unclaimed.clear()
             self._last = Strays()
@@ -121,15 +125,18 @@ class StrayWatch:
         for tag in self._ids:
             self._seen.setdefault(tag, now)
 
-    def _suspects(self, hosts: Collection[HostView], own: Collection[str], before: float) -> list[str]:
+    def _suspects(
+        self, hosts: Collection[HostView], own: Collection[str], later: frozenset[str], before: float
+    ) -> list[str]:
         """Messages that have been out for a while and that no host has told of, if there are too many."""
         told = {task.id for host in hosts for task in host.running} | set(own)
-        told |= {task.id for host in hosts for task in host.held}
+        told |= {task.id for host in hosts for task in host.held} | later
         untold = [
             tag for tag, seen in self._seen.items() if seen <= before and self._ids[tag] not in {"", *told}
         ]
-        for_later = sum(host.scheduled for host in hosts)
-        return untold if len(untold) > for_later else []
+        # What waits for its rate, or was too much to name.
+        unnamed = sum(host.scheduled for host in hosts) - len(later)
+        return untold if len(untold) > unnamed else []
 
 
 def claims_of(
@@ -138,16 +145,21 @@ def claims_of(
     expected: Iterable[str],
     me: str,
     own: Collection[str],
-    consumers: int | None,
+    consumers: Consumers | None,
+    unheard: Collection[str] = (),
 ) -> Claims:
     """What the answers of everybody to `claims` prove.
 
-    `answers` has None for a worker that could not say. `me` is the worker that asks, which has `own`.
+    `answers` has None for a worker that could not say. `me` is the worker that asks, which has `own`. The
+    connections of the `unheard` bear their names, and nothing was heard of them for a while: those that have
+    none are gone.
     """
     said = {name: ids for name, ids in answers.items() if name != me}
     ids = frozenset(own).union(*(found for found in said.values() if found is not None))
     cannot = sorted(name for name, found in said.items() if found is None)
-    silent = sorted(set(expected) - said.keys() - {me})
+    names = None if consumers is None else consumers.names
+    gone = {each for each in unheard if names is not None and connection_name(each) not in names}
+    silent = sorted(set(expected) - said.keys() - {me} - gone)
     reasons = []
     if cannot:
         reasons.append(f"{_names(cannot)} cannot say what it holds (a worker without our step)")
@@ -155,8 +167,8 @@ def claims_of(
         reasons.append(f"{_names(silent)} did not answer")
     if consumers is None:
         reasons.append("the broker does not tell who consumes")
-    elif consumers > len(said) + 1:
-        reasons.append(f"{consumers} connections consume, and {len(said) + 1} workers are known")
+    elif consumers.count > len(said) + 1:
+        reasons.append(f"{consumers.count} connections consume, and {len(said) + 1} workers are known")
     return Claims(ids=ids, missing="; ".join(reasons))
 
 

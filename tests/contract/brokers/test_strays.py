@@ -127,7 +127,7 @@ def test_who_waits_for_messages_is_counted_and_who_asks_is_not(
 ) -> None:
     app = make_app(lone_url)
     broker = open_broker(app)
-    assert broker.consumers() == 0
+    assert broker.consumers().count == 0
     send(app, "work")
     with app.connection_for_read() as one, app.connection_for_read() as other:
         got: list[Any] = []
@@ -139,8 +139,8 @@ def test_who_waits_for_messages_is_counted_and_who_asks_is_not(
                     connection.drain_events(timeout=0.1)
                 except TimeoutError:
                     break
-        assert broker.consumers() == 2
-    wait_until(lambda: broker.consumers() == 0)
+        assert broker.consumers().count == 2
+    wait_until(lambda: broker.consumers().count == 0)
 
 
 def test_rabbitmq_looks_after_its_messages_itself(amqp_url: str, make_app: MakeApp) -> None:

@@ -116,7 +116,7 @@ def test_where_a_plain_worker_consumes_nothing_is_given_back(
             )
         )
     broker = open_broker(site.app)
-    wait_until(lambda: broker.consumers() == 1, seconds=60, what="the plain worker consumes")
+    wait_until(lambda: broker.consumers().count == 1, seconds=60, what="the plain worker consumes")
     watch = StrayWatch(AFTER)
     found: list[Strays] = []
 

@@ -61,6 +61,8 @@ class Host:
     """Every command that it has got."""
     pid: int = 1
     worker: str = "celery"
+    named: bool = False
+    """Its connection bears its name."""
 
     @property
     def nodename(self) -> str:
@@ -100,6 +102,7 @@ class Host:
                 "went_back": self.went_back,
             },
             "gang": self.gang,
+            "named": self.named,
             **tasks,
         }
 
@@ -185,7 +188,7 @@ class Queues:
     def give_back(self, tags: Collection[str], queues: Mapping[str, Collection[str]] | None = None) -> int:
         return 0
 
-    def consumers(self) -> int | None:
+    def consumers(self) -> None:
         return None
 
     def give_back_tasks(

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from celery_resources.gangs.gang import Duty
+from celery_resources.gangs.membership import Membership
+from celery_resources.insides.deliveries import Deliveries
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.need.header import HEADER
 from celery_resources.node.gate import ResourceGate
@@ -26,12 +28,13 @@ class Request:
     name = "t"
     eta: datetime | None = None
     _apply_result: Any = None
+    _already_cancelled = False
 
     def __init__(self, name: str, queue: str = "q", **needs: Any) -> None:
         self.id = name
         self.request_dict: dict[str, Any] = {HEADER: needs} if needs else {}
         self.delivery_info = {"routing_key": queue}
-        self.message = SimpleNamespace(channel=SimpleNamespace())
+        self.message = SimpleNamespace(channel=SimpleNamespace(), delivery_tag=name)
         self.went_back: list[bool] = []
         self.is_revoked = False
 
@@ -53,16 +56,27 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.kinds = Kinds(gate.settings)
     gate.books = Books(NodeFacts(resources=resources or {"ncpus": 1}), 4, gate.kinds)
     gate.ledger = gate.books.ledger
-    gate.consumer = SimpleNamespace(qos=None, task_buckets={}, pool=None, event_dispatcher=None)
+    gate.consumer = SimpleNamespace(
+        qos=None,
+        task_buckets={},
+        pool=None,
+        event_dispatcher=None,
+        task_consumer=SimpleNamespace(channel=None),
+        app=None,
+        hostname="celery@n2",
+    )
+    gate.consumer.on_connection_error_after_connected = lambda error: None
+    gate.deliveries = Deliveries(gate.consumer)
     gate.unstarted = Unstarted(gate.consumer, 2.0)
     gate.duty, gate.closing, gate.closed_connected = Duty(None), False, False
     gate.standing, gate.sealing = PlainStanding(), None
+    gate.membership = Membership(gate)
     gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
     gate.flow = SimpleNamespace(update=lambda **_: None, is_steady=lambda _: False)
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
     gate.subscriptions = SimpleNamespace(is_stuck=False, back_off=lambda: None, credit_was_moved=False)
     gate.offers = SimpleNamespace(queues={"q": None})
-    gate.operator = Operator(gate.consumer, gate._served_anew)
+    gate.operator = Operator(gate.consumer, gate.served_anew)
     gate._misfits, gate._serves = {}, None
     gate._submit = submitted.append
     return gate

@@ -133,6 +133,18 @@ def test_nodes_are_asked_in_one_order_up_to_the_first_that_refuses() -> None:
     assert {command for command, _ in asked[2:]} == {"disband"}
 
 
+def test_the_head_is_told_who_runs_something_still() -> None:
+    told: list[dict[str, Any]] = []
+
+    def broadcast(command: str, arguments: Any, destination: Any, **_: Any) -> Any:
+        told.extend([arguments] if command == "lead" else [])
+        return [{destination[0]: {"ok": {"running": [{"id": "t"}] if destination == ["w@n2"] else []}}}]
+
+    app = SimpleNamespace(control=SimpleNamespace(broadcast=broadcast))
+    form_gang(app, "q", Requirement({"ncpus": 1}, node_count=2), GANG.members)
+    assert [arguments["lacks"] for arguments in told] == [["w@n2"]]
+
+
 def test_a_broker_that_is_gone_does_not_hold_up_the_head(caplog: pytest.LogCaptureFixture) -> None:
     with Celery(broker="redis://127.0.0.1:1/0", set_as_current=False) as app:
         told: list[str] = []

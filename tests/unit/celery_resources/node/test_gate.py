@@ -13,6 +13,7 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
+from celery_resources.gangs import membership
 from celery_resources.gangs.gang import Gang, GangRefused, Role
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
@@ -58,7 +59,7 @@ def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
 def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
     celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(gate_module, "release_members", lambda *_: None)
+    monkeypatch.setattr(membership, "release_members", lambda *_: None)
     gate = plain_gate([])
     gate.consumer.app, gate.settings = None, Settings()
     gate.standing = StandingFile(tmp_path / "state", "w@n1")
@@ -256,7 +257,7 @@ GANG = Gang(id="q/1", members=("w@n1", "w@n2"), queue="q", requirement=Requireme
 
 def test_a_head_serves_the_queue_of_its_gang_until_it_has_its_message(celery_has: dict[str, Any]) -> None:
     gate = plain_gate([])
-    gate.lead(GANG)
+    gate.membership.lead(GANG)
     assert list(gate.serves) == ["q"]
     task = celery_has["task"] = Request("task")
     gate.asked(task)
@@ -275,13 +276,13 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, setting: Any, failed: int
 ) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr(gate_module, "fail_running", lambda request, *_: ended.append(request))
+    monkeypatch.setattr(membership, "fail_running", lambda request, *_: ended.append(request))
     gate = plain_gate([])
     gate.settings = Settings(gang_member_lost=setting)
     with pytest.raises(GangRefused, match="runs nothing for gang q/1"):
-        gate.member_lost("q/1", "n2")
-    gate.lead(GANG)
+        gate.membership.member_lost("q/1", "n2")
+    gate.membership.lead(GANG)
     celery_has["task"] = task = Request("task")
     gate.asked(task)
-    gate.member_lost("q/1", "n2")
+    gate.membership.member_lost("q/1", "n2")
     assert ended == [task] * failed

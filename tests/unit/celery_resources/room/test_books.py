@@ -40,6 +40,18 @@ def test_only_messages_that_the_broker_still_counts_as_ours_are_unacknowledged(
     assert gate.books.unacknowledged() == 1
 
 
+def test_whose_messages_outlive_a_connection(celery_has: dict[str, Any]) -> None:
+    """Of what runs, and of what was settled as it ended; not of what Celery ends because of the loss."""
+    gate = plain_gate([], ncpus=5)
+    requests = {name: Request(name) for name in ("runs", "settled", "lost", "cancelled")}
+    for request in requests.values():
+        celery_has[request.id] = request
+        gate.asked(request)
+    requests["settled"].acknowledged = requests["cancelled"]._already_cancelled = True
+    del celery_has["settled"], celery_has["lost"]
+    assert gate.books.tags() == {"runs", "settled"}
+
+
 def test_the_gpus_of_a_task_that_has_ended_are_free_for_the_next() -> None:
     ledger = Ledger({"ncpus": 4, "ngpus": 1}, 4)
     need = ledger.need(Requirement(constraints={"ngpus": 1}))

@@ -90,6 +90,15 @@ def test_a_gang_is_set_free_head_first_and_no_further_than_was_acknowledged() ->
     assert hosts.told == [("disband", "celery@ip-1")], "it may have taken its message: nobody is set free"
 
 
+def test_a_head_is_told_who_is_ready_by_node_name() -> None:
+    ready = msgspec.structs.replace(FORM, order="ready", gang="pairs/1")
+    hosts = Answers()
+    assert carry_out(ready, NODENAMES, PAIR, hosts.ask) == ""
+    assert hosts.told == [("ready", "celery@ip-1")]
+    silent = Answers(("ready", "celery@ip-1"))
+    assert carry_out(ready, NODENAMES, PAIR, silent.ask) == "ip-1 did not acknowledge"
+
+
 def test_a_head_is_told_of_a_lost_member_until_it_has_heard_it() -> None:
     lost = msgspec.structs.replace(FORM, order="member-lost", gang="pairs/1")
     assert carry_out(lost, NODENAMES, PAIR, Answers().ask) == ""

@@ -151,6 +151,27 @@ def test_the_dead_are_remembered_with_the_queues_of_what_they_had(world: World) 
     assert said == [(["t"], {"t": ("celery",)})]
 
 
+def test_what_a_dead_node_kept_for_later_comes_back_with_what_it_ran(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    later = (NOON + timedelta(hours=1)).timestamp()
+    host.running, host.coming = ["t"], {"later": later}
+    world.make_pass()
+    world.hosts.of.clear()
+    world.cloud.machines.clear()
+    world.go_on(60)
+    world.make_pass()
+    assert world.queues.given_back == ["later", "t"]
+
+
+def test_what_another_host_keeps_for_later_stays_with_it(world: World) -> None:
+    know(world, "m7", "t1", "t2")
+    world.hosts.of["other"] = Host("other", coming={"t1": (NOON + timedelta(hours=1)).timestamp()})
+    bury(world)
+    assert world.queues.given_back == ["t2"]
+
+
 # -- strangers
 
 

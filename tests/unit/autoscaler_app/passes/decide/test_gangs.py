@@ -24,7 +24,8 @@ PAIR_WITHOUT_WORK = QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_c
 def in_gang(
     number: int, role: str, *, hosts: tuple[str, ...] = ("ip-1", "ip-2"), **changes: object
 ) -> HostSeen:
-    gang = GangSeen(id=f"{PAIR.queue}/abc", hosts=hosts, role=role)
+    lacks = changes.pop("lacks", ())
+    gang = GangSeen(id=f"{PAIR.queue}/abc", hosts=hosts, role=role, lacks=lacks)  # type: ignore[arg-type]
     return host(number, gang=gang, **changes)
 
 
@@ -119,6 +120,31 @@ def test_the_head_is_told_of_a_member_that_is_gone(snapshot: Make) -> None:
         queues=[QueueSeen(queue=PAIR.queue, constraints={"ncpus": 2}, node_count=2)],
     )
     assert orders(decide(seen).plan) == [("member-lost", ("ip-1", "ip-2"))]
+
+
+def test_a_head_is_told_which_of_those_it_waits_for_are_empty(snapshot: Make) -> None:
+    """Only what says in one account that it follows and has nothing is empty since it follows."""
+    for other, expected in (
+        (in_gang(2, "follows"), [("ready", ("ip-1", "ip-2"))]),
+        (in_gang(2, "follows", running=1), []),
+        (in_gang(2, "follows", held=1), []),
+        (in_gang(2, "follows", heard_seconds_ago=None), []),
+        (host(2), []),
+    ):
+        seen = snapshot(
+            nodes=[node(1), node(2)], hosts=[in_gang(1, "waits", lacks=("ip-2",)), other], queues=[PAIR]
+        )
+        assert orders(decide(seen).plan) == expected
+    waits = in_gang(1, "waits")
+    seen = snapshot(nodes=[node(1), node(2)], hosts=[waits, in_gang(2, "follows")], queues=[PAIR])
+    assert orders(decide(seen).plan) == [], "it waits for nobody"
+
+
+def test_hosts_with_nothing_to_wait_for_come_first(snapshot: Make) -> None:
+    numbers = (1, 2, 3)
+    hosts = [host(1, running=1, total={"ncpus": 8}), host(2), host(3)]
+    seen = snapshot(nodes=[node(n) for n in numbers], hosts=hosts, queues=[PAIR])
+    assert orders(decide(seen).plan) == [("form", ("ip-2", "ip-3"))]
 
 
 def test_a_member_of_which_nothing_is_known_now_is_not_gone(snapshot: Make) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from autoscaler_app.brokers import Consumers
 from autoscaler_app.listening.activity import HeldTask, HostView, RunningTask
 from autoscaler_app.passes.observe import strays
 from autoscaler_app.passes.observe.strays import Claims, Strays, StrayWatch, claims_of
@@ -40,12 +41,13 @@ class Scene:
         self.watch = StrayWatch(after, clock=lambda: self.now)
         self.hosts: list[HostView] = []
         self.own: list[str] = []
+        self.later: list[str] = []
         self.claims = Claims(ids=frozenset())
         self.asked = 0
 
     def look(self, *, later: float = AFTER / 2) -> Strays:
         self.now += later
-        return self.watch.look(self.shelf, self.hosts, self.own, self._ask)  # type: ignore[arg-type]
+        return self.watch.look(self.shelf, self.hosts, self.own, self._ask, self.later)  # type: ignore[arg-type]
 
     def _ask(self) -> Claims:
         self.asked += 1
@@ -186,9 +188,43 @@ EVERYBODY: dict[str, Any] = {"celery@n1": ["a"], "celery@n2": []}
 def test_the_answers_prove_something_only_if_everybody_is_among_them(
     answers: dict[str, Any], expected: Collection[str], consumers: int | None, missing: str
 ) -> None:
-    claims = claims_of(answers, expected=expected, me="control@host", own=["o"], consumers=consumers)
+    seen = None if consumers is None else Consumers(count=consumers, names=frozenset())
+    claims = claims_of(answers, expected=expected, me="control@host", own=["o"], consumers=seen)
     assert (missing in claims.missing) if missing else (claims.missing == "")
     assert claims.ids == {"o", *(i for ids in answers.values() for i in ids or ())}
+
+
+@pytest.mark.parametrize(
+    ("names", "unheard", "consumers", "missing"),
+    [
+        ((), ["celery@n 3"], 3, ""),
+        (("celery@n_3",), ["celery@n 3"], 3, "did not answer"),
+        ((), [], 3, "did not answer"),
+        # A connection that bears no name yet may be its.
+        ((), ["celery@n 3"], 4, "4 connections consume"),
+        (None, ["celery@n 3"], 0, "did not answer; the broker does not tell who consumes"),
+    ],
+)
+def test_one_that_is_not_heard_and_has_no_connection_need_not_answer(
+    names: Collection[str] | None, unheard: Collection[str], consumers: int, missing: str
+) -> None:
+    claims = claims_of(
+        EVERYBODY,
+        expected=[*EVERYBODY, "celery@n 3"],
+        me="control@host",
+        own=(),
+        consumers=None if names is None else Consumers(count=consumers, names=frozenset(names)),
+        unheard=unheard,
+    )
+    assert (missing in claims.missing) if missing else (claims.missing == "")
+
+
+def test_what_is_named_for_later_is_somebodys_and_hides_nothing_else() -> None:
+    scene = Scene()
+    scene.hosts = [host(scheduled=1)]
+    scene.shelf.messages = {"tag-l": "l", "tag-a": "a"}
+    scene.later = ["l"]
+    assert [scene.look().tags for _ in range(3)][-1] == ("tag-a",)
 
 
 def test_of_very_many_messages_only_so_many_are_read_in_one_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,49 @@
+"""Of whom it is known that they are gone if the broker shows no connection of theirs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from autoscaler_app.listening.activity import Activity
+from autoscaler_app.passes.observe import asking
+from tests.unit.autoscaler_app.world import NOON, Host, World
+
+
+def unheard(world: World) -> frozenset[str]:
+    return asking._unheard(world.control, list(world.control.activity.hosts()))
+
+
+def test_one_that_names_its_connection_and_was_not_heard_for_a_while(world: World) -> None:
+    world.listen(NOON)
+    for name, named in (("tells", True), ("names", True), ("plain", False)):
+        world.control.activity.merge(Host(name, named=named).account(1), world.now)
+    world.go_on(asking.RECONNECTS_WITHIN.total_seconds())
+    world.control.activity.merge(Host("tells", named=True).account(2), world.now)
+    assert unheard(world) == set(), "it may be connecting again"
+    world.go_on(1)
+    assert unheard(world) == {"celery@names"}
+    world.listen(world.now - timedelta(seconds=1))
+    assert unheard(world) == set(), "nobody listened"
+
+
+def test_a_restart_of_the_control_worker_forgets_nobody(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    host.named = True
+    world.make_pass()
+    world.control.activity = Activity()
+    host.is_mute = True
+    for _ in range(2):
+        world.listen(world.now)
+        world.go_on(60)
+        world.make_pass()
+    assert unheard(world) == {host.nodename}
+
+
+def test_of_two_processes_of_one_name_both_have_to_be_silent(world: World) -> None:
+    world.listen(NOON)
+    world.control.activity.merge(Host("n", named=True, pid=1).account(1), world.now)
+    world.go_on(60)
+    world.control.activity.merge(Host("n", named=True, pid=2).account(1), world.now)
+    assert unheard(world) == set()
