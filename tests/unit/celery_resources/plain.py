@@ -74,7 +74,9 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
     gate.flow = SimpleNamespace(update=lambda **_: None, is_steady=lambda _: False)
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
-    gate.subscriptions = SimpleNamespace(is_stuck=False, back_off=lambda: None, credit_was_moved=False)
+    gate.subscriptions = SimpleNamespace(
+        is_named=False, is_stuck=False, back_off=lambda: None, credit_was_moved=False
+    )
     gate.offers = SimpleNamespace(queues={"q": None})
     gate.operator = Operator(gate.consumer, gate.served_anew)
     gate._misfits, gate._serves = {}, None
