@@ -50,7 +50,7 @@ newest:          ## the same with the newest of everything
 	$(PYTHON) tests/environments.py newest --jobs $(JOBS)
 
 celery-versions: ## the tests of what runs on nodes, on every other minor of Celery that is promised
-	$(PYTHON) tests/environments.py celery --jobs $(JOBS)
+	$(PYTHON) tests/environments.py celery --jobs $(JOBS) $(ARGS)
 
 newest-python:   ## the quick tests on the newest Python of this machine
 	$(PYTHON) tests/environments.py python --jobs $(JOBS)

@@ -17,12 +17,15 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 QUICK = ["tests/unit"]
 OF_NODES = ["tests/unit/celery_resources", "tests/contract/resources"]
+BROKERS = ["redis", "rabbitmq"]
+"""How the tests that are run on several brokers name them."""
 CELERY_MINORS = ["5.5", "5.6", "5.7"]
 """Every minor of Celery that is promised; README and docs/celery_resources.md name the same."""
 NOISE = ["Call to deprecated setex"]
@@ -117,16 +120,16 @@ def newest(jobs: str) -> None:
     environment.test(QUICK, jobs)
 
 
-def celery(jobs: str) -> None:
+def celery(jobs: str, *, on_one_broker: bool = False) -> None:
     """The tests of what runs on nodes, against each minor of Celery but the one of constraints.txt."""
     pinned = next(line.partition("==")[2] for line in pins() if line.startswith("celery=="))
-    for minor in CELERY_MINORS:
+    for minor, other in zip(CELERY_MINORS, cycle(BROKERS), strict=False):
         if pinned.startswith(f"{minor}."):
             say(f"celery {minor}: {pinned} is what `make test` runs with")
             continue
         environment = Environment(f"celery-{minor}")
         environment.install([*pins(without=FAMILY), f"celery=={minor}.*"])
-        environment.test(OF_NODES, jobs, *NOISE)
+        environment.test([*OF_NODES, *(("-k", f"not {other}") if on_one_broker else ())], jobs, *NOISE)
 
 
 def python(jobs: str) -> None:
@@ -175,7 +178,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-WAYS = {"oldest": oldest, "newest": newest, "celery": celery, "python": python}
+WAYS: dict[str, Callable[[str], None]] = {
+    "oldest": oldest,
+    "newest": newest,
+    "celery": celery,
+    "python": python,
+}
 
 
 def main() -> int:
@@ -185,12 +193,20 @@ def main() -> int:
     )
     parser.add_argument("ways", nargs="+", choices=WAYS)
     parser.add_argument("--jobs", default="4", help="tests at a time (4)")
+    parser.add_argument(
+        "--on-one-broker",
+        action="store_true",
+        help="celery: each version on Redis or on RabbitMQ, by turns, in half the time",
+    )
     said = parser.parse_args()
     failed = []
     for way in said.ways:
         began = time.monotonic()
         try:
-            WAYS[way](said.jobs)
+            if way == "celery":
+                celery(said.jobs, on_one_broker=said.on_one_broker)
+            else:
+                WAYS[way](said.jobs)
         except (subprocess.CalledProcessError, ValueError) as error:
             say(f"{way}: FAILED: {error}")
             failed.append(way)
