@@ -39,8 +39,8 @@ def test_the_node_is_joined_and_its_resources_are_those_of_the_machine():
     account = account.get("ok", account)
     assert account["total"]["ncpus"] == len(os.sched_getaffinity(0))
     with open("/proc/meminfo") as file:
-        gib = int(re.search(r"MemTotal:\s+(\d+)", file.read()).group(1)) / 1024.0**2
-    assert 0 < account["total"]["memgb"] <= gib + 0.01
+        mib = int(re.search(r"MemTotal:\s+(\d+)", file.read()).group(1)) / 1024.0
+    assert 0 < account["total"]["memmb"] <= mib
 
 
 def test_eviction_scripts_are_in_place():
