@@ -28,7 +28,7 @@ def is_contended(plan: Planning) -> bool:
         for kind, left in plan.left.items()
         if left > plan.capped.get(kind, 0) and any(plan.catalogue.table(kind))
     }
-    return any(sum(kind.priority == each for kind in plan.kinds) > 1 for each in stuck)
+    return any(sum(len(kind.jobs) for kind in plan.kinds if kind.priority == each) > 1 for each in stuck)
 
 
 def in_turns(scene: Scene) -> Scene:

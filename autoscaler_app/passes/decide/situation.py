@@ -292,8 +292,8 @@ class Situation:
         are not consumed: their head is told when all of its nodes are reserved.
         """
         given = self.new_work(verdict)
-        if verdict.held_for:
-            given = {verdict.held_for: 1, **given}
+        if verdict.held_for and not given:
+            given = {verdict.held_for: 1}
         if given:
             return tuple(sorted(name for name in given if name in self._plain_queues))
         return self._fitting.on(verdict.node)
