@@ -7,7 +7,7 @@ in one. After this no other part has to know how constraints nest.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -125,7 +125,19 @@ def _means_no_group(test: Constraint) -> bool:
 
 def alternatives(constraint: Constraint) -> tuple[Alternative, ...]:
     """The ways to satisfy a constraint, best first."""
+    if isinstance(constraint, All) and all(type(part) is Minimum for part in constraint.parts):
+        return (Alternative(_largest(constraint.parts)),)  # nearly all there are
     return tuple(_expand(constraint))
+
+
+def _largest(parts: Iterable[Constraint]) -> dict[str, int]:
+    """What is taken where all of these amounts are asked for."""
+    needs: dict[str, int] = {}
+    for part in parts:
+        assert isinstance(part, Minimum)
+        if part.units:
+            needs[part.counter] = max(part.units, needs.get(part.counter, 0))
+    return needs
 
 
 def _expand(constraint: Constraint) -> list[Alternative]:

@@ -17,7 +17,7 @@ WINDOW: Final = 48
 """Items of a long order that are looked at one by one before all that still fit are picked out."""
 AHEAD: Final = 512
 """Items among which the next one that fits is searched first."""
-MISSES: Final = 12
+MISSES: Final = 24
 """Items in a row that did not fit, after which they are picked out again."""
 
 
@@ -116,11 +116,12 @@ class LongOrder(Order):
             missed = 0
             for at in window:
                 item = self._list[at]
-                units = min(counts[item], most[item])
+                units = counts[item]
+                if most[item] < units:
+                    units = most[item]
                 for d, amount in needs[item]:
-                    fit = free[d] // amount
-                    if fit < units:
-                        units = fit
+                    if amount * units > free[d]:
+                        units = free[d] // amount
                 if units:
                     for d, amount in needs[item]:
                         free[d] -= amount * units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Final
@@ -40,6 +40,8 @@ class Catalogue:
         self._of_buckets: dict[tuple[str, str | None], int] = {}
         self._alike: dict[tuple[object, ...], int] = {}
         self._tables: dict[Kind, list[tuple[Level, ...]]] = {}
+        self._columns: dict[str, list[int]] = {}
+        """What each machine has, by counter."""
         self._parent: Catalogue | None = None
         named = [each for constraint in constraints for each in constraint.walk()]
         named += [each for rule in policy.default_resources for each in rule.select.walk()]
@@ -58,7 +60,7 @@ class Catalogue:
         other = copy(self)
         other.machines, other._numbers = list(self.machines), dict(self._numbers)
         other._of_buckets = dict(self._of_buckets)
-        other._tables, other._parent = {}, self
+        other._tables, other._columns, other._parent = {}, {}, self
         other._opened_by = list(self._opened_by)
         return other
 
@@ -150,23 +152,21 @@ class Catalogue:
         """The levels of the kind on every machine, by the machine's number."""
         table = self._tables.get(kind)
         if table is None:
-            table = self._tables[kind] = list(self._parent.table(kind)) if self._parent else []
+            table = self._tables[kind] = self._parent.table(kind) if self._parent else []
         if len(table) < len(self.machines):
-            first, opened_by = len(table), self._openings()
+            first = len(table)
+            self._openings()
             only = kind.alternatives[0]
             if len(kind.alternatives) == 1 and not only.tests:
                 # By far the most common, and asked a hundred thousand times with many kinds.
-                needs = list(only.needs.items())
-                for machine in self.machines[first:]:
-                    total = machine.total
-                    table.append(_YES if all(total.get(c, 0) >= n for c, n in needs) else ())
+                more = self._holding(only.needs, first)
             else:
-                table.extend(_levels(kind, machine) for machine in self.machines[first:])
-            for number in range(first, len(table)):
-                names = opened_by[number]
-                if names is not None and table[number]:
+                more = [_levels(kind, machine) for machine in self.machines[first:]]
+            for number, names in self._opened_from(first):
+                if more[number - first]:
                     ways = kind.alternatives
-                    table[number] = tuple(each for each in table[number] if asks(ways[each[0]], names))
+                    more[number - first] = tuple(e for e in more[number - first] if asks(ways[e[0]], names))
+            table = self._tables[kind] = [*table, *more]  # the parent's own stays as it is
         return table
 
     def is_reserved(self, machine: int) -> bool:
@@ -185,6 +185,23 @@ class Catalogue:
         if len(found) < len(self.machines):
             found.extend(self._reserved.opened_by(machine) for machine in self.machines[len(found) :])
             self._all_openings = {names for names in found if names is not None}
+        return found
+
+    def _opened_from(self, first: int) -> list[tuple[int, frozenset[str]]]:
+        """The machines from this number on that are reserved, with what work has to ask for there."""
+        if not self._all_openings:
+            return []
+        return [(n, names) for n, names in enumerate(self._opened_by) if n >= first and names is not None]
+
+    def _holding(self, needs: Mapping[str, int], begin: int) -> list[tuple[Level, ...]]:
+        """The levels of what only takes something, on the machines from this number on."""
+        found = [_YES] * (len(self.machines) - begin)
+        for counter, amount in needs.items():
+            column = self._columns.setdefault(counter, [])
+            column.extend(machine.total.get(counter, 0) for machine in self.machines[len(column) :])
+            here = column[begin:] if begin else column
+            if min(here) < amount:
+                found = [yes if has >= amount else () for yes, has in zip(found, here, strict=True)]
         return found
 
     def known_resources(self) -> set[str]:

@@ -115,6 +115,15 @@ class Fleet:
             found = self._needs[(kind.no, way)] = self.amounts(kind.alternatives[way].needs)
         return found
 
+    def with_room(self, kind: Kind, cohorts: Sequence[Cohort]) -> list[Cohort]:
+        """Those that may hold a slot of the kind, by what they have left: a quick look, as most do not."""
+        ways = [self.needs(kind, way) for way in range(len(kind.alternatives))]
+        found = [cohort for cohort in cohorts if not cohort.closed]
+        for d, amount in enumerate(map(min, *ways) if len(ways) > 1 else ways[0]):
+            if amount:
+                found = [cohort for cohort in found if cohort.free[d] >= amount]
+        return found
+
     def add_nodes(
         self,
         nodes: list[Node],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scalelib.constraints import Constraint
 from scalelib.constraints.alternatives import Alternative, Sharing, alternatives
 from scalelib.job import Job
+
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -33,21 +35,18 @@ class Kind:
     key: str = ""
     """What it asks for; equal for kinds that ask for the same."""
 
-    @property
-    def sharing(self) -> Sharing:
-        """The strictest of the alternatives'."""
-        return max((each.sharing for each in self.alternatives), default=Sharing.ANYBODY)
+    sharing: Sharing = field(init=False)
+    """The strictest of the alternatives'."""
+    grouped: bool = field(init=False)
+    """Do its nodes have to be in a placement group?"""
+    plain: bool = field(init=False)
+    """Single slots that go wherever there is room: what the packer can place."""
 
-    @property
-    def grouped(self) -> bool:
-        """Do its nodes have to be in a placement group?"""
-        return self.colocated or any(each.grouped for each in self.alternatives)
-
-    @property
-    def plain(self) -> bool:
-        """Single slots that go wherever there is room: what the packer can place."""
+    def __post_init__(self) -> None:
+        self.sharing = max((each.sharing for each in self.alternatives), default=Sharing.ANYBODY)
+        self.grouped = self.colocated or any(each.grouped for each in self.alternatives)
         own = any(way.sharing is Sharing.SAME_JOB for way in self.alternatives)
-        return not self.node_count and not self.grouped and not own
+        self.plain = not self.node_count and not self.grouped and not own
 
 
 def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
@@ -74,9 +73,7 @@ def _split(group: list[Job]) -> list[tuple[str, list[Job]]]:
 
 def _canonical(job: Job) -> str:
     node_count = 0 if job.node_count == 1 and not job.colocated else job.node_count
-    return json.dumps(
-        [job.constraints.to_json(), node_count, job.colocated, job.exclusive], sort_keys=True, default=str
-    )
+    return _encode([job.constraints.to_json(), node_count, job.colocated, job.exclusive])
 
 
 def _alternatives(job: Job) -> tuple[Alternative, ...]:

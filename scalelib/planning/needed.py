@@ -32,6 +32,8 @@ def needed(
 ) -> set[NodeId]:
     """The ids of the nodes that are needed. `pinned`: needed whatever the rest does."""
     found = set(pinned)
+    if not peers:
+        return found
     order = sorted(peers, key=_order)
     seats = [
         Seat(group=i, machine=each.machine, free=each.total, count=len(each.nodes))

@@ -110,6 +110,8 @@ class Packer:
             Seat(group=i, machine=c.machine, free=c.free, count=c.count, empty=c.empty)
             for i, c in enumerate(cohorts)
         ]
+        if not seats:
+            return False
         filled, left = seat(self.fleet, seats, wanted)
         if left:
             return False

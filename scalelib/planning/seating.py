@@ -46,18 +46,20 @@ def _size(fleet: Fleet, kind: Kind) -> tuple[object, ...]:
 
     Without that, work that could be anywhere would sit on the one machine that other work has to have.
     """
-    choice = sum(map(bool, fleet.catalogue.table(kind)))
+    table = fleet.catalogue.table(kind)
+    choice = len(table) - table.count(())
     return (-int(kind.sharing), choice, [-amount for amount in fleet.needs(kind, 0)], kind.no)
 
 
 def _least_from_here(fleet: Fleet, kinds: Sequence[Kind]) -> list[Amounts]:
     """Per kind: the least that it or any later one needs, by position."""
     least: list[Amounts] = []
+    so_far: Amounts | None = None
     for kind in reversed(kinds):
-        needs = [fleet.needs(kind, way) for way in range(len(kind.alternatives))]
-        if least:
-            needs.append(least[-1])
-        least.append(tuple(map(min, zip(*needs, strict=True))))
+        for way in range(len(kind.alternatives)):
+            needs = fleet.needs(kind, way)
+            so_far = needs if so_far is None else tuple(map(min, needs, so_far))
+        least.append(so_far or ())
     return least[::-1]
 
 
@@ -66,11 +68,19 @@ def _seat_kind(
 ) -> int:
     """Put a kind on the seats in place; slots that found no room come back."""
     table = fleet.catalogue.table(kind)
+    bounds = _taken(least)
+    # The usual kind, in short: this is asked for each kind on each seat.
+    usual = len(kind.alternatives) == 1 and not kind.sharing
+    needs = _taken(fleet.needs(kind, 0)) if usual else []
     i = 0
     while i < len(order) and count > 0:
         here = order[i]
-        if here.closed or any(free < need for free, need in zip(here.free, least, strict=True)):
+        free = here.free
+        if here.closed or not _holds(free, bounds):
             full.append(order.pop(i))  # nothing that is still to come fits there
+            continue
+        if usual and not _holds(free, needs):
+            i += 1
             continue
         parts, placed = _fill(fleet, kind, count, here, table[here.machine])
         if placed:
@@ -80,6 +90,17 @@ def _seat_kind(
         else:
             i += 1
     return count
+
+
+def _taken(amounts: Amounts) -> list[tuple[int, int]]:
+    return [(d, amount) for d, amount in enumerate(amounts) if amount]
+
+
+def _holds(free: Amounts, needs: Sequence[tuple[int, int]]) -> bool:
+    for d, amount in needs:  # noqa: SIM110 (a generator takes three times as long)
+        if free[d] < amount:
+            return False
+    return True
 
 
 def _fill(

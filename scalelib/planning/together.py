@@ -148,7 +148,8 @@ class Together:
             spread = -min(piece.space, gangs)
             return (anothers, spread, here.tier, piece.level, *special, piece.space, here.no)
 
-        have = [piece for cohort in scope.cohorts if (piece := self.cohort_piece(kind, cohort)) is not None]
+        there = self.fleet.with_room(kind, scope.cohorts)
+        have = [piece for cohort in there if (piece := self.cohort_piece(kind, cohort)) is not None]
         if kept:
             have = [
                 replace(piece, space=min(piece.space, cohort.still_meant(kind)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmarks import scalelib as bench
+from scalelib.planner import Problem
 from tests.unit.scalelib.growth import calls
 
 
@@ -17,3 +20,16 @@ def test_machines_are_read_once_however_many_plans_are_tried() -> None:
 def test_names_of_new_nodes_are_written_out_when_somebody_reads_them() -> None:
     few, many = (calls(bench.a_million_tasks(tasks, 0)) for tasks in (10_000, 1_000_000))
     assert many.total() < 1.3 * few.total()
+
+
+def each_more(make: Callable[[int], Problem], size: int) -> float:
+    """Calls for each one more, from this size to twice it."""
+    return (calls(make(2 * size)).total() - calls(make(size)).total()) / size
+
+
+def test_a_kind_of_job_is_not_held_beside_each_machine_by_itself() -> None:
+    assert each_more(bench.distinct_kinds, 200) < 350  # 470 if it is, with 50 of them
+
+
+def test_a_gang_has_a_quick_look_at_machines_that_are_full() -> None:
+    assert each_more(bench.different_gangs, 100) < 700  # 1,100 if each is weighed up
