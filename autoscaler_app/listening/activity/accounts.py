@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +14,8 @@ import msgspec
 
 MAX_TEXT = 1000
 """Characters of a name or an id in an event."""
+MAX_AMOUNTS = 200
+"""Resources of one worker."""
 MAX_COUNT = 2**53
 """Whatever is counted is fewer: beyond that JSON and its readers differ."""
 
@@ -170,6 +174,19 @@ class Counters:
 def moment(seconds: float) -> datetime:
     """Seconds since the epoch as an instant. Raises ValueError or OverflowError if it is none."""
     return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def amounts(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a worker's resources can be reckoned with and shown: some names, with one value each."""
+    return {
+        name: value
+        for name, value in itertools.islice(said.items(), MAX_AMOUNTS)
+        if name.isprintable()
+        and len(name) <= MAX_TEXT
+        and (value is None or isinstance(value, str | int | float))
+        and not (isinstance(value, float) and not math.isfinite(value))
+        and not (isinstance(value, str) and (len(value) > MAX_TEXT or not value.isprintable()))
+    }
 
 
 def text(said: Mapping[str, Any], key: str, default: str | None = None) -> str:

@@ -15,6 +15,7 @@ from autoscaler_app.listening.activity.accounts import (
     MachineSaid,
     Run,
     TaskSaid,
+    amounts,
     moment,
 )
 from autoscaler_app.listening.activity.hosts import HeldTask, RunningTask, WorkerView
@@ -170,9 +171,9 @@ class Worker:
             said.id: HeldTask(id=said.id, queue=said.queue, name=said.name)
             for said in account.held[:MAX_TASKS]
         }
-        self.total, self.free = account.total, account.free
+        self.total, self.free = amounts(account.total), amounts(account.free)
         self.scheduled = account.scheduled
-        self.queues = frozenset(filter(door.is_queue_name, account.queues))
+        self.queues = frozenset(filter(door.is_queue_name, account.queues[:MAX_TASKS]))
         self.gang, self.pace, self.garbage = account.gang, account.pace, account.garbage
         self.is_named = account.named
         self.unnamed = None if account.coming is None else account.coming.more

@@ -15,6 +15,7 @@ from typing import Any
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
 from autoscaler_app.listening.notes import DROPPED
+from autoscaler_app.memory.kinds import MAX_KINDS
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
@@ -147,6 +148,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
             *count_unknown,
             *(() if control.trust is None else control.trust.warnings(now)),
             *_unreadable(kinds, depths),
+            *_too_many(consumed - kinds.keys()),
             *_dropped(dropped),
         ),
     )
@@ -171,6 +173,14 @@ def _unreadable(kinds: Iterable[str], depths: Mapping[str, Depth]) -> Iterator[s
         )
     if len(unread) > MOST_NAMED:
         yield f"{len(unread) - MOST_NAMED} more queues cannot be read"
+
+
+def _too_many(left_out: Collection[str]) -> Iterator[str]:
+    if left_out:
+        yield (
+            f"{len(left_out)} queues that workers say they consume are not looked at, such as "
+            f"{min(left_out)!r}: more than {MAX_KINDS} that nobody announced are too many"
+        )
 
 
 def _dropped(dropped: Mapping[str, int]) -> Iterator[str]:

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from autoscaler_app.listening.activity import accounts
+from autoscaler_app.listening.activity import worker as worker_module
+from autoscaler_app.memory import queues
+from autoscaler_app.passes.observe import asking
 from tests.unit.autoscaler_app.world import Host, World
 
 
@@ -141,3 +145,31 @@ def test_how_long_nodes_boot_is_remembered_by_a_pass(world: World) -> None:
     assert world.control.state.fact("boot_seconds") is None, "it has just come up"
     world.make_pass()
     assert world.control.state.fact("boot_seconds") == 70.0
+
+
+def test_queues_that_workers_make_up_are_looked_at_up_to_a_bound_that_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (queues, asking):
+        monkeypatch.setattr(module, "MAX_KINDS", 3)
+    said = {"celery", *(f"q{number}" for number in range(5))}
+    world.control.activity.merge({**Host("ghost").account(1), "queues": sorted(said)}, world.now)
+    sight = world.sight()
+    assert sight.kinds.keys() == {"celery", "q0", "q1", "q2"}
+    (warning,) = [warning for warning in sight.warnings if "consume" in warning]
+    assert warning.startswith("2 queues that workers say they consume are not looked at, such as 'q3'")
+
+
+def test_of_one_worker_so_many_queues_and_resources_are_kept_and_only_what_can_be_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_TASKS", 2)
+    monkeypatch.setattr(accounts, "MAX_AMOUNTS", 9)
+    odd = {"a": [1], "b": {"x": 1}, "c": float("nan"), "d": "\x1b", "\x1b": 1, "x" * 1001: 1, "e": "x" * 1001}
+    told = {**odd, "ncpus": 4, "kind": "big", "beyond": 1}
+    said = {"queues": ["q1", "q2", "q3"], "total": told, "free": told}
+    world.control.activity.merge({**Host("n1").account(1), **said}, world.now)
+    host = world.control.activity.host("n1")
+    assert host is not None
+    assert host.queues == ("q1", "q2")
+    assert host.total == host.free == {"ncpus": 4, "kind": "big"}
