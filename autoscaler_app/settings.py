@@ -41,7 +41,7 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A node whose worker was heard once, and then not for so long, is replaced."""
     hunger_timeout: float = 180.0
     """A host that has room and starts nothing of what waits in its queues for so long is replaced."""
-    sizes_kept: float = 7 * 86_400.0
+    sizes_kept: float = 86_400.0
     """What machines of a size told that they have is forgotten when none has told it for so long."""
     futile_times: int = 4
     """Machines that were bought for some work so many times in a row and ran none of it: it is futile."""

@@ -189,6 +189,19 @@ def resume(ctx: click.Context) -> None:
     say("resumed")
 
 
+@autoscaler.command("try-again")
+@click.pass_context
+@speaks
+def try_again(ctx: click.Context) -> None:
+    """Forget what machines were seen to have, and for what they were bought in vain: the cause is mended."""
+    from autoscaler_app.passes import lock
+    from autoscaler_app.passes.observe.learnt import forget
+
+    with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
+        before = forget(control.state)
+    say(f"forgotten: {len(before.sizes)} sizes, {len(before.vain)} kinds of work bought for in vain")
+
+
 @autoscaler.command()
 @json_option
 @speaks

@@ -16,6 +16,18 @@ PASSES, LISTENING = "tests/unit/autoscaler_app/passes", "tests/unit/autoscaler_a
 CLOUD = "tests/unit/cyclecloud_api"
 
 ENDS = {
+    "bought in vain": [
+        f"{PASSES}/test_futile.py::test_when_a_new_machine_runs_some_of_it_all_is_bought_again",
+        f"{PASSES}/test_futile.py::test_when_what_it_asks_for_changes_it_is_bought_for_at_once",
+        f"{PASSES}/test_futile.py::test_when_nobody_has_asked_for_an_hour_it_is_forgotten",
+        f"{PASSES}/test_refuted.py::test_a_person_may_have_all_of_it_forgotten",
+    ],
+    "machines tell less": [
+        f"{PASSES}/decide/test_sizes.py::test_an_odd_machine_is_outvoted_by_younger_ones",
+        f"{PASSES}/decide/test_sizes.py::"
+        "test_what_was_learnt_outlives_its_machines_and_is_forgotten_after_its_time",
+        f"{PASSES}/test_refuted.py::test_a_person_may_have_all_of_it_forgotten",
+    ],
     "very many silent": [
         f"{PASSES}/decide/test_holds.py::test_the_hold_ends_when_a_worker_is_heard_that_started_since",
         f"{PASSES}/decide/test_holds.py::test_without_any_evidence_it_ends_a_few_at_a_time_the_longest_silent_first",

@@ -100,6 +100,28 @@ GUARDS = (
         meanwhile="warning; `unserved`",
     ),
     Guard(
+        name="bought in vain",
+        stops="buying more than one slot of work for which machines were bought that ran none of it",
+        ended_by=(
+            "a machine that was bought for it runs some of it; what it asks for changes; "
+            "a person: `try-again`"
+        ),
+        at_the_latest=(
+            "`futile_retry`: one is tried again; forgotten when nobody has asked for it for so long"
+        ),
+        meanwhile="warning; `unserved`",
+    ),
+    Guard(
+        name="machines tell less",
+        stops="buying a size for more than its machines were seen to have",
+        ended_by=(
+            "five younger machines of the size tell more; the cloud promises something else, or the image "
+            "changes; a person: `try-again`"
+        ),
+        at_the_latest="`sizes_kept` after one has told it last",
+        meanwhile="warning; `unserved`; `buckets`",
+    ),
+    Guard(
         name="run time unknown",
         stops="asking for more nodes for a queue than were asked for when it was first seen",
         ended_by="one of its tasks has ended",

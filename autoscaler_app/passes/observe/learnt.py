@@ -18,6 +18,13 @@ def recall(state: State) -> Learnt:
         return Learnt()
 
 
+def forget(state: State) -> Learnt:
+    """Nothing was ever learnt; what it was."""
+    before = recall(state)
+    write_down(state, Learnt())
+    return before
+
+
 def write_down(state: State, learnt: Learnt) -> None:
     """For the next pass."""
     plain = msgspec.json.decode(msgspec.json.encode(learnt))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoscaler_app.cli import show
 from autoscaler_app.memory.state import State
-from autoscaler_app.passes.observe.learnt import recall
+from autoscaler_app.passes.observe.learnt import forget, recall
 from autoscaler_app.passes.report import Report
 from autoscaler_app.passes.snapshot import Learnt
 from tests.unit.autoscaler_app.world import World
@@ -49,6 +49,12 @@ def test_it_is_known_after_a_restart_and_shown_beside_the_promise(world: World) 
     again.close()
     assert facts[0]["told"] == {"memgb": {"told": 15.5, "promised": 16.0}}
     assert "memgb 15.5, not 16" in show.buckets(facts)
+
+
+def test_a_person_may_have_all_of_it_forgotten(world: World) -> None:
+    refuted(world)
+    assert list(forget(world.control.state).sizes) == ["all/small"]
+    assert recall(world.control.state) == Learnt()
 
 
 def test_what_is_remembered_and_cannot_be_read_is_learnt_again(world: World) -> None:
