@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,6 +57,10 @@ class Control:
     """None: whoever speaks is believed."""
     reluctant: Reluctant = field(default_factory=Reluctant)
     """Workers that did not answer when they were asked last: a pass does not wait for them again."""
+    busy: Mapping[str, float] = field(default_factory=dict)
+    """By queue: how many tasks that have ended ran at once, on average, in the time since the pass before."""
+    busy_since: datetime | None = None
+    """Until when that was counted."""
     nodename: str = ""
     """The control worker's own name; empty in a command."""
     own_tasks: Callable[[], Collection[str]] = tuple

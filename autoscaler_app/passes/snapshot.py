@@ -101,6 +101,8 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Queues of which it has run tasks to their end, as its worker processes count them."""
     began: datetime | None = None
     """When the youngest of its worker processes started; None: not told."""
+    worked_seconds_ago: float | None = None
+    """How long ago it was known to run a task, or to have just ended one; None: never, or not told."""
     why_unknown: str = ""
     """Why nothing is known of it though it is heard; empty where silence is the reason."""
 

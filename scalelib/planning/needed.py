@@ -1,7 +1,8 @@
 """Which nodes the plan could not do without.
 
-All work, what runs included, is packed anew onto the nodes there are, those that run most first. Nodes that
-get nothing are not needed, even if some task is touching them now: once they are left alone, the others do.
+All work, what runs included, is packed anew onto the nodes there are, those that run something for long and
+those that were needed before first. Nodes that get nothing are not needed, even if some task is touching them
+now: once they are left alone, the others do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class Peers:
     machine: int
     tier: Tier
     total: Amounts
+    settled: bool = False
+    """Something has run there for long."""
+    was_needed: bool = False
+    """The plan before could not do without it either."""
     busy: float
     """Share of the node that runs now, to prefer what runs most."""
 
@@ -49,6 +54,16 @@ def needed(
 
 
 def _order(peers: Peers) -> tuple[object, ...]:
-    # Hosts that are not ours cost nothing; then what runs most, so that the fewest tasks have to end first.
+    # Hosts that are not ours cost nothing; then those where long work would have to end first. Then the same
+    # as before: of a fleet that nibbles at one queue another node runs something at each look, and none would
+    # be left alone for long. Then what runs most.
     first = peers.nodes[0]
-    return (peers.tier is not Tier.UNMANAGED, -peers.busy, peers.tier, first.name, first.id)
+    return (
+        peers.tier is not Tier.UNMANAGED,
+        not peers.settled,
+        not peers.was_needed,
+        -peers.busy,
+        peers.tier,
+        first.name,
+        first.id,
+    )

@@ -197,12 +197,14 @@ class Planning:
 
     def _peers(self, apart: set[NodeId]) -> list[Peers]:
         peers: dict[tuple[object, ...], Peers] = {}
+        before = self._needed_before()
         for node in self.scene.nodes:
             tier = self.scene.tiers[node.id]
             if tier is None or node.id in apart:
                 continue
             machine, busy = self.scene.machines[node.id], self._busy(node.id)
-            key = (tier, machine, busy, node.keep_alive)
+            settled, was_needed = node.id in self.problem.settled, node.id in before
+            key = (tier, machine, busy, node.keep_alive, settled, was_needed)
             if key in peers:
                 peers[key].nodes.append(node)
                 continue
@@ -212,9 +214,18 @@ class Planning:
                 machine=machine,
                 tier=tier,
                 total=self.scene.free(machine, None),
+                settled=settled or node.keep_alive,
+                was_needed=was_needed,
                 busy=2.0 if node.keep_alive else busy,
             )
         return list(peers.values())
+
+    def _needed_before(self) -> set[NodeId]:
+        """Nodes that are up and that the last plan could not do without."""
+        history = self.problem.history
+        up = {n.id for n in self.scene.nodes if n.is_ready and n.id in history and history[n.id].last_needed}
+        latest = max((history[i].last_needed for i in up), default=None)  # type: ignore[type-var]
+        return {i for i in up if history[i].last_needed == latest}
 
     def _busy(self, node_id: NodeId) -> float:
         load = self.scene.loads.get(node_id)

@@ -26,6 +26,8 @@ class Problem:
     now: datetime
     closed: frozenset[NodeId] = frozenset()
     """Nodes that take no new work now but can be opened again at no cost (fenced)."""
+    settled: frozenset[NodeId] = frozenset()
+    """Nodes where something has run for long: what runs there ends there, so they are kept before others."""
     meant: Mapping[NodeId, Mapping[str, int]] = field(default_factory=dict)
     """Slots by job that a node was bought for, or that the last plan put there; empty where nobody knows.
     That packing is the first that is tried, so that a plan that is carried out is not made anew."""

@@ -107,6 +107,7 @@ class Activity:
             for worker in self._lives:
                 worker.heard = min(worker.heard + by, now)
                 worker.told = None if worker.told is None else min(worker.told + by, now)
+                worker.worked = None if worker.worked is None else min(worker.worked + by, now)
                 if worker.eventless_since is not None:
                     worker.eventless_since = min(worker.eventless_since + by, now)
 
@@ -245,6 +246,7 @@ class Activity:
             self._started(worker, event, now)
         elif kind in _ENDS:
             self._ended(worker, event)
+            worker.worked = now
         return ()
 
     def _sent(self, event: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:

@@ -50,6 +50,8 @@ class WorkerView:
     """Last sign of life."""
     told: datetime | None
     """Last full account; None: what it does is unknown."""
+    worked: datetime | None = None
+    """When it last was known to run a task, or to have just ended one."""
     fenced: bool
     fence_reason: str
     offline: bool
@@ -116,6 +118,8 @@ class HostView:
     be telling under one node name: then it is unknown."""
     offline: bool = False
     """Every worker of it said goodbye."""
+    worked: datetime | None = None
+    """When any of its workers last was known to run a task, or to have just ended one."""
 
 
 def at_work(host: HostView) -> tuple[RunningTask | HeldTask, ...]:

@@ -33,6 +33,7 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         heard=min(view.heard for view in views),
         told=None if None in told else min(moment for moment in told if moment is not None),
         offline=all(view.offline for view in views),
+        worked=max((view.worked for view in views if view.worked is not None), default=None),
     )
 
 

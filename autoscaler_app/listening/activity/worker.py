@@ -38,6 +38,8 @@ class Worker:
         self.heard = heard
         self.eventless_since: datetime | None = heard
         self.told: datetime | None = None
+        self.worked: datetime | None = None
+        """When it last was known to run a task, or to have just ended one."""
         self.machine = MachineSaid()
         self.began = began
         """By its own clock, in seconds since the epoch: its start, or, if that is unknown, its first word."""
@@ -104,6 +106,7 @@ class Worker:
             pid=self.pid,
             heard=self.heard,
             told=self.told,
+            worked=self.worked,
             fenced=self.fenced,
             fence_reason=self.fence_reason,
             offline=self.offline,
@@ -131,7 +134,7 @@ class Worker:
         if len(self.running) >= MAX_TASKS:
             return False
         self.running[task.id] = task
-        self._untold[task.id] = now
+        self._untold[task.id] = self.worked = now
         return True
 
     # -- accounts
@@ -158,6 +161,8 @@ class Worker:
         }
         if self.has_told and account.started == self._started and not self.tells_tasks:
             self._note_ended(account, now)
+        if account.running or (self.has_told and account.ended != self._ended):
+            self.worked = now
         self._ended = account.ended
         self._untold = {
             task_id: came

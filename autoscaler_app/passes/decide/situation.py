@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from autoscaler_app import settings as settings_module
@@ -58,7 +58,7 @@ class Situation:
                 NodeId(i): NodeTimes(
                     created=t.created,
                     ready=t.ready,
-                    last_active=t.last_active,
+                    last_active=self.last_active(NodeId(i)),
                     last_needed=t.last_needed,
                     booting=t.booting,
                 )
@@ -67,9 +67,24 @@ class Situation:
             policy=self.policy,
             now=self.snapshot.now,
             closed=frozenset(closed),
+            settled=self._settled,
             meant={NodeId(i): jobs for i, jobs in self.snapshot.meant.items()},
             in_line=True,
             waited={job: timedelta(seconds=seconds) for job, seconds in self.snapshot.waited.items()},
+        )
+
+    @cached_property
+    def _settled(self) -> frozenset[NodeId]:
+        """Nodes where something has run for a good part of their idle timeout."""
+        longest: dict[str, float] = {}
+        for job in self.snapshot.jobs:
+            for hostname in job.executing_hostnames if job.so_far else ():
+                longest[hostname] = max(longest.get(hostname, 0.0), *job.so_far)
+        return frozenset(
+            node.id
+            for node in self.cloud.nodes
+            if (host := self.host_of.get(node.id)) is not None
+            and longest.get(host.hostname, 0.0) > self.policy.idle_timeout(node.nodearray).total_seconds() / 4
         )
 
     def _jobs(self) -> list[Job]:
@@ -340,10 +355,17 @@ class Situation:
         """Its workers are there, as far as anybody knows, and what they do is not known now."""
         return host.on_its_way in ("serving", "fenced") and not self.is_heard(host)
 
+    def last_active(self, node_id: NodeId) -> datetime | None:
+        """When something last ran there or was meant for it: what ran between two looks counts as well."""
+        times, host = self.snapshot.history.get(node_id), self.host_of.get(node_id)
+        active = None if times is None else times.last_active
+        if active is None or host is None or host.worked_seconds_ago is None:
+            return active
+        return max(active, self.snapshot.now - timedelta(seconds=host.worked_seconds_ago))
+
     def is_idle(self, node: Node) -> bool:
         """Nothing ran there or was meant for it for its idle timeout."""
-        times = self.snapshot.history.get(node.id)
-        active = None if times is None else times.last_active
+        active = self.last_active(node.id)
         return active is not None and self.snapshot.now - active >= self.policy.idle_timeout(node.nodearray)
 
     def joins_late(self, node: Node) -> bool:

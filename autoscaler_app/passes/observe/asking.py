@@ -73,6 +73,8 @@ class Asked:
     history: Mapping[NodeId, NodeTimes]
     hungry: Mapping[str, float]
     """Since when (seconds since the epoch) hosts were seen to take nothing, at the last pass."""
+    busy: Mapping[str, float]
+    """By queue: how many tasks that have ended since the last pass ran at once, on average."""
     untimed: Mapping[str, float]
     """The same of queues where something waits and no run time is known."""
     meant: Mapping[str, Any] | None
@@ -131,6 +133,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         known=known,
         history=history,
         hungry=control.state.fact("hungry") or {},
+        busy=control.busy,
         untimed=control.state.fact("untimed") or {},
         meant=control.state.fact("meant"),
         learnt=recall(control.state),

@@ -12,6 +12,7 @@ from autoscaler_app.listening.trust import FROM_BEFORE
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.asking import NAMED
+from autoscaler_app.passes.observe.lately import busy_by_queue
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.observe.untimed import untimed_since
 
@@ -19,6 +20,9 @@ from autoscaler_app.passes.observe.untimed import untimed_since
 def learn_run_times(control: Control) -> None:
     """Count the runs that ended since the last pass; what is learnt survives a restart."""
     runs = [run for run in control.activity.take_runs() if run.queue]
+    now, since = control.now(), control.busy_since
+    control.busy = {} if since is None else busy_by_queue(runs, since, now)
+    control.busy_since = now
     if not runs:
         return
 

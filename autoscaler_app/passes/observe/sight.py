@@ -21,6 +21,7 @@ from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
 from autoscaler_app.passes.observe.hunger import hungry_since
+from autoscaler_app.passes.observe.lately import ran_lately
 from autoscaler_app.passes.observe.standing import hosts_seen
 from autoscaler_app.passes.observe.untimed import untimed_since
 from autoscaler_app.passes.report import Hearing
@@ -121,7 +122,10 @@ def put_together(asked: Asked) -> Sight:
         config=asked.settings.public_config,
         cluster=dict(cloud.raw),
         queues=queues,
-        jobs=_running(views, asked.kinds, now),
+        jobs=(
+            *_running(views, asked.kinds, now),
+            *ran_lately(asked.busy, views, {queue.queue: queue.waiting for queue in queues}, asked.kinds),
+        ),
         hosts=hosts,
         history=_history(asked),
         meant={str(i): jobs for i, jobs in meant.items()},
@@ -192,7 +196,8 @@ def _telling_nothing(asked: Asked, hosts: Iterable[HostSeen]) -> Iterator[str]:
     """Hosts that are alive, are not known for another reason, and have told nothing for long."""
     for host in hosts:
         long = (host.untold_seconds or 0.0) > asked.settings.autoscaler.silent_timeout
-        if long and host.heard_seconds_ago is None and not host.why_unknown:
+        explained = host.why_unknown or short_name(host.hostname) in asked.disputed
+        if long and host.heard_seconds_ago is None and not explained:
             yield (
                 f"{host.hostname} gives signs of life and has not told what it has for "
                 f"{(host.untold_seconds or 0.0) / 60:.0f} min: its node is kept, what waits gets another"

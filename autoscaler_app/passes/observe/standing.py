@@ -47,6 +47,7 @@ def hosts_seen(
             evicted=any(worker.fenced and worker.fence_reason == EVICTION for worker in view.workers),
             hungry_seconds=hungry.get(view.hostname),
             ran=view.ran,
+            worked_seconds_ago=_seconds(asked.now, view.worked),
             why_unknown=_why_unknown(view),
         )
     for host in known:

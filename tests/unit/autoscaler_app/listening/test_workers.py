@@ -30,8 +30,7 @@ class Asked:
 
     def end(self) -> None:
         self.answered.set()
-        thread = self._workers._aside
-        assert thread is not None
+        (thread,) = self._workers._aside.values()
         thread.join(10)
 
 
@@ -43,7 +42,7 @@ def workers() -> BrokersWorkers:
 def test_it_goes_on_and_the_answers_come_when_they_are_there(workers: BrokersWorkers) -> None:
     asked, taken = Asked(workers), list[Mapping[str, Any]]()
     workers.ask_aside("resources", [], {"pids": [1]}, taken.append)
-    assert workers._aside is None, "nobody is nobody"
+    assert workers._aside == {}, "nobody is nobody"
     workers.ask_aside("resources", ["celery@n1"], {"pids": [1]}, taken.append)
     workers.ask_aside("resources", ["celery@n2"], {"pids": [2]}, taken.append)
     assert taken == []

@@ -53,6 +53,19 @@ CASES = [
         fenced=FenceReason.IDLE,
     ),
     Case(
+        rule="a node that ran something between two looks is not idle",
+        times=times(last_active=LONG_AGO),
+        host=host(1, worked_seconds_ago=299.0),
+        becomes=KeepReason.IDLE,
+    ),
+    Case(
+        rule="a node that ran something longer ago than its timeout is",
+        times=times(last_active=LONG_AGO),
+        host=host(1, worked_seconds_ago=300.0),
+        becomes=KeepReason.DRAINING,
+        fenced=FenceReason.IDLE,
+    ),
+    Case(
         rule="a fenced and empty node past its timeout goes",
         times=IDLE,
         host=host(1, fenced=True),

@@ -27,7 +27,13 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def process(state: State, *runs: Run) -> Any:
     """A control side that was opened before anybody wrote."""
-    return SimpleNamespace(state=state, runtimes=Runtimes(), activity=SimpleNamespace(take_runs=lambda: runs))
+    return SimpleNamespace(
+        state=state,
+        runtimes=Runtimes(),
+        activity=SimpleNamespace(take_runs=lambda: runs),
+        now=lambda: NOW,
+        busy_since=None,
+    )
 
 
 def test_run_times_that_another_process_learnt_meanwhile_are_kept(state: State) -> None:
