@@ -33,6 +33,7 @@ __all__ = [
     "Rank",
     "by_priority",
     "has_solver",
+    "least",
     "least_waste",
     "most_available",
     "pack",
@@ -53,6 +54,7 @@ def pack(
     budget: float = 2.0,
     clock: Callable[[], float] = time.monotonic,
     rank: Rank | None = None,
+    quick: bool = False,
 ) -> Packing:
     """Place the items. The same input, in any order, gives the same packing.
 
@@ -60,7 +62,8 @@ def pack(
     passed in all, but for the loading of `highspy`; without that, or out of time, the best packing known
     decides. How far it gets before the budget ends depends on the machine: only a packing that it finished
     within the budget is the same anywhere. With a `rank`, offers are taken in its order and money only breaks
-    ties; the solver has no say.
+    ties; the solver has no say. `quick` is one look, to compare with another one: a few packings by the
+    greedy packer, and none is improved.
 
     Raises InvalidInput for negative amounts, a doubled key, an unknown pool or tuples of unequal length.
     """
@@ -71,6 +74,9 @@ def pack(
     values = worth.of(problem, problem.counts)
     if rank is not None:
         packed = Greedy(problem, values.item, values.dimension).pack(rank=rank)
+        return _packing(problem, packed, _simple_bound(problem, values, packed), "greedy")
+    if quick:
+        packed = best_of_rounds(problem, values, effort=0).best
         return _packing(problem, packed, _simple_bound(problem, values, packed), "greedy")
     found = best_of_rounds(problem, values)
     bound = _simple_bound(problem, values, found.best)
@@ -91,6 +97,31 @@ def pack(
     else:
         bound = max(_simple_bound(problem, values, improved.packed), improved.bound)
     return _packing(problem, tidy(problem, values, improved.packed), bound, decided_by)
+
+
+def least(
+    items: Iterable[Item],
+    offers: Iterable[Offer],
+    pools: Iterable[Pool] = (),
+    *,
+    enough: float,
+    solver: bool = True,
+    budget: float = 2.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> float:
+    """A bound: no packing of all units costs less. Better ones are looked for until it reaches `enough`.
+
+    Without the solver it is that of whole dimensions.
+    """
+    problem = read(items, offers, pools)
+    bound = worth.of(problem, problem.counts).bound
+    if not solver or bound >= enough or not has_solver():
+        return bound
+
+    # Here, since highspy is optional and slow to load.
+    from scalelib.packing.proof import bound_by_machines
+
+    return max(bound, bound_by_machines(problem, enough=enough, budget=budget, clock=clock))
 
 
 def _simple_bound(problem: Problem, values: Values, packed: Packed) -> float:

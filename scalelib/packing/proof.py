@@ -80,6 +80,26 @@ def prove(
     return proof
 
 
+def bound_by_machines(problem: Problem, *, enough: float, budget: float, clock: Clock) -> float:
+    """The best of the first two bounds that `budget` seconds prove, without a packing to judge."""
+    start = clock()
+    master = Master(problem)
+    pricing = Pricing(problem, master, clock)
+    pricing.deadline = start + budget * SHARE_OF_COLUMNS
+    parts = pricing.converge(problem.counts)
+    if not parts.complete or parts.bound >= enough * (1 - 100 * TOLERANCE):
+        return parts.bound * (1 - TOLERANCE)
+    mix = cheapest_mix(
+        problem,
+        master.columns,
+        known=parts.bound,
+        enough=enough,
+        clock=clock,
+        deadline=start + budget,
+    )
+    return max(parts.bound, mix.bound) * (1 - TOLERANCE)
+
+
 def _reached(proof: Proof, best: Packed) -> bool:
     return proof.bound >= best.price * (1 - 100 * TOLERANCE)
 

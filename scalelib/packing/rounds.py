@@ -20,6 +20,7 @@ from scalelib.packing.values import Values
 WORK = 16_000
 """Rounds times (offer, item) pairs: about 0.1 s."""
 MOST_ROUNDS = 40
+FEWEST_ROUNDS = 5
 REBUILDS = 100
 REBUILDING_WORK = 200_000
 """Most tries to rebuild; and tries times what one has to look at, for problems of many offers."""
@@ -34,9 +35,12 @@ class Found:
 
 
 def best_of_rounds(problem: Problem, values: Values, effort: int = 1) -> Found:
-    """The best of as many rounds as the size of the problem allows, times `effort`; one at least."""
+    """The best of as many rounds as the size of the problem allows, times `effort`; one at least.
+
+    Without any effort it is a few rounds, and nothing is rebuilt.
+    """
     pairs = sum(len(fits) for fits in problem.fits)
-    rounds = max(1, min(MOST_ROUNDS, effort * WORK // max(pairs, 1)))
+    rounds = max(1, min(MOST_ROUNDS, effort * WORK // max(pairs, 1))) if effort else FEWEST_ROUNDS
     dear = dearest(problem, values.item)
     starts = [
         dear,
@@ -55,7 +59,7 @@ def best_of_rounds(problem: Problem, values: Values, effort: int = 1) -> Found:
         tried.append((packed, worth))
     best, _ = min(tried, key=lambda one: one[0].order)
     seen = [one.bins for one, _ in tried]
-    if best.price:
+    if best.price and effort:
         tries = min(REBUILDS, REBUILDING_WORK // (pairs + 20 * len(problem.offers)))
         best, rebuilt = rebuild(problem, best, dear, values.dimension, tries=tries * effort)
         seen.append(rebuilt)

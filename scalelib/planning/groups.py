@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from scalelib.bucket import Bucket
 from scalelib.constraints import Constraint, Property
@@ -58,6 +58,20 @@ class Groups:
         """The groups of the settings."""
         return self._policy.groups_of(bucket.nodearray).names
 
+    def several(self, bucket: Bucket, asked: Sequence[str], count: int) -> list[str]:
+        """So many of the groups that could be begun one after the other."""
+        names = self.fresh(bucket, asked)
+        if not names or asked or self._policy.groups_of(bucket.nodearray).names:
+            return names[:count]
+        found: list[str] = []
+        while len(found) < min(count, self._room(bucket)):
+            found.append(self._made_up(bucket, found))
+        return found
+
+    def may_begin_all(self, bucket: Bucket, groups: Collection[str]) -> bool:
+        """Is there room for all of these, begun or not, in the nodearray?"""
+        return len(set(groups) - self._in_array[bucket.nodearray]) <= self._room(bucket)
+
     def after(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
         """Groups that could be begun now that a fresh one has been: given names are all in turn already."""
         if asked or self._policy.groups_of(bucket.nodearray).names:
@@ -68,7 +82,7 @@ class Groups:
         """How many more groups the nodearray may have."""
         return self._policy.groups_of(bucket.nodearray).most - len(self._in_array[bucket.nodearray])
 
-    def _made_up(self, bucket: Bucket) -> str:
+    def _made_up(self, bucket: Bucket, others: Collection[str] = ()) -> str:
         """`<size>_pg<i>` with the lowest number that is free; a name holds letters, digits, '-' and '_'."""
         base = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in bucket.vm_size)
         base += "_spot" * bucket.spot
@@ -76,11 +90,13 @@ class Groups:
         number = self._next.get(key, 0)
         while (
             (name := f"{base}_pg{number}") in taken
+            or name in others
             or name in bucket.failing_groups
             or self._limits.is_anothers(bucket, name)
         ):
             number += 1
-        self._next[key] = number
+        if not others:
+            self._next[key] = number
         return name
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scalelib.planning.fleet import Cohort
 from scalelib.planning.kinds import Kind
-from scalelib.planning.together import Scope, Together
+from scalelib.planning.together import Piece, Scope, Together
 
 
 def keep(together: Together, kind: Kind, count: int) -> int:
@@ -28,8 +30,20 @@ def _keep_gangs(together: Together, kind: Kind, count: int, place: tuple[str, st
         pieces = together.choose(kind, Scope(cohorts=here, offers=()), count, kept=True)
         if pieces is None:
             break
-        count -= together.put_gangs(kind, pieces, count)
+        count -= together.put_gangs(kind, pieces, count, _at_once(kind, pieces, here, count))
     return count
+
+
+def _at_once(kind: Kind, pieces: Sequence[Piece], here: Sequence[Cohort], count: int) -> int:
+    """Gangs that may take these machines all at once, so that those that follow still find theirs.
+
+    Gangs may be dealt out over machines in turn: what is on a machine that is not chosen has to be of as many
+    later gangs.
+    """
+    chosen = {piece.source: piece.count for piece in pieces if isinstance(piece.source, Cohort)}
+    rest = [cohort.still_meant(kind) for cohort in here if cohort.count > chosen.get(cohort, 0)]
+    meant = sum(cohort.still_meant(kind) * cohort.count for cohort in here)
+    return max(min(count, meant // kind.node_count) - max(rest, default=0), 1)
 
 
 def _keep_slots(together: Together, kind: Kind, count: int, cohort: Cohort) -> int:

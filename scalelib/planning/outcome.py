@@ -9,6 +9,7 @@ from scalelib.bucket import Bucket
 from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planning import clocks
+from scalelib.planning.bound import bound_of
 from scalelib.planning.dealing import Dealer, Run, undealt
 from scalelib.planning.fleet import Amounts
 from scalelib.planning.naming import Naming
@@ -36,7 +37,7 @@ def demand_of(plan: Planning) -> Demand:
     known = frozenset(plan.catalogue.known_resources())
     launches = _launches(plan, purchases)
     added = sum(launch.price_per_hour for launch in launches)
-    bound = plan.purchases.bound if plan.purchases.bought == 1 and not plan.together.bought else None
+    bound = _bound(plan, added)
     return Demand(
         launches=launches,
         nodes=_verdicts(plan, planned, rooms),
@@ -45,9 +46,19 @@ def demand_of(plan: Planning) -> Demand:
         price_added=added,
         decided_by="solver" if plan.purchases.solved else "greedy",
         bound=bound,
-        gap=added / bound - 1 if bound else None,
+        gap=added / bound - 1 if bound else None if added else 0.0,
         resource_names=known,
     )
+
+
+def _bound(plan: Planning, added: float) -> float:
+    """What the machines that are bought have to cost at least."""
+    if not added:
+        return 0.0
+    alone = plan.purchases.bought == 1 and not plan.together.bought and len(plan.unserved) == 1
+    if alone and plan.purchases.bound is not None:
+        return plan.purchases.bound  # the packer placed everything at once, and proved it
+    return min(bound_of(plan), added)
 
 
 def _price(plan: Planning, node: Node) -> float:

@@ -159,7 +159,7 @@ class Packer:
     ) -> packing.Packing:
         return packing.pack(
             [self._item(kind, left[kind], level, market) for kind, level in at.items()],
-            [_stock_offer(key, cohorts) for key, cohorts in market.stock.items()]
+            [stock_offer(key, cohorts) for key, cohorts in market.stock.items()]
             + [self._new_offer(offer, market) for offer in market.offers],
             self._pools(market),
             solver=solver,
@@ -324,7 +324,7 @@ class Packer:
             there = (
                 market.spare.get(chosen.offer, []) if chosen.offer in offers else market.stock[chosen.offer]
             )
-            cohorts = _draw(self.fleet, there, min(chosen.count, sum(cohort.count for cohort in there)))
+            cohorts = draw(self.fleet, there, min(chosen.count, sum(cohort.count for cohort in there)))
             missing = chosen.count - sum(cohort.count for cohort in cohorts)
             if missing:
                 cohorts.append(self.fleet.buy(offers[chosen.offer], missing))
@@ -342,7 +342,7 @@ def _sum(left: int | None, more: int) -> int | None:
     return None if left is None else max(left, 0) + more
 
 
-def _draw(fleet: Fleet, cohorts: list[Cohort], count: int) -> list[Cohort]:
+def draw(fleet: Fleet, cohorts: list[Cohort], count: int) -> list[Cohort]:
     """So many machines out of equal cohorts; what is drawn is taken off the list."""
     drawn = []
     while count > 0:
@@ -355,7 +355,8 @@ def _draw(fleet: Fleet, cohorts: list[Cohort], count: int) -> list[Cohort]:
     return drawn
 
 
-def _stock_offer(key: str, cohorts: Sequence[Cohort]) -> packing.Offer:
+def stock_offer(key: str, cohorts: Sequence[Cohort]) -> packing.Offer:
+    """Equal machines that are there, as the packer sees them."""
     return packing.Offer(
         key=key,
         capacity=tuple(max(free, 0) for free in cohorts[0].free),

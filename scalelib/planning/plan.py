@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
@@ -11,8 +11,10 @@ from scalelib.constraints.alternatives import Sharing
 from scalelib.job import Job
 from scalelib.node import NodeId
 from scalelib.planning.fleet import Fleet, Tier
+from scalelib.planning.gathering import Place
 from scalelib.planning.groups import Groups
 from scalelib.planning.holding import chosen_for
+from scalelib.planning.jointly import Jointly, can_be_joined
 from scalelib.planning.keeping import keep
 from scalelib.planning.kinds import Kind, kinds_of
 from scalelib.planning.needed import Peers, needed
@@ -24,11 +26,29 @@ from scalelib.planning.together import Together
 class Planning:
     """Where everything goes. `place` does the work; the rest is asked for afterwards."""
 
-    def __init__(self, scene: Scene, *, keep: bool = False, solver: bool = True) -> None:
-        """`keep`: first of all as it was meant. `solver`: it may have a say."""
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        keep: bool = False,
+        solver: bool = True,
+        joint: Mapping[Kind, int] | None = None,
+        known: Mapping[int, Mapping[Place, int]] | None = None,
+        careful: bool = True,
+    ) -> None:
+        """`keep`: first of all as it was meant. `solver`: it may have a say.
+
+        `joint`: so many slots of each kind, and all at once; `known`: gangs by placement group and number of
+        kind, as another plan has them. `careful`: not only whether they fit, but for how little money.
+        """
         self.scene = scene
         self.problem = problem = scene.problem
         self.keep = keep
+        self.joint = joint
+        self.known = known or {}
+        self.careful = careful
+        self.failed = False
+        """The slots that were to be placed at once do not all fit."""
         self.policy = problem.policy if solver else replace(problem.policy, solver=False)
         self.kinds = scene.kinds
         self.kept: dict[Kind, int] = {}
@@ -69,11 +89,17 @@ class Planning:
 
     def place(self) -> None:
         """Put all kinds somewhere, those of higher priority first and without regard to the others."""
+        seconds = self.problem.policy.solver_seconds / max(len(self.scene.classes), 1)
         for turns in self.scene.classes:
+            if self.joint is not None:
+                self._place_at_once([kind for turn in turns for kind in turn], self.joint, seconds)
+                if self.failed:
+                    return
+                continue
             if self.keep:
                 self._keep([kind for turn in turns for kind in turn])
             for turn in turns:
-                self._place_turn(turn, self.problem.policy.solver_seconds / len(self.scene.classes))
+                self._place_turn(turn, seconds)
                 if len(turns) > 1 and not self.held:
                     self._hold_for(turn)
 
@@ -118,6 +144,39 @@ class Planning:
             # work waiting.
             wanted = self._allowed_after_all(allowed) if stuck else {}
             packer.seconds = 0.0
+
+    def _place_at_once(self, kinds: list[Kind], counts: Mapping[Kind, int], seconds: float) -> None:
+        """So many slots of each kind; those with several ways to be placed come before or after."""
+        wanted: dict[Kind, int] = {}
+        packer = Packer(fleet=self.fleet, policy=self.policy, seconds=seconds, purchases=self.purchases)
+        one_way = {k for k in kinds if can_be_joined(k, self.catalogue.table(k))}
+        for kind in sorted(kinds, key=_order):
+            may = self.shared.allowed(kind)
+            self.capped[kind] = max(kind.count - max(may, counts[kind]), 0)
+            self.left[kind] = kind.count - counts[kind]
+            if counts[kind] > may:
+                self.failed = True
+                return
+            self.shared.take(kind, counts[kind])
+            if kind in one_way:
+                wanted[kind] = counts[kind]
+            elif not kind.plain and self.together.place(kind, counts[kind]):
+                self.failed = True
+                return
+        jointly = Jointly(
+            fleet=self.fleet,
+            policy=self.policy,
+            buckets=self.together.buckets,
+            groups=self.together.groups,
+            seconds=seconds,
+            purchases=self.purchases,
+        )
+        rest = {kind: counts[kind] for kind in kinds if kind.plain and kind not in one_way}
+        self.failed = (
+            self.failed
+            or not jointly.place(wanted, self.known, careful=self.careful)
+            or any(packer.place(rest).values())
+        )
 
     def _allowed_after_all(self, allowed: dict[Kind, int]) -> dict[Kind, int]:
         """Slots of plain kinds that shared things did not allow at first and do now."""

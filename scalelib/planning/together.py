@@ -68,6 +68,8 @@ class Together:
     """Money per hour of the machines bought here."""
     queues: dict[int, JobQueue] = field(default_factory=dict)
     """Whose turn it is, by number of kind of gang."""
+    placed: dict[int, dict[tuple[str, str], int]] = field(default_factory=dict)
+    """Gangs by number of kind and (bucket id, placement group), of those that have to be in one."""
 
     def place(self, kind: Kind, count: int) -> int:
         """Put `count` slots (gangs, with a node count) somewhere; how many are left over comes back."""
@@ -201,10 +203,10 @@ class Together:
             case Expander.LEAST_COST:
                 return tie
 
-    def put_gangs(self, kind: Kind, pieces: list[Piece], count: int) -> int:
-        """Put as many gangs as the choice holds at once; returns how many."""
+    def put_gangs(self, kind: Kind, pieces: list[Piece], count: int, most: int | None = None) -> int:
+        """Put as many gangs as the choice holds at once, `most` of them at most; returns how many."""
         names = self.queues.setdefault(kind.no, JobQueue(kind))
-        stack = min(min(piece.space for piece in pieces), count)
+        stack = min(min(piece.space for piece in pieces), count, most or count)
         sets = 1
         if len(pieces) == 1:
             available = pieces[0].source
@@ -222,6 +224,11 @@ class Together:
                 self.fleet.put(part, kind, piece.way, gangs, given)
             put += gangs * alike
             sets -= alike
+        group = cohorts[0].group
+        if kind.grouped and group is not None:
+            here = self.placed.setdefault(kind.no, {})
+            place = (cohorts[0].bucket_id, group)
+            here[place] = here.get(place, 0) + put
         return put
 
     def _take(self, piece: Piece, count: int) -> Cohort:

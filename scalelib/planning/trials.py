@@ -15,12 +15,19 @@ from scalelib.planning.line import all_at_once, in_turns, is_contended
 from scalelib.planning.plan import Planning
 from scalelib.planning.problem import Problem
 from scalelib.planning.scene import Scene
+from scalelib.policy import Expander
 
 MOST_KINDS: Final = 60
 """With more kinds than these only the usual orders are tried: each trial costs as much as a plan."""
 
 MOST_MACHINES: Final = 500
 """The same for machines that cannot be told apart."""
+
+MOST_PAIRS: Final = 20_000
+"""Kinds times kinds of machine, up to which everything is placed at once as well."""
+
+MOST_TRIES: Final = 8
+"""How often it is tried to serve more of what a plan leaves unserved."""
 
 SHUFFLES: Final = 12
 """Orders that are tried besides the usual ones."""
@@ -51,14 +58,51 @@ def _first_come(scene: Scene) -> Planning:
 def _best(scene: Scene) -> Planning:
     """The plan without regard to who came first."""
     problem = scene.problem
-    if not any(node.is_ready or node.is_booting or not node.managed for node in problem.nodes):
-        return _placed(Planning(scene))
-    kept = _placed(Planning(scene, keep=True)) if problem.meant else None
-    if kept is not None and kept.is_whole and not kept.bought:
-        return kept
-    usual = _placed(Planning(scene, solver=kept is None))
-    plans = [plan for plan in (kept, usual, _squeezed(usual) if usual.bought else None) if plan]
-    return min(plans, key=_score)  # the first of those that are equally good
+    kept = None
+    if any(node.is_ready or node.is_booting or not node.managed for node in problem.nodes):
+        kept = _placed(Planning(scene, keep=True)) if problem.meant else None
+        if kept is not None and kept.is_whole and not kept.bought:
+            return kept
+    joined = _may_be_joined(scene)
+    usual = _placed(Planning(scene, solver=kept is None and not joined))
+    plans = [plan for plan in (kept, usual) if plan]
+    if scene.nodes and usual.bought and (squeezed := _squeezed(usual)) is not None:
+        plans.append(squeezed)
+    best = min(plans, key=_score)  # the first of those that are equally good
+    if not joined or (best.is_whole and not best.bought):
+        return best
+    return min([best, *_joint(best, kept is None)], key=_score)
+
+
+def _may_be_joined(scene: Scene) -> bool:
+    """Is there work that the packer does not place by itself, and little enough to place it again?"""
+    kinds = [kind for kind in scene.kinds if kind.count]
+    machines = len(scene.lots) + len(scene.buckets)
+    return any(not kind.plain for kind in kinds) and len(kinds) * machines <= MOST_PAIRS
+
+
+def _joint(best: Planning, is_first: bool) -> Iterator[Planning]:
+    """Plans that serve what this one does, or more, with everything of one priority placed at once."""
+    scene, known = best.scene, best.together.placed
+    counts = {kind: kind.count - best.left.get(kind, 0) for kind in best.kinds}
+    tries, more_served = MOST_TRIES, False
+    for kind in best.kinds:
+        left = best.left.get(kind, 0) - best.capped.get(kind, 0)
+        more = left if any(best.catalogue.table(kind)) else 0
+        while more > 0 and tries > 0:
+            tries -= 1
+            trial = {**counts, kind: counts[kind] + more}
+            plan = _placed(Planning(scene, joint=trial, known=known, careful=False))
+            if not plan.failed:
+                counts, left, more_served = trial, left - more, True
+                yield plan
+            more = min(more // 2, left)
+    if scene.problem.policy.expander is Expander.LEAST_COST and (best.bought or more_served):
+        plan = _placed(Planning(scene, joint=counts, known=known))
+        if not plan.failed:
+            yield plan
+        elif scene.problem.policy.solver and is_first:
+            yield _placed(Planning(scene))
 
 
 def _placed(plan: Planning) -> Planning:

@@ -310,12 +310,15 @@ def test_the_price_of_what_runs(world: Any) -> None:
     assert world.plan([], nodes).price_before == pytest.approx(0.70)
 
 
-def test_the_bound_is_only_told_where_it_is_one(world: Any) -> None:
+def test_a_plan_that_buys_says_how_far_it_may_be_from_the_least_money(world: Any) -> None:
     one = world.plan([Job("a", {"ncpus": 2}, 5)])
     assert one.bound is not None
     assert one.gap == pytest.approx(one.price_added / one.bound - 1)
     two = world.plan([Job("a", {"ncpus": 2}, 5), Job("b", {"ncpus": 2}, 5, priority=1)])
-    assert (two.bound, two.gap) == (None, None)
+    assert two.bound == pytest.approx(two.price_added)
+    assert two.gap == pytest.approx(0.0, abs=1e-3)
+    nothing = world.plan([])
+    assert (nothing.bound, nothing.gap) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("managed", [True, False], ids=["ours", "a host that is not ours"])

@@ -1,0 +1,79 @@
+"""Gangs, groups, exclusive work and single slots share machines, and cost what a judge says they must."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scalelib.demand import Demand
+from scalelib.job import Job
+from scalelib.packing import has_solver
+from scalelib.planner import Problem, calculate
+from scalelib.policy import Policy
+
+judged = pytest.mark.skipif(not has_solver(), reason="the judge needs the extra `solver`")
+
+
+def small_worlds(seeds: range, *, solver: bool) -> Iterator[tuple[int, Problem, Demand]]:
+    """Worlds with something in them that is no single slot, and their plans."""
+    from tests.unit.scalelib.exact import small_world  # it needs highspy
+
+    for seed in seeds:
+        problem = replace(small_world(seed), policy=Policy(solver=solver, solver_seconds=0.2))
+        if any(job.node_count or job.colocated or job.exclusive for job in problem.jobs):
+            yield seed, problem, calculate(problem)
+
+
+@judged
+@pytest.mark.parametrize(("solver", "mean", "worst"), [(True, 1.01, 1.03), (False, 1.01, 1.1)])
+def test_gangs_cost_what_they_must(solver: bool, mean: float, worst: float) -> None:
+    """The same over ten times as many worlds is in `make bench NAME=gangs`."""
+    from tests.unit.scalelib.exact import cheapest, served
+
+    ratios = []
+    for seed, problem, demand in small_worlds(range(100, 112), solver=solver):
+        if demand.price_added:
+            best = cheapest(problem, served(problem, demand)).money
+            assert best is not None, seed
+            assert demand.bound is not None
+            assert demand.bound <= best + 1e-6, seed
+            ratios.append(demand.price_added / min(best, demand.price_added))
+    assert statistics.mean(ratios) <= mean
+    assert max(ratios) <= worst
+
+
+@judged
+def test_nobody_is_unserved_whom_the_judge_can_place() -> None:
+    from tests.unit.scalelib.exact import better_served
+
+    found = {
+        seed: better
+        for seed, problem, demand in small_worlds(range(40), solver=False)
+        if demand.unserved and (better := better_served(problem, demand))
+    }
+    assert found == {25: ["j3"]}  # which needs the solver
+
+
+def test_single_slots_fill_what_a_gang_leaves_and_a_gang_what_they_leave(world: Any) -> None:
+    """Apart, two large machines for the gang and one more for the rest."""
+    demand = world.plan([Job("gang", {"ncpus": 3}, node_count=2), Job("single", {"ncpus": 1}, iterations=2)])
+    assert sum(launch.vcpu_count * launch.count for launch in demand.launches) == 8
+
+
+def test_gangs_dealt_out_in_turn_have_different_nodes(world: Any) -> None:
+    """Three gangs of two on three machines, of which each holds two units."""
+    jobs = [Job("a", {"ncpus": 2}, iterations=2, node_count=2), Job("b", {"ncpus": 2}, node_count=2)]
+    demand = world.plan(jobs)
+    machines = [dict(here) for launch in demand.launches for _, here in launch.planned()]
+    assert sum(launch.vcpu_count * launch.count for launch in demand.launches) == 12
+    units: Counter[str] = Counter()
+    for here in machines:
+        units.update(here)
+        assert here.get("a", 0) <= 2
+        assert here.get("b", 0) <= 1
+    assert units == {"a": 4, "b": 2}
