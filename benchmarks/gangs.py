@@ -1,8 +1,8 @@
 """Gangs, placement groups and exclusive work against an exact judge, in small random worlds.
 
 The judge (`tests/unit/scalelib/exact.py`) is an integer programme over every way to fill a machine. Money is
-compared for what the plan serves; and of each job that is left over, it is asked whether one more slot or gang
-of it could be served beside all that is.
+compared for what the plan serves; and of each job that is left over, it is asked whether one more slot or
+gang of it could be served beside all that is.
 """
 
 from __future__ import annotations
