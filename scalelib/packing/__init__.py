@@ -9,13 +9,13 @@ of packing grows with the number of distinct items and offers, never with their 
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from scalelib.errors import InvalidInput
 from scalelib.packing import values as worth
 from scalelib.packing.greedy import Greedy, Packed
+from scalelib.packing.meter import Meter
 from scalelib.packing.model import Bin, Item, Offer, Packing, Pool
 from scalelib.packing.problem import Problem, read
 from scalelib.packing.rank import Choice, Rank, by_priority, least_waste, most_available
@@ -52,22 +52,23 @@ def pack(
     *,
     solver: bool = True,
     budget: float = 2.0,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] | None = None,
     rank: Rank | None = None,
     quick: bool = False,
 ) -> Packing:
     """Place the items. The same input, in any order, gives the same packing.
 
-    `solver` lets the optimal packer try to improve on the greedy one until `budget` seconds by `clock` have
-    passed in all, but for the loading of `highspy`; without that, or out of time, the best packing known
-    decides. How far it gets before the budget ends depends on the machine: only a packing that it finished
-    within the budget is the same anywhere. With a `rank`, offers are taken in its order and money only breaks
-    ties; the solver has no say. `quick` is one look, to compare with another one: a few packings by the
-    greedy packer, and none is improved.
+    `solver` lets the optimal packer try to improve on the greedy one until `budget` seconds have passed in
+    all, but for the loading of `highspy`; without that, or out of time, the best packing known decides.
+    Seconds are counted by the steps that were taken (see `meter`), so that a machine that is busy or slow
+    gives the same packing; with a `clock`, they go by that. With a `rank`, offers are taken in its order and
+    money only breaks ties; the solver has no say. `quick` is one look, to compare with another one: a few
+    packings by the greedy packer, and none is improved.
 
     Raises InvalidInput for negative amounts, a doubled key, an unknown pool or tuples of unequal length.
     """
-    start = clock()
+    meter = Meter(clock)
+    start = meter()
     if not budget >= 0:
         raise InvalidInput(f"budget: {budget}; must be a number of seconds, 0 or more")
     problem = read(items, offers, pools)
@@ -84,11 +85,11 @@ def pack(
         return _packing(problem, tidy(problem, values, found.best), bound, "greedy")
 
     # Here, since highspy is optional and slow to load: once, and that is no time that the search has had.
-    loading = clock()
+    loading = meter()
     from scalelib.packing.solver import improve
 
-    start += clock() - loading
-    improved = improve(problem, values, found.best, found.seen, start=start, budget=budget, clock=clock)
+    start += meter() - loading
+    improved = improve(problem, values, found.best, found.seen, start=start, budget=budget, clock=meter)
     decided_by: Literal["greedy", "solver"] = (
         "solver" if improved.optimal or improved.packed.order < found.best.order else "greedy"
     )
@@ -107,7 +108,7 @@ def least(
     enough: float,
     solver: bool = True,
     budget: float = 2.0,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] | None = None,
 ) -> float:
     """A bound: no packing of all units costs less. Better ones are looked for until it reaches `enough`.
 
@@ -121,7 +122,7 @@ def least(
     # Here, since highspy is optional and slow to load.
     from scalelib.packing.proof import bound_by_machines
 
-    return max(bound, bound_by_machines(problem, enough=enough, budget=budget, clock=clock))
+    return max(bound, bound_by_machines(problem, enough=enough, budget=budget, clock=Meter(clock)))
 
 
 def _simple_bound(problem: Problem, values: Values, packed: Packed) -> float:

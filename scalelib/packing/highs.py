@@ -11,6 +11,7 @@ from typing import Any
 import highspy
 
 from scalelib.packing.knapsack import Best, Needs, Wanted
+from scalelib.packing.meter import CHECK, CHECKED_ENTRY, Meter
 
 INFINITY = float(highspy.kHighsInf)
 
@@ -42,6 +43,22 @@ def _take_the_banner() -> None:
         os.close(output)
 
 
+def run_until(solver: Any, meter: Meter, deadline: float) -> None:
+    """Look for whole numbers until the meter says that it is enough; HiGHS only knows the time of day."""
+    step = CHECK + CHECKED_ENTRY * float(solver.getNumNz())
+
+    def look(event: Any) -> None:
+        meter.spend(step)
+        if meter() >= deadline:
+            event.data_in.user_interrupt = True
+
+    solver.cbMipInterrupt += look
+    try:
+        solver.run()
+    finally:
+        solver.cbMipInterrupt -= look
+
+
 def make_whole(solver: Any, columns: Sequence[int]) -> None:
     """From now on these columns take whole numbers only."""
     kinds = [highspy.HighsVarType.kInteger] * len(columns)
@@ -67,10 +84,11 @@ def stubborn_contents(
     needs: Sequence[Needs],
     *,
     worth_over: float,
-    seconds: float,
+    meter: Meter,
+    deadline: float,
 ) -> Best:
     """As `best_contents`, by HiGHS: slower to start and better at the hardest."""
-    solver = new_solver(time_limit=seconds, mip_rel_gap=1e-6)
+    solver = new_solver(mip_rel_gap=1e-6)
     wanted = []
     for _ in capacity:
         solver.addRow(-INFINITY, 1.0, 0, [], [])
@@ -84,7 +102,7 @@ def stubborn_contents(
     if not wanted:
         return Best(worth=0.0, pattern=(), at_most=0.0)
     make_whole(solver, range(len(wanted)))
-    solver.run()
+    run_until(solver, meter, deadline)
     at_most = -float(solver.getInfo().mip_dual_bound) * (1 + 1e-9)
     if not has_solution(solver):
         return Best(worth=0.0, pattern=(), at_most=at_most)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scalelib.packing.linear import maximise
+from scalelib.packing.meter import BRANCH, WEIGHED, Meter
 from scalelib.packing.problem import Pattern
 
 Needs = tuple[tuple[int, int], ...]
@@ -41,6 +42,7 @@ def best_contents(
     *,
     worth_over: float = 0.0,
     nodes: int = 2000,
+    meter: Meter | None = None,
 ) -> Best:
     """The contents of most worth, if worth more than `worth_over`; else an empty pattern.
 
@@ -48,10 +50,14 @@ def best_contents(
     falls back to the linear bound.
     """
     knapsack = _Knapsack.of(capacity, [one for one in items if one[1] > 0], needs)
+    if meter is not None:
+        meter.spend(WEIGHED * (1 + len(items)))
     if knapsack.ceiling + knapsack.given <= worth_over:
         return Best(worth=0.0, pattern=(), at_most=knapsack.ceiling + knapsack.given)
     search = _Best(knapsack, worth_over - knapsack.given, nodes)
     finished = search.run(0, list(capacity), knapsack.budget, 0.0)
+    if meter is not None:
+        meter.spend(BRANCH * (nodes - search.nodes))
     at_most = min(knapsack.ceiling, search.best) if finished else knapsack.ceiling
     return Best(
         worth=search.best + knapsack.given if search.better else 0.0,
@@ -68,6 +74,7 @@ def all_contents(
     worth_over: float,
     most: int,
     nodes: int,
+    meter: Meter | None = None,
 ) -> list[Pattern] | None:
     """All contents worth more than `worth_over` to which nothing can be added; None if they are too many."""
     knapsack = _Knapsack.of(capacity, items, needs)
@@ -76,7 +83,10 @@ def all_contents(
     if len(knapsack.rows) > DEEPEST:
         return None
     search = _All(knapsack, worth_over - knapsack.given, most, nodes)
-    if not search.run(0, list(capacity), knapsack.budget, 0.0):
+    finished = search.run(0, list(capacity), knapsack.budget, 0.0)
+    if meter is not None:
+        meter.spend(BRANCH * (nodes - search.nodes))
+    if not finished:
         return None
     return [tuple(sorted((*pattern, *knapsack.gifts))) for pattern in search.patterns]
 

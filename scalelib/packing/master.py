@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scalelib.packing.greedy import Packed
-from scalelib.packing.highs import INFINITY, has_solution, make_whole, new_solver, start_from
+from scalelib.packing.highs import INFINITY, has_solution, make_whole, new_solver, run_until, start_from
+from scalelib.packing.meter import Meter
 from scalelib.packing.problem import UNLIMITED, PackedBins, Pattern, Problem, Room
 
 ROW_SLACK = 1e-6
@@ -24,6 +25,8 @@ class Duals:
     """What the ceilings as a whole take off the bound (0 or less)."""
     amounts: tuple[float, ...]
     """How many of each known bin, parts allowed."""
+    steps: int = 0
+    """What the programme took."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +100,13 @@ class Master:
                 min(dual, 0.0) * limit for dual, limit in zip(duals[items:], self._limits, strict=True)
             ),
             amounts=tuple(solution.col_value)[items:],
+            steps=int(self._solver.getInfo().simplex_iteration_count),
         )
 
-    def whole(self, best: Packed, seconds: float, rows: Sequence[Sequence[float]] = ()) -> Whole:
-        """The best whole numbers of known bins that `seconds` find, starting from `best`.
+    def whole(
+        self, best: Packed, meter: Meter, deadline: float, rows: Sequence[Sequence[float]] = ()
+    ) -> Whole:
+        """The best whole numbers of known bins that are found until the deadline, starting from `best`.
 
         `rows` say what machines hold: times the machines per offer, each comes to 1 in every packing.
 
@@ -111,14 +117,12 @@ class Master:
         items = len(self.problem.items)
         self.demand(self.problem.counts, self.problem.room())
         self._solver.setOptionValue("mip_rel_gap", 1e-4)
-        # HiGHS counts the time of all its runs.
-        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + max(seconds, 0.0))
         start = dict.fromkeys(self.columns, 0)
         for offer, pattern, times in best.bins:
             start[offer, pattern] += times
         machines = self._count_machines(list(start.values()), rows)
         start_from(self._solver, [*map(float, best.left), *map(float, start.values()), *machines])
-        self._solver.run()
+        run_until(self._solver, meter, deadline)
         bound = float(self._solver.getInfo().mip_dual_bound)
         if not has_solution(self._solver):
             return Whole(packed=best, bound=bound)

@@ -14,9 +14,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scalelib.packing.highs import INFINITY, has_solution, make_whole, new_solver
+from scalelib.packing.highs import INFINITY, has_solution, make_whole, new_solver, run_until
 from scalelib.packing.master import ROW_SLACK, Duals
-from scalelib.packing.pricing import Clock, Pricing
+from scalelib.packing.meter import Meter
+from scalelib.packing.pricing import Pricing
 from scalelib.packing.problem import UNLIMITED, Pattern, Problem
 
 SAFE = 1e-6
@@ -81,6 +82,7 @@ class Contents:
             charge=tuple(max(-dual, 0.0) for dual in duals[self._first :]),
             ceilings=0.0,
             amounts=tuple(solution.col_value)[-len(self.columns) :] if self.columns else (),
+            steps=int(self._solver.getInfo().simplex_iteration_count),
         )
 
 
@@ -112,10 +114,9 @@ class Machines:
         self.rows.append(row)
         self._solver.addRow(1.0 - ROW_SLACK, INFINITY, self._offers, list(range(self._offers)), row)
 
-    def solve(self, seconds: float) -> tuple[float, list[int] | None]:
+    def solve(self, meter: Meter, deadline: float) -> tuple[float, list[int] | None]:
         """A bound on the money, and the machines it buys if that is settled."""
-        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + max(seconds, 0.0))
-        self._solver.run()
+        run_until(self._solver, meter, deadline)
         bound = float(self._solver.getInfo().mip_dual_bound)
         if not has_solution(self._solver):
             return bound, None
@@ -128,7 +129,7 @@ def cheapest_mix(
     *,
     known: float,
     enough: float,
-    clock: Clock,
+    clock: Meter,
     deadline: float,
 ) -> Mix:
     """The bound by whole machines, grown until the deadline or until it reaches `enough` money.
@@ -153,7 +154,7 @@ def cheapest_mix(
             break
         if not refuted:
             return Mix(bound=bound, rows=tuple(machines.rows), machines=tuple(mix))
-        least, found = machines.solve(deadline - clock())
+        least, found = machines.solve(clock, deadline)
         if math.isfinite(least):
             bound = max(bound, least * (1 - SAFE))
         if bound >= enough * (1 - 10 * SAFE) or found is None:
@@ -167,7 +168,7 @@ def _refute(
 ) -> bool | None:
     """Find a row that this mix breaks. False: there is none, parts of contents fit. None: out of time."""
     while True:
-        duals = contents.solve()
+        duals = pricing.solve()
         new, ceilings = pricing.round(duals, problem.counts)
         worth = math.fsum(price * count for price, count in zip(duals.item, problem.counts, strict=True))
         if not any(math.isinf(ceiling) for ceiling in ceilings):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from scalelib.packing.highs import stubborn_contents
 from scalelib.packing.knapsack import Best, Wanted, all_contents, best_contents
 from scalelib.packing.master import Duals
+from scalelib.packing.meter import PIVOT, SOLVED, Meter
 from scalelib.packing.problem import Pattern, Problem
 
 LEVELS = (40, 400, 4_000)
@@ -19,8 +20,6 @@ STUBBORN_SECONDS = 0.4
 MOST_COLUMNS = 2_000
 ENUMERATION_NODES = 30_000
 """When naming all bins stops: so many columns, or branches looked at for one offer."""
-
-Clock = Callable[[], float]
 
 
 class Programme(Protocol):
@@ -47,7 +46,7 @@ class Converged:
 class Pricing:
     """Generates columns for a master programme until a deadline by the clock."""
 
-    def __init__(self, problem: Problem, master: Programme, clock: Clock) -> None:
+    def __init__(self, problem: Problem, master: Programme, clock: Meter) -> None:
         self.problem = problem
         self.master = master
         self.clock = clock
@@ -57,7 +56,7 @@ class Pricing:
         """Add bins until none is missing or time is out."""
         bound = 0.0
         while True:
-            duals = self.master.solve()
+            duals = self.solve()
             new, ceilings = self.round(duals, counts)
             bound = max(bound, self._bound(duals, ceilings, counts))
             if not new or self.late():
@@ -65,7 +64,7 @@ class Pricing:
 
     def polish(self, counts: Sequence[int], rounds: int) -> Duals:
         """Add the bins that are quick to find, for a few rounds."""
-        duals = self.master.solve()
+        duals = self.solve()
         for _ in range(rounds):
             new = 0
             for nodes in LEVELS[:2]:
@@ -73,7 +72,7 @@ class Pricing:
                     new, _ = self._search(duals, counts, range(len(self.problem.offers)), nodes)
             if not new:
                 break
-            duals = self.master.solve()
+            duals = self.solve()
         return duals
 
     def enumerate_all(
@@ -98,6 +97,7 @@ class Pricing:
                 worth_over=charge - gap - 1e-9,
                 most=room,
                 nodes=branches,
+                meter=self.clock,
             )
             if patterns is None:
                 return False
@@ -105,6 +105,12 @@ class Pricing:
             for pattern in patterns:
                 self.master.add(offer, pattern)
         return True
+
+    def solve(self) -> Duals:
+        """Solve the programme."""
+        duals = self.master.solve()
+        self.clock.spend(SOLVED + PIVOT * duals.steps)
+        return duals
 
     def late(self) -> bool:
         """Whether the deadline has passed."""
@@ -129,7 +135,8 @@ class Pricing:
                 self._wanted(offer, duals, counts),
                 self.problem.needs,
                 worth_over=_more_than(duals.charge[offer]),
-                seconds=min(STUBBORN_SECONDS, max(self.deadline - self.clock(), 0.01)),
+                meter=self.clock,
+                deadline=min(self.deadline, self.clock() + STUBBORN_SECONDS),
             )
             ceiling = max(best.at_most, self._alone(offer, duals, counts))
             ceilings[offer] = min(ceilings[offer], ceiling)
@@ -153,6 +160,7 @@ class Pricing:
                 self.problem.needs,
                 worth_over=over,
                 nodes=nodes,
+                meter=self.clock,
             )
             ceilings[offer] = max(best.at_most, self._alone(offer, duals, counts))
             if best.pattern:

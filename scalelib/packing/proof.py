@@ -7,15 +7,15 @@ could hold has been named.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from scalelib.packing.greedy import Packed
 from scalelib.packing.master import Master
+from scalelib.packing.meter import Meter
 from scalelib.packing.mixes import cheapest_mix
 from scalelib.packing.model import Item, Offer, Packing, Pool
-from scalelib.packing.pricing import Clock, Pricing
+from scalelib.packing.pricing import Pricing
 from scalelib.packing.problem import PackedBins, Problem, read
 
 SHARE_OF_COLUMNS, SHARE_OF_MIXES, SHARE_OF_ALL_BINS = 0.25, 0.65, 0.75
@@ -43,16 +43,17 @@ def prove(
     *,
     packing: Packing,
     budget: float,
-    clock: Clock = time.monotonic,
+    clock: Callable[[], float] | None = None,
 ) -> Proof:
     """The best bound that `budget` seconds prove; `packing` is one that places all units, to be judged."""
     problem = read(items, offers, pools)
     best = _packed(problem, packing)
-    start = clock()
+    meter = Meter(clock)
+    start = meter()
     master = Master(problem)
     for offer, pattern, _ in best.bins:
         master.add(offer, pattern)
-    pricing = Pricing(problem, master, clock)
+    pricing = Pricing(problem, master, meter)
     pricing.deadline = start + budget * SHARE_OF_COLUMNS
     parts = pricing.converge(problem.counts)
     proof = Proof(bound=parts.bound, by="parts of machines")
@@ -63,7 +64,7 @@ def prove(
         master.columns,
         known=parts.bound,
         enough=best.price,
-        clock=clock,
+        clock=meter,
         deadline=start + budget * SHARE_OF_MIXES,
     )
     if mix.bound > proof.bound:
@@ -73,14 +74,14 @@ def prove(
     pricing.deadline = start + budget * SHARE_OF_ALL_BINS
     gap = best.price - parts.bound
     if pricing.enumerate_all(parts.duals, gap, most=MOST_COLUMNS, branches=MOST_BRANCHES):
-        whole = master.whole(best, start + budget - clock(), rows=mix.rows)
+        whole = master.whole(best, meter, start + budget, rows=mix.rows)
         bound = min(whole.bound, best.price) * (1 - TOLERANCE)
         if bound > proof.bound:
             proof = Proof(bound=bound, by="all bins")
     return proof
 
 
-def bound_by_machines(problem: Problem, *, enough: float, budget: float, clock: Clock) -> float:
+def bound_by_machines(problem: Problem, *, enough: float, budget: float, clock: Meter) -> float:
     """The best of the first two bounds that `budget` seconds prove, without a packing to judge."""
     start = clock()
     master = Master(problem)

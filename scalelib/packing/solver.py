@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from scalelib.packing.greedy import Greedy, Packed
 from scalelib.packing.master import Duals, Master
+from scalelib.packing.meter import FILLED, Meter
 from scalelib.packing.mixes import cheapest_mix
-from scalelib.packing.pricing import Clock, Converged, Pricing
+from scalelib.packing.pricing import Converged, Pricing
 from scalelib.packing.problem import PackedBins, Problem
 from scalelib.packing.rebuild import rebuild
 from scalelib.packing.rounds import dearest
@@ -60,7 +61,7 @@ def improve(
     *,
     start: float,
     budget: float,
-    clock: Clock,
+    clock: Meter,
 ) -> Improved:
     """The best packing found until `budget` seconds after `start` by the clock, at least as good as `best`.
 
@@ -97,7 +98,7 @@ def improve(
     if _gap(best, bound) > CLOSE_ENOUGH and clock() < end:
         pricing.deadline = start + budget * SHARE_OF_ALL_BINS
         all_known = _name_all(pricing, converged, best)
-        whole = master.whole(best, end - clock(), rows)
+        whole = master.whole(best, clock, end, rows)
         best = whole.packed
         if all_known:
             bound = max(bound, min(whole.bound, best.price))
@@ -118,7 +119,7 @@ def _fill(problem: Problem, values: Values, packed: Packed) -> Packed:
     return Packed(bins=bins, left=more.left, price=problem.price(bins))
 
 
-def _bound_for(problem: Problem, best: Packed, placed: Sequence[int], clock: Clock, deadline: float) -> float:
+def _bound_for(problem: Problem, best: Packed, placed: Sequence[int], clock: Meter, deadline: float) -> float:
     """What these units cost at least; the price of units that ceilings keep out has no part in it."""
     served = dataclasses.replace(problem, counts=tuple(placed))
     master = Master(served)
@@ -154,6 +155,7 @@ def _dive(problem: Problem, values: Values, master: Master, pricing: Pricing, be
         duals = pricing.polish(counts, rounds=3)
         worth = [max(money, low * 1e-6) for money, low in zip(duals.item, values.item, strict=True)]
         rest = Greedy(problem, worth, values.dimension).pack(counts, room.copy())
+        pricing.clock.spend(FILLED * _pairs(problem))
         tried.extend(rest.bins)
         bins = [*kept, *rest.bins]
         whole = Packed(bins=bins, left=rest.left, price=problem.price(bins))
@@ -176,10 +178,21 @@ def _dive(problem: Problem, values: Values, master: Master, pricing: Pricing, be
 def _rebuild(problem: Problem, values: Values, master: Master, pricing: Pricing, best: Packed) -> Packed:
     """Take machines apart and pack them again; every bin that helped is made known."""
     worth = dearest(problem, values.item)
-    best, seen = rebuild(problem, best, worth, values.dimension, REBUILDS, pricing.late)
+    one_try = FILLED * (20 * len(problem.offers) + _pairs(problem))
+
+    def late() -> bool:
+        pricing.clock.spend(one_try)
+        return pricing.late()
+
+    best, seen = rebuild(problem, best, worth, values.dimension, REBUILDS, late)
     for offer, pattern, _ in seen:
         master.add(offer, pattern)
     return best
+
+
+def _pairs(problem: Problem) -> int:
+    """Kinds of items and offers that hold them."""
+    return sum(len(fits) for fits in problem.fits)
 
 
 def _step(master: Master, duals: Duals, counts: list[int]) -> PackedBins:
