@@ -12,6 +12,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.learning import is_worth_waiting
 from autoscaler_app.passes.decide.offered import offered
+from autoscaler_app.passes.decide.settled import settled
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
 from autoscaler_app.passes.decide.slots import boot_time, slots_wanted
 from autoscaler_app.passes.decide.vain import Tried, slots_tried, tried, why_lost
@@ -67,24 +68,10 @@ class Situation:
             policy=self.policy,
             now=self.snapshot.now,
             closed=frozenset(closed),
-            settled=self._settled,
+            settled=settled(self.cloud.nodes, self.host_of, self.snapshot.jobs, self.policy),
             meant={NodeId(i): jobs for i, jobs in self.snapshot.meant.items()},
             in_line=True,
             waited={job: timedelta(seconds=seconds) for job, seconds in self.snapshot.waited.items()},
-        )
-
-    @cached_property
-    def _settled(self) -> frozenset[NodeId]:
-        """Nodes where something has run for a good part of their idle timeout."""
-        longest: dict[str, float] = {}
-        for job in self.snapshot.jobs:
-            for hostname in job.executing_hostnames if job.so_far else ():
-                longest[hostname] = max(longest.get(hostname, 0.0), *job.so_far)
-        return frozenset(
-            node.id
-            for node in self.cloud.nodes
-            if (host := self.host_of.get(node.id)) is not None
-            and longest.get(host.hostname, 0.0) > self.policy.idle_timeout(node.nodearray).total_seconds() / 4
         )
 
     def _jobs(self) -> list[Job]:
