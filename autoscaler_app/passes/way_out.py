@@ -70,7 +70,8 @@ STEPS = (
         shown_by=(
             "nothing ran there or was meant for it for `idle_timeout` (`idle`); or the plan could have done "
             "without it for so long, even if tasks touch it now and then (`surplus`); or it has had room and "
-            "started nothing of what waits in its queues for `hunger_timeout` (`not-eating`)"
+            "started nothing of what waits in its queues, or in those that the plan gave it, for "
+            "`hunger_timeout` (`not-eating`)"
         ),
         deed="fence",
         ends_when=(

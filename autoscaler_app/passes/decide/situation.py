@@ -132,8 +132,8 @@ class Situation:
         """By queue: slots that are not bought for, because others were bought for them in vain."""
         found = {}
         for queue in self.snapshot.queues:
-            most, slots = slots_tried(self.tried.vain.get(queue.queue), self.snapshot.now), self.slots(queue)
-            if most is not None and slots > most and self._might_be_bought(queue):
+            most = slots_tried(self.tried.vain.get(queue.queue), self.snapshot.now)
+            if most is not None and (slots := self.slots(queue)) > most and self._might_be_bought(queue):
                 found[queue.queue] = slots - most
         return found
 
