@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from scalelib.node import Node, NodeId
 
 
+# A pass asks for each host a dozen times, and the hosts are mostly the same ones from pass to pass.
+@lru_cache(maxsize=1 << 16)
 def short_name(host: str) -> str:
     """A host name as it is compared: lower case, without its domain. An address stays whole, in one spelling:
     `::ffff:10.0.0.1` is `10.0.0.1`.
