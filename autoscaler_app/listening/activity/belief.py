@@ -187,6 +187,14 @@ class Activity:
         with self._lock:
             return self._coming.tasks()
 
+    def are_empty(self, queues: Iterable[str], now: datetime) -> None:
+        """These queues were seen to be empty: what is said to stand there for later does not, and is not to
+        hide the next task that comes. Unless it is with a worker that names none.
+        """
+        with self._lock:
+            if all(worker.unnamed == 0 or not worker.scheduled for worker in self._lives):
+                self._coming.are_not_in(queues, now)
+
     def expect(self, tasks: Iterable[ComingTask], now: datetime) -> None:
         """These were remembered to stand in their queues, for later."""
         with self._lock:

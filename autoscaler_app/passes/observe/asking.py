@@ -112,6 +112,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     consumed = {queue for view in views.values() for queue in view.queues}
     kinds = {**periodic.kinds, **control.queues.all(also=consumed - periodic.kinds.keys())}
     depths = control.broker.depths(list(kinds))
+    control.activity.are_empty((queue for queue, depth in depths.items() if not depth.waiting), now)
     dropped = control.state.fact(DROPPED) or {}
     strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
     unaccounted, count_unknown = reckon(control.broker, views.values())

@@ -10,6 +10,7 @@ import pytest
 
 from autoscaler_app.listening.activity import accounts
 from autoscaler_app.listening.activity import worker as worker_module
+from autoscaler_app.listening.activity.coming import TAKEN_WITHIN
 from autoscaler_app.memory import queues
 from autoscaler_app.passes.observe import asking
 from tests.unit.autoscaler_app.world import Host, World
@@ -173,3 +174,28 @@ def test_of_one_worker_so_many_queues_and_resources_are_kept_and_only_what_can_b
     assert host is not None
     assert host.queues == ("q1", "q2")
     assert host.total == host.free == {"ncpus": 4, "kind": "big"}
+
+
+def test_what_was_said_to_stand_in_a_queue_for_later_and_does_not_hides_no_task(world: World) -> None:
+    """Anybody may say that a task was sent for the year 9999."""
+    later = {"type": "task-sent", "uuid": "x", "name": "t", "queue": "celery", "eta": "9999-12-31T23:59:59"}
+    world.control.activity.apply(later, world.now)
+    world.queues.waiting["celery"] = 1
+    assert [queue.waiting for queue in world.sight().snapshot.queues] == [0], "it may be that one"
+    world.queues.waiting["celery"] = 0
+    world.make_pass()
+    assert world.control.activity.coming(), "it may be on its way"
+    world.go_on(TAKEN_WITHIN.total_seconds() + 1)
+    world.make_pass()
+    world.queues.waiting["celery"] = 1
+    assert [queue.waiting for queue in world.sight().snapshot.queues] == [1]
+
+
+def test_what_a_worker_keeps_for_later_without_a_name_may_be_any(world: World) -> None:
+    later = {"type": "task-sent", "uuid": "x", "name": "t", "queue": "celery", "eta": "9999-12-31T23:59:59"}
+    world.control.activity.apply(later, world.now)
+    said = {**Host("n1").account(1), "scheduled": 1, "coming": None}
+    world.control.activity.merge(said, world.now)
+    world.go_on(TAKEN_WITHIN.total_seconds() + 1)
+    world.make_pass()
+    assert [task.id for task in world.control.activity.coming()] == ["x"]
