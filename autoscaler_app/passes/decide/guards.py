@@ -144,7 +144,7 @@ GUARDS = (
     Guard(
         name="messages nobody claims",
         stops="giving back a message while somebody who may have it has not answered",
-        ended_by="everybody has named what he has, twice",
+        ended_by="everybody has named what he has, twice, or is not heard and has no connection",
         at_the_latest="the broker's own visibility timeout",
         meanwhile="warning",
     ),
