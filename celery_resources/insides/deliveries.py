@@ -107,7 +107,9 @@ class Deliveries:
         except self._consumer.connection_errors as error:
             # Whoever acknowledges only logs it, and the loop may have nothing to read that would tell.
             if self._channel is not None and self._consumer.hub is not None:
-                self._consumer.hub.call_soon(self._end, self._channel, error)
+                # By a timer: what is to be called soon is a batch, and an error in it loses the rest, other
+                # acknowledgements say.
+                self._consumer.hub.call_later(0.0, self._end, self._channel, error)
             raise
         self._owed.pop(delivery_tag, None)
 

@@ -109,8 +109,10 @@ def test_a_broken_connection_neither_leaks_nor_double_counts(lab: Lab) -> None:
         # What was here already ends while the node is not back yet.
         lab.wait_until(lambda: relay.cut() > 0, what="it is connected, and cut")
     if lab.broker.startswith("redis"):
-        # What had come and not begun stays in Redis under this node's name until its visibility timeout.
+        # What was on its way is lost, or stays taken; what had come is run, and nothing twice.
         lab.wait_until(lambda: all(lab.waiting(queue) == 0 for queue in queues_of("one", "two", "four")))
+        lab.wait_until(lambda: _is_idle(node), what="all has ended")
+        assert set(lab.finished().values()) == {1}
     else:
         lab.wait_finished(sent)
     _shows_idle(lab, node)

@@ -23,7 +23,7 @@ class Bench:
         self.server = redis.Redis.from_url(url)
         self.soon: list[tuple[Any, ...]] = []
         self.consumer = SimpleNamespace(
-            hub=SimpleNamespace(call_soon=lambda *call: self.soon.append(call)),
+            hub=SimpleNamespace(call_later=lambda _, *call: self.soon.append(call)),
             connection_errors=(redis.ConnectionError,),
             on_connection_error_after_connected=self._close,
             task_consumer=None,
