@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scalelib import demandcalculator
 from scalelib.demand import NodeReason
 from scalelib.job import Job
 from scalelib.meant import noted, waiting_for
@@ -172,3 +173,16 @@ def test_who_is_served_is_decided_in_line_and_on_what_by_money(world: Any) -> No
     assert {name for launch in demand.launches for name in launch.jobs} >= {"a", "b", "c"}
     assert [each.job for each in demand.unserved] == ["d"]
     assert demand.price_added == pytest.approx(0.60)
+
+
+def test_in_the_library_the_order_of_submission_decides(world: Any, make_provider: Any) -> None:
+    provider = make_provider(replace(world, most_nodes=0), [world.node(1)])
+    jobs = [
+        Job("z", {"ncpus": 2}),
+        Job("a", {"ncpus": 2}),
+        Job("g", {"ncpus": 1, "memgb": 1}, exclusive=True),
+    ]
+    for order in (jobs, jobs[::-1]):
+        dcalc = demandcalculator.new_demand_calculator({}, provider=provider, now=world.now)
+        dcalc.add_jobs(order)
+        assert dict(dcalc.finish().nodes[0].jobs) == {order[0].name: 1}
