@@ -90,7 +90,7 @@ def test_no_kind_starves_and_nobody_is_passed_for_long(world: Any, gangs: int, s
     longer than the longest run time.
     """
     site, sent = Site(world, 4), []
-    for minute in range(150):
+    for minute in range(100):
         if minute % gangs == 0:
             site.send("gang", 5, constraints={"ncpus": 2}, node_count=3)
         if minute % singles == 0:
@@ -100,7 +100,7 @@ def test_no_kind_starves_and_nobody_is_passed_for_long(world: Any, gangs: int, s
     waits = list(waits_at_the_head(sent))
     assert max(waits) <= 5
     served = [each.job.name.split()[0] for each in sent[: len(waits)]]
-    assert min(served.count("gang"), served.count("single")) >= 5
+    assert min(served.count("gang"), served.count("single")) >= 4
 
 
 def test_large_machines_are_kept_for_large_work_as_for_gangs(world: Any) -> None:
