@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app import schedule
+from autoscaler_app.brokers.inbox import AT_MOST
 from autoscaler_app.listening.notes import MAX_BYTES, YOUNG, Notes, read
 from autoscaler_app.memory import kinds as memory
 from celery_resources.sending.notes import notes_queue
@@ -179,6 +180,49 @@ def test_a_kind_that_nobody_uses_is_forgotten_after_the_set_time_and_not_before(
     world.go_on(kept * 0.02)
     world.make_pass()
     assert world.control.state.kinds.all().keys() == {"used", "unreadable"}, "used lately; nobody knows"
+
+
+def test_a_kind_in_use_is_written_down_again_only_now_and_then(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass says which kinds are in use: it costs a transaction four times in the time they are kept."""
+    notes.take([announcement("q")], world.now)
+    kept, begun, real = timedelta(minutes=40), list[int](), world.control.state._file.transaction
+    monkeypatch.setattr(world.control.state._file, "transaction", lambda: begun.append(1) or real())
+    for _ in range(40):
+        world.go_on(60)
+        assert world.control.state.kinds.use(["q", "unheard of"], world.now, kept=kept) == ()
+    assert 3 <= len(begun) <= 4
+    world.go_on(kept.total_seconds())
+    assert world.control.state.kinds.use(["q"], world.now, kept=kept) == (), "in use, however long ago"
+    world.go_on(kept.total_seconds())
+    assert world.control.state.kinds.use([], world.now, kept=kept) == (), "not for longer"
+    world.go_on(1)
+    assert world.control.state.kinds.use([], world.now, kept=kept) == ("q",)
+
+
+def test_a_kind_that_was_announced_by_a_clock_ahead_of_ours_is_written_down_again(
+    world: World, notes: Notes
+) -> None:
+    notes.take([announcement("q")], world.now + timedelta(days=9))
+    notes.take([announcement("q")], world.now)
+    world.go_on(3)
+    assert world.control.state.kinds.use([], world.now, kept=timedelta(seconds=2)) == ("q",)
+
+
+def test_ten_thousand_notes_of_known_kinds_are_no_transaction_and_of_new_ones_one_each_time(
+    world: World, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are taken in between of passes, that share the file: what counts is how seldom it is held."""
+    notes.take([announcement(f"q{number}") for number in range(100)], world.now)
+    begun, real = list[int](), world.control.state._file.transaction
+    monkeypatch.setattr(world.control.state._file, "transaction", lambda: begun.append(1) or real())
+    for start in range(0, 10_000, AT_MOST):
+        notes.take([announcement(f"q{number % 100}") for number in range(start, start + AT_MOST)], world.now)
+    assert begun == []
+    for start in range(0, 2_000, AT_MOST):
+        notes.take([announcement(f"r{number}") for number in range(start, start + AT_MOST)], world.now)
+    assert len(begun) == 2_000 / AT_MOST
 
 
 def test_the_queue_of_notes_is_the_one_that_nodes_write() -> None:
