@@ -165,7 +165,7 @@ class Job:
 
 
 def _whole(name: str, key: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int)):
         raise InvalidJob(f"job {name!r}: {key}: {shown(value)} is no whole number")
     if not least <= value <= most:
         raise InvalidJob(f"job {name!r}: {key}: {shown(value)} is not between {least} and {most}")
@@ -191,7 +191,7 @@ def _truth(name: str, key: str, value: object) -> bool:
 
 
 def _hostnames(name: str, value: object) -> tuple[str, ...]:
-    if value is None:
+    if value is None or value == ():
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InvalidJob(f"job {name!r}: executing_hostnames: {shown(value)} is no list of host names")

@@ -44,7 +44,10 @@ ConstraintLike = Constraint | Mapping[str, object] | Sequence[Mapping[str, objec
 
 _MOST_DEPTH: Final = 32
 _MOST_CACHED: Final = 4096
-_cache: dict[tuple[tuple[str, type, object], ...], Constraint] = {}
+_Key = tuple[tuple[tuple[str, object], ...], tuple[type, ...]]
+_cache: dict[_Key, Constraint] = {}
+_TEXT: Final = frozenset({str})
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def parse(value: ConstraintLike | None) -> Constraint:
@@ -52,7 +55,7 @@ def parse(value: ConstraintLike | None) -> Constraint:
 
     Raises InvalidConstraint naming the key, the value and what would be right.
     """
-    if isinstance(value, Constraint):
+    if type(value) is not dict and isinstance(value, Constraint):
         return value
     if value is None:
         return All(())
@@ -72,12 +75,13 @@ def parse(value: ConstraintLike | None) -> Constraint:
     return found
 
 
-def _cache_key(value: object) -> tuple[tuple[str, type, object], ...] | None:
-    if not isinstance(value, Mapping):
+def _cache_key(value: object) -> _Key | None:
+    if type(value) is not dict and not isinstance(value, Mapping):
         return None
-    items = tuple((name, type(each), each) for name, each in value.items())
-    plain = (str, int, float, bool, type(None))
-    return items if all(type(name) is str and kind in plain for name, kind, _ in items) else None
+    types = tuple(map(type, value.values()))
+    if not (_PLAIN.issuperset(types) and _TEXT.issuperset(map(type, value))):
+        return None
+    return tuple(value.items()), types  # 1, 1.0 and True are equal, and not the same
 
 
 def _parse(value: object, place: str, depth: int) -> Constraint:
