@@ -97,6 +97,29 @@ def distinct_kinds(count: int) -> Problem:
     return _problem([Job(f"j{i}", {"ncpus": 1 + i % 8, "memmb": mb}) for i, mb in enumerate(needs)])
 
 
+def many_of_each(nodes: int) -> Problem:
+    """500 kinds over live nodes of 200 sizes."""
+    draw = random.Random(7)
+    sizes = _buckets()
+    buckets = tuple(
+        replace(
+            each,
+            id=f"{i:03}",
+            vm_size=f"Standard_M{i}",
+            memory_gib=each.memory_gib + i // 50,
+            pools={f"bucket/{i:03}": each.vcpu_count, "regional": each.vcpu_count},
+            position=i,
+        )
+        for i, each in ((i, sizes[i % 50]) for i in range(200))
+    )
+    jobs = [
+        Job(f"q{i}", {"ncpus": 1 + i % 8, "memmb": mb}, iterations=40)
+        for i, mb in enumerate(draw.sample(range(256, 60_000), 500))
+    ]
+    problem = Problem(jobs=tuple(jobs), buckets=buckets, pools=_pools(buckets), now=NOW, policy=GREEDY)
+    return replace(problem, nodes=_nodes(buckets, nodes))
+
+
 def uneven_nodes(count: int) -> Problem:
     """20 queues over live nodes of which each tells a few MB less than its size has."""
     draw = random.Random(count)
@@ -119,6 +142,8 @@ def different_gangs(count: int) -> Problem:
 
 LARGE: Sequence[tuple[str, Callable[[int], Problem], tuple[int, ...], float]] = (
     ("distinct kinds", distinct_kinds, (2500, 5000, 10_000), 1.0),
+    ("distinct kinds", distinct_kinds, (5000, 10_000, 20_000), 2.5),
+    ("live nodes of 200 sizes, 500 kinds", many_of_each, (2500, 5000, 10_000), 0.5),
     ("live nodes that differ by a few MB", uneven_nodes, (2500, 5000, 10_000), 1.0),
     ("different gangs over as many nodes", different_gangs, (250, 500, 1000), 0.15),
 )
@@ -196,6 +221,7 @@ def _large() -> Iterator[Measurement]:
             points.append((size, time.process_time() - began))
         took = points[-1][1]
         yield Measurement(name=f"{sizes[-1]:,} {name}", metric="plan", value=took, unit="s", target=target)
+        name = f"{name} up to {sizes[-1]:,}"
         yield Measurement(name=name, metric="exponent", value=_exponent(points), unit="", target=None)
 
 
