@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,8 @@ def look(site: Site, watch: StrayWatch) -> Strays:
         broker=open_broker(site.app),
         strays=watch,
         nodename="control@here",
+        now=lambda: datetime.now(UTC),
+        state=SimpleNamespace(fact=lambda name: None),
         own_tasks=tuple,
     )
     return find_strays(control, site.activity.hosts(), [])
