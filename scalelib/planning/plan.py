@@ -177,6 +177,14 @@ class Planning:
             or not jointly.place(wanted, self.known, careful=self.careful)
             or any(packer.place(rest).values())
         )
+        packer.seconds = 0.0
+        for kind in () if self.failed else sorted(kinds, key=_order):
+            # A cheaper plan may have left room to others.
+            more = min(self.left[kind], self.shared.allowed(kind, counts[kind])) if kind.plain else 0
+            if more > 0:
+                served = more - packer.place({kind: more}).get(kind, 0)
+                self.shared.take(kind, served, counts[kind])
+                self.left[kind] -= served
 
     def _allowed_after_all(self, allowed: dict[Kind, int]) -> dict[Kind, int]:
         """Slots of plain kinds that shared things did not allow at first and do now."""

@@ -10,6 +10,7 @@ from scalelib.node import NodeState
 from scalelib.packing import has_solver
 from scalelib.planner import calculate
 from tests.unit.scalelib.carried_out import bought_again, carried_out, world
+from tests.unit.scalelib.fifty_passes import fifty_passes
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -36,3 +37,9 @@ def test_without_a_memory_all_work_is_tried_on_all_that_is_there_before_anything
                 calculate(carried_out(first, demand, [NodeState.READY] * 9999, known=False)).launches
             )
     assert again == 0
+
+
+def test_fifty_passes_over_demand_that_shrinks_launch_nothing() -> None:
+    found = [one for seed in range(12) if (one := fifty_passes(seed, refilled=False)) is not None]
+    assert found
+    assert sum(one.later for one in found) == 0
