@@ -14,7 +14,6 @@ from dataclasses import replace
 from benchmarks import Measurement
 from scalelib.packing import has_solver
 from scalelib.planner import calculate
-from scalelib.policy import Policy
 
 MONEY = range(300)
 SERVED = range(2_000)
@@ -31,11 +30,11 @@ def measure() -> Iterator[Measurement]:
 
 
 def _money(solver: bool) -> Iterator[Measurement]:
-    from tests.unit.scalelib.exact import TooLarge, cheapest, served, small_world  # it needs highspy
+    from tests.unit.scalelib.exact import TooLarge, cheapest, policy, served, small_world  # it needs highspy
 
     ratios, gaps = [], []
     for seed in MONEY:
-        problem = replace(small_world(seed), policy=Policy(solver=solver, solver_seconds=SOLVER_SECONDS))
+        problem = replace(small_world(seed), policy=policy(solver, SOLVER_SECONDS))
         if not any(job.node_count or job.colocated or job.exclusive for job in problem.jobs):
             continue
         demand = calculate(problem)
@@ -56,11 +55,11 @@ def _money(solver: bool) -> Iterator[Measurement]:
 
 
 def _served(solver: bool) -> Iterator[Measurement]:
-    from tests.unit.scalelib.exact import TooLarge, better_served, small_world
+    from tests.unit.scalelib.exact import TooLarge, better_served, policy, small_world
 
     refused, judged = 0, 0
     for seed in SERVED:
-        problem = replace(small_world(seed), policy=Policy(solver=solver, solver_seconds=SOLVER_SECONDS))
+        problem = replace(small_world(seed), policy=policy(solver, SOLVER_SECONDS))
         demand = calculate(problem)
         try:
             refused += bool(demand.unserved and better_served(problem, demand))

@@ -18,6 +18,7 @@ from scalelib.bucket import Bucket
 from scalelib.demand import Demand
 from scalelib.job import Job
 from scalelib.planner import Problem
+from scalelib.policy import Policy
 from tests.unit.scalelib.carried_out import SIZES, world
 
 MOST_PATTERNS = 4_000
@@ -66,6 +67,11 @@ def small_world(seed: int, *, priorities: bool = False) -> Problem:
         for job in first.jobs[:4]
     )
     return replace(first, jobs=jobs)
+
+
+def policy(solver: bool, seconds: float) -> Policy:
+    """The judge knows no machines that are reserved."""
+    return Policy(solver=solver, solver_seconds=seconds, reserved={"default": False})
 
 
 def replace_job(job: Job, **changes: int) -> Job:

@@ -14,17 +14,16 @@ from scalelib.demand import Demand
 from scalelib.job import Job
 from scalelib.packing import has_solver
 from scalelib.planner import Problem, calculate
-from scalelib.policy import Policy
 
 judged = pytest.mark.skipif(not has_solver(), reason="the judge needs the extra `solver`")
 
 
 def small_worlds(seeds: range, *, solver: bool) -> Iterator[tuple[int, Problem, Demand]]:
     """Worlds with something in them that is no single slot, and their plans."""
-    from tests.unit.scalelib.exact import small_world  # it needs highspy
+    from tests.unit.scalelib.exact import policy, small_world  # it needs highspy
 
     for seed in seeds:
-        problem = replace(small_world(seed), policy=Policy(solver=solver, solver_seconds=0.2))
+        problem = replace(small_world(seed), policy=policy(solver, 0.2))
         if any(job.node_count or job.colocated or job.exclusive for job in problem.jobs):
             yield seed, problem, calculate(problem)
 
