@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.worker import steps
+from autoscaler_app.worker.pinning import Place
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def armed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(steps, "control", lambda: SimpleNamespace(settings=settings))
     monkeypatch.setattr(steps, "survive_garbage", lambda: armed.append("garbage"))
     monkeypatch.setattr(steps, "survive_failover", lambda: armed.append("failover"))
-    monkeypatch.setattr(steps.pinning, "why_not_this_host", lambda urls, host: None)
+    monkeypatch.setattr(steps.pinning, "this_place", lambda urls, host: Place(is_right=True, why="here"))
     return armed
 
 
@@ -50,7 +51,8 @@ def test_a_worker_of_other_queues_is_none_of_our_business(armed: list[str]) -> N
 def test_elsewhere_it_does_not_start(
     armed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(steps.pinning, "why_not_this_host", lambda urls, host: "the broker is elsewhere")
+    elsewhere = Place(is_right=False, why="the broker is elsewhere")
+    monkeypatch.setattr(steps.pinning, "this_place", lambda urls, host: elsewhere)
     with pytest.raises(SystemExit) as end:
         steps.StaysHome(worker_of("autoscale"))
     assert end.value.code == 78

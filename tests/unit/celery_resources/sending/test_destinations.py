@@ -66,6 +66,9 @@ def make_app() -> Iterator[Callable[..., Any]]:
         def plain(*args: Any) -> None: ...
 
         app.finalize()
+        for name in set(app.tasks) - {"two", "plain"}:
+            # Shared tasks of other tests in this process.
+            app.tasks.unregister(name)
         apps.append(app)
         return app
 
