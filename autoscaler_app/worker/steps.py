@@ -24,6 +24,7 @@ from autoscaler_app.listening.notes import Notes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
+from autoscaler_app.worker.narrow import be_narrow
 from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.stuck import NoticesThatNothingComes
@@ -99,11 +100,12 @@ def dangerous_visibility(options: Mapping[str, Any]) -> str | None:
 
 class KeepsToItself(bootsteps.Step):
     """No chatter with other workers: by gossip anyone can have it run a signature (an "election" won), and
-    who answers when it mingles says which tasks are revoked."""
+    who answers when it mingles says which tasks are revoked. And no work but its own."""
 
     def __init__(self, parent: Any, **_: Any) -> None:
         if serves_the_control_queue(parent):
             parent.options.update(without_gossip=True, without_mingle=True)
+            be_narrow(app)
 
 
 class Leads(bootsteps.StartStopStep):
