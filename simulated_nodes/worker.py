@@ -177,6 +177,8 @@ class SimWorker:
             "seq": next(self._seq),
             "started": self.started,
             # A machine of its own, as a real one would be; no process of it can be looked at.
+            # All of them speak over one connection.
+            "named": False,
             "machine": {"host": self.machine.hostname, "addresses": [], "space": ""},
         }
 

@@ -60,7 +60,7 @@ def test_the_first_task_of_a_kind_announces_it_whatever_the_app_has_set(
         (note,) = take_all(inbox)
     assert note == {
         "kind": "announce",
-        "queue": "res:ncpus=2",
+        "queue": "res:ncpus=2@elsewhere" if "task_routes" in settings else "res:ncpus=2",
         "requirement": {"constraints": {"ncpus": 2}},
     }
 
