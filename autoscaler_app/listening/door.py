@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import msgspec
+
 from autoscaler_app import schedule
 from autoscaler_app.listening.shown import shortened
 from celery_resources import Requirement
@@ -24,6 +26,7 @@ MAX_NODES = 100_000
 """Of one gang."""
 
 NO_SENSE = (
+    msgspec.MsgspecError,  # in newer versions of it a ValueError as well
     ValueError,
     TypeError,
     LookupError,
