@@ -52,6 +52,8 @@ def _busy_node(lab: Lab, seconds: float, **env: str) -> tuple[Node, Any]:
     """A node that knows both queues and consumes one of them, for it has no room for the other now."""
     node = lab.node("n1", **env).wait_ready()
     node.join("one", "four")
+    # Only then: a connection that broke while the queues were first made is not what is looked for here.
+    lab.wait_until(lambda: _consumers(lab, ONE) == _consumers(lab, FOUR) == 1, what="both are consumed")
     running = lab.send("one", "work", seconds)
     lab.wait_until(lambda: _consumers(lab, FOUR) == 0, what="the big kind is left alone")
     return node, running
