@@ -133,7 +133,9 @@ def test_what_another_host_has_of_a_task_from_another_queue_is_another_message(
     assert housekeeping._is_lost("t", dead, {})
 
 
-def test_the_dead_are_remembered_with_the_queues_of_what_they_had(world: World) -> None:
+def test_the_dead_are_remembered_with_the_queues_of_what_they_had(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They may be those of an exchange that the control side has never heard of."""
     world.queues.waiting["celery"] = 2
     world.make_pass()
@@ -143,7 +145,12 @@ def test_the_dead_are_remembered_with_the_queues_of_what_they_had(world: World) 
     (known,) = world.control.state.known_hosts().values()
     assert known.queues == {"t": ("celery",)}
     said: list[object] = []
-    world.queues.give_back_tasks = lambda tasks, queues=None: said.append((tasks, queues)) or 1  # type: ignore
+
+    def give_back(tasks: object, queues: object = None) -> int:
+        said.append((tasks, queues))
+        return 1
+
+    monkeypatch.setattr(world.queues, "give_back_tasks", give_back)
     world.hosts.of.clear()
     world.cloud.machines.clear()
     world.go_on(60)
