@@ -31,6 +31,8 @@ BACKLOG = 10_000
 HOPELESS = "res:ncpus=5000"
 """The queue of the backlog: no machine can ever hold one of its tasks."""
 NOTES = 50_000
+APART = 1.5
+"""Seconds since the last pass began: more than `least_gap`, by which the next one would wait for it."""
 AMQP = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672//")
 
 
@@ -76,6 +78,7 @@ def _one(broker_url: str) -> float:
         }
         app.send_task("autoscaler_app.note", kwargs=announcement, queue="autoscale")
         wait_for(lambda: _backlog_seen(site), 60, "a pass that has seen the backlog")
+        wait_for(lambda: time.time() - _begun(site) > APART, 60, "passes not to hold each other up")
         sent = time.time()
         app.send_task("worker_tasks.tasks.work", queue="celery")
         wait_for(lambda: bool(_creates(site)), 60, "a create request")
