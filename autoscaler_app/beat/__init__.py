@@ -39,8 +39,9 @@ def DatabaseScheduler(app: Any, **options: Any) -> Any:
         from autoscaler_app.beat.scheduler import DatabaseScheduler as Scheduler
 
         with django_setup.translated(database):
-            scheduler = Scheduler(app=app, **options)
-        scheduler.database = database
+            scheduler = Scheduler(
+                app=app, database=database, is_a_projects=django_setup.is_a_projects(), **options
+            )
     except ScalelibError as error:
         sys.stderr.write(f"\nbeat not started: {error}\n")
         raise SystemExit(EX_CONFIG) from error

@@ -56,6 +56,11 @@ def prepare(conf: Mapping[str, Any]) -> str:
     return str(database)
 
 
+def is_a_projects() -> bool:
+    """Whether the database that `prepare` has found belongs to a Django project."""
+    return _ours is None
+
+
 def configure(database: Database) -> None:
     """Configure Django for this database and nothing else."""
     import django

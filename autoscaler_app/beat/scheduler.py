@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
+from django.db.models import Q, QuerySet
+from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler as Upstream
 
 from autoscaler_app.beat.clock import ClockMayStep
@@ -17,18 +19,42 @@ from autoscaler_app.schedule import AUTOSCALE
 log = logging.getLogger(__name__)
 
 
-class DatabaseScheduler(StopsWhenTold, ClockMayStep, Upstream):
-    """django-celery-beat's scheduler, with four differences.
+class OurRows:
+    """What upstream asks of its model to read the schedule: those that ask for a pass or bear our names."""
 
-    Rows are made from `beat_schedule.py` where they are missing and never changed after that, so an edit
-    outlives a restart. An edit is noticed however it was made, also by plain SQL. The clock may step. Told to
-    end, it ends.
+    def __init__(self, names: Iterable[str]) -> None:
+        self._ours = Q(task=AUTOSCALE) | Q(name__in=list(names))
+
+    @property
+    def objects(self) -> OurRows:
+        """As a model has it."""
+        return self
+
+    def enabled(self) -> QuerySet[Any]:
+        """The rows that are to be sent."""
+        enabled: QuerySet[Any] = PeriodicTask.objects.enabled()
+        return enabled.filter(self._ours)
+
+
+class DatabaseScheduler(StopsWhenTold, ClockMayStep, Upstream):
+    """django-celery-beat's scheduler, with five differences.
+
+    In a Django project's database it serves our rows only: the others are sent by the project's own beat, and
+    would be sent twice. Rows are made from `beat_schedule.py` where they are missing and never changed after
+    that, so an edit outlives a restart. An edit is noticed however it was made, also by plain SQL. The clock
+    may step. Told to end, it ends.
     """
 
     Entry = Entry
-    database = ""
-    """Where it is, for the banner."""
     _state: tuple[Any, ...] | None = None
+
+    def __init__(self, *args: Any, database: str = "", is_a_projects: bool = False, **kwargs: Any) -> None:
+        self.database = database
+        """Where it is, for the banner."""
+        self.is_a_projects = is_a_projects
+        if is_a_projects:
+            self.Model = OurRows(kwargs["app"].conf.beat_schedule)
+        super().__init__(*args, **kwargs)
 
     @property
     def info(self) -> str:
@@ -37,7 +63,7 @@ class DatabaseScheduler(StopsWhenTold, ClockMayStep, Upstream):
 
     def setup_schedule(self) -> None:
         """Make the rows that are missing, before the schedule is read."""
-        if not self.app.backend.supports_autoexpire:
+        if not self.is_a_projects and not self.app.backend.supports_autoexpire:
             self.install_default_entries({})
         self.update_from_dict(self.app.conf.beat_schedule)
         asks = [f"{entry.name!r} {entry.when}" for entry in planned() if entry.enabled]

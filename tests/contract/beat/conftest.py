@@ -64,10 +64,10 @@ def start_scheduler(database: Database) -> Iterator[Callable[..., Any]]:
 
     made = []
 
-    def start(interval: float = 15.0) -> DatabaseScheduler:
+    def start(interval: float = 15.0, is_a_projects: bool = False) -> DatabaseScheduler:
         app = Celery(broker="memory://", set_as_current=False)
         app.conf.update(beat_schedule=every(interval), result_expires=None)
-        made.append(DatabaseScheduler(app=app))
+        made.append(DatabaseScheduler(app=app, database=str(database), is_a_projects=is_a_projects))
         return made[-1]
 
     yield start

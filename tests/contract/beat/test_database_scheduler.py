@@ -82,6 +82,17 @@ def test_a_disabled_entry_stays_disabled(start_scheduler: Start, models: Any) ->
     assert "autoscale" not in again.schedule
 
 
+def test_in_a_projects_database_only_rows_of_ours_are_served(
+    start_scheduler: Start, entries: Any, models: Any
+) -> None:
+    """The others are sent by the project's own beat, and would be sent twice."""
+    seldom = entries.interval_row(3600)
+    models.PeriodicTask.objects.create(name="theirs", task="proj.tick", interval=seldom)
+    models.PeriodicTask.objects.create(name="another pass", task=AUTOSCALE, interval=seldom)
+    assert start_scheduler(is_a_projects=True).schedule.keys() == {"autoscale", "another pass"}
+    assert start_scheduler(is_a_projects=False).schedule.keys() == {"autoscale", "another pass", "theirs"}
+
+
 def test_an_interval_edited_through_django_is_noticed(start_scheduler: Start, models: Any) -> None:
     scheduler = start_scheduler(interval=3600.0)
     assert seconds_between_passes(scheduler) == 3600.0

@@ -121,14 +121,19 @@ def test_a_django_project_that_cannot_start_is_one_sentence(programs: Programs) 
     assert said.startswith("error: DJANGO_SETTINGS_MODULE is 'no_such_project'")
 
 
-@pytest.mark.timeout(300)  # four programs, one after the other
-def test_the_database_of_a_django_project_is_used_as_it_is(programs: Programs, tmp_path: Path) -> None:
-    (tmp_path / "project_of_test.py").write_text(
+def django_project(folder: Path) -> dict[str, str]:
+    """A Django project of its own in this folder; the environment in which programs find it."""
+    (folder / "project_of_test.py").write_text(
         "SECRET_KEY = 'none'\nUSE_TZ = True\nINSTALLED_APPS = ['django_celery_beat']\n"
         "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', "
-        f"'NAME': {str(tmp_path / 'project.db')!r}}}}}\n"
+        f"'NAME': {str(folder / 'project.db')!r}, 'OPTIONS': {{'timeout': 30}}}}}}\n"
     )
-    project = {"DJANGO_SETTINGS_MODULE": "project_of_test", "PYTHONPATH": str(tmp_path)}
+    return {"DJANGO_SETTINGS_MODULE": "project_of_test", "PYTHONPATH": str(folder)}
+
+
+@pytest.mark.timeout(300)  # four programs, one after the other
+def test_the_database_of_a_django_project_is_used_as_it_is(programs: Programs, tmp_path: Path) -> None:
+    project = django_project(tmp_path)
     code, said = programs.run(*COMMAND, **project)
     assert code == 78
     assert "manage.py migrate django_celery_beat" in said
@@ -140,6 +145,40 @@ def test_the_database_of_a_django_project_is_used_as_it_is(programs: Programs, t
     assert "autoscale: every 7 s" in said
     assert "project_of_test" in said
     assert not (tmp_path / "beat.db").exists()
+
+
+THEIRS = """
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+often = IntervalSchedule.objects.create(every=500_000, period="microseconds")
+PeriodicTask.objects.create(name="theirs", task="proj.tick", interval=often)
+"""
+
+
+@pytest.mark.timeout(300)  # five programs
+def test_beside_the_beat_of_a_project_each_of_its_tasks_is_sent_once_and_that_beat_alone_asks_for_passes(
+    programs: Programs, valkey_url: str, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """As docs/beat.md shows it: the project's own beat serves our row like any other."""
+    programs.env |= django_project(tmp_path)
+    (tmp_path / "proj.py").write_text("from celery import Celery\napp = Celery('proj')\n")
+    assert programs.run("django", "migrate", "--verbosity", "0") == (0, "")
+    code, said = programs.run(*COMMAND, "0.5")
+    assert code == 0, said
+    assert programs.run("django", "shell", "-v", "0", "-c", THEIRS) == (0, "")
+
+    ours = programs.start(*BEAT, log="ours.log")
+    wait_until(lambda: programs.said("ours.log").count("Sending due task autoscale") >= 3, seconds=60)
+    ours.terminate()
+    ours.wait(60)
+    with redis.Redis.from_url(valkey_url) as broker:
+        assert broker.llen("celery") == 0, "what is not ours was not sent"
+        asked = broker.llen("autoscale")
+        theirs = programs.start(
+            "celery", "-A", "proj", "beat", "-S", "django", "-l", "INFO", log="theirs.log"
+        )
+        wait_until(lambda: broker.llen("celery") >= 3, seconds=60, what="the project's own task is sent")
+        wait_until(lambda: broker.llen("autoscale") >= asked + 3, seconds=60, what="and passes are asked for")
+    assert theirs.poll() is None
 
 
 STOPPED_IN_A_FINALIZER = """
