@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,11 @@ def test_a_node_gets_what_it_needs_with_the_extras_that_are_asked_for_and_no_mor
 def test_every_pin_is_exact() -> None:
     assert all(version for version in dist.pinned().values())
     assert {"pip", "build", "async-timeout", "celery"} <= dist.pinned().keys()
+
+
+def test_every_command_of_the_makefile_installs_an_extra_that_there_is() -> None:
+    """pip only warns of an extra that it does not know, and the command then lacks what it needs."""
+    wanted = set(re.findall(r"^[\w-]+: \$\(FOR\)-([\w-]+)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "dist" in wanted
+    assert wanted <= extras.keys()
