@@ -66,6 +66,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How long the control worker waits for a pass that a command makes."""
     journal_size: int = 2000
     """Reports kept in the state file."""
+    stories_kept: float = 30 * 86_400.0
+    """How long it is told of a node that is gone, and of what a day has cost, in seconds."""
     lease_seconds: float = 10.0
     """So long the lease of the broker outlives a control side that died; the interval, if that is shorter."""
     kinds_kept: float = 7 * 86_400.0

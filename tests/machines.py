@@ -72,7 +72,9 @@ class Machines:
             self.tried[request.vm_size] = self.nothing_of[request.vm_size]
             return LaunchResult(request_id=request.request_id, added=0, message=self.tried[request.vm_size])
         if request.request_id not in self.launches:
-            new = [f"m{len(self.machines) + 1 + i}" for i in range(request.count)]
+            # A name is that of one machine for ever, as a cloud's id is.
+            so_far = max(len(self.machines), sum(launch.added for launch in self.launches.values()))
+            new = [f"m{so_far + 1 + i}" for i in range(request.count)]
             self.machines |= {each: Machine(each, request.vm_size) for each in new}
             self.launches[request.request_id] = LaunchResult(
                 request_id=request.request_id,

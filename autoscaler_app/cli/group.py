@@ -6,7 +6,7 @@ What a command needs it imports itself: one that reads the state file is not to 
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -165,6 +165,51 @@ def journal(json_: bool, last: int) -> None:
     with closing(Journal.look()) as looked:
         reports = looked.reports(last)
     say(as_json(reports) if json_ else "\n".join(map(show.journal_line, reports)) or "no pass yet")
+
+
+@autoscaler.command()
+@click.argument("node")
+@json_option
+@speaks
+def why(node: str, json_: bool) -> None:
+    """What became of a node, why it is still here or why it went; NODE is its name, host name or id."""
+    from autoscaler_app.cli import stories
+
+    facts = stories.why(node)
+    say(as_json(facts) if json_ else stories.why_text(facts))
+
+
+@autoscaler.command()
+@json_option
+@click.option("-n", "--last", default=20, show_default=True, help="How many nodes.")
+@speaks
+def history(json_: bool, last: int) -> None:
+    """The nodes that are there and those that went last: what they ran, why they went, what they cost."""
+    from autoscaler_app.cli import stories
+
+    told = stories.history(last)
+    say(as_json(told) if json_ else stories.history_text(told))
+
+
+@autoscaler.command()
+@json_option
+@click.option(
+    "--days", default=7, show_default=True, type=click.IntRange(min=1), help="Days back; 1 is today (UTC)."
+)
+@click.option(
+    "--by",
+    default="use",
+    show_default=True,
+    type=click.Choice(["use", "day", "nodearray", "vm_size"]),
+    help="What the money is added up by; `use` is the queue whose tasks ran.",
+)
+@speaks
+def cost(json_: bool, days: int, by: str) -> None:
+    """What the machines have cost, at the prices of the settings, and on what it went."""
+    from autoscaler_app.cli import stories
+
+    facts = stories.cost(days, by, datetime.now(UTC))
+    say(as_json(facts) if json_ else stories.cost_text(facts))
 
 
 @autoscaler.command()

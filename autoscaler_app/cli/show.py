@@ -41,6 +41,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def plan(made: Plan) -> str:
     """A plan, one line a decision."""
     price = made.price_per_hour

@@ -18,6 +18,7 @@ from autoscaler_app.listening.workers import BrokersWorkers, Workers
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
+from autoscaler_app.memory.stories.book import StoryBook
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.lease.keeping import Lease
 from autoscaler_app.passes.lease.opening import open_lease
@@ -43,6 +44,7 @@ class Control:
     settings: Settings
     state: State
     history: SQLiteNodeHistory
+    stories: StoryBook
     provider: Provider
     broker: Broker
     workers: Workers
@@ -90,6 +92,7 @@ class Control:
             settings=settings,
             state=state,
             history=SQLiteNodeHistory.look(path) if look else SQLiteNodeHistory(path),
+            stories=StoryBook.look(path) if look else StoryBook(path),
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
@@ -122,4 +125,5 @@ class Control:
         self.lease.stop()
         self.provider.close()
         self.history.close()
+        self.stories.close()
         self.state.close()

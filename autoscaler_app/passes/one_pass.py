@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from autoscaler_app.brokers import BrokerError
-from autoscaler_app.passes import lock, report
+from autoscaler_app.passes import lock, report, stories
 from autoscaler_app.passes.act import ending, growing, housekeeping, serving
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
@@ -44,10 +44,10 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
     with lock.held(control.settings.lock_file, patience=patience):
         started, clock = control.now(), time.monotonic()
         fields: dict[str, Any] = {}
-        deeds = Deeds()
+        deeds, sights = Deeds(), list[Sight]()
         try:
             with control.lease.for_a_pass():
-                _run(control, deeds, fields)
+                _run(control, deeds, fields, sights)
         except (ScalelibError, BrokerError) as error:
             fields["error"] = f"{type(error).__name__}: {error}"
         except BaseException as error:
@@ -63,6 +63,8 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
                 **fields,
             )
             made = _written(control, made)
+            for sight in sights:
+                stories.tell(control, sight, deeds.launched, made)
             level = logging.INFO if made.ok else logging.WARNING
             log.log(level, "pass %d: %s", made.number, report.summary(made))
         return made
@@ -80,15 +82,17 @@ def _written(control: Control, made: Report) -> Report:
     return report.decode(report.encode(made), number)
 
 
-def _run(control: Control, deeds: Deeds, fields: dict[str, Any]) -> None:
+def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Sight]) -> None:
     """The pass, in the order in which it happens. Growth comes before shrinking. A failure of the cloud or
-    the broker ends it; a host that does not answer is tried again in the next one.
+    the broker ends it; a host that does not answer is tried again in the next one. What was seen is in
+    `sights`, if it came to that.
     """
     # Time may have passed, and somebody else be in charge by now: asked again before each kind of deed.
     may = control.lease.check
     housekeeping.settle(control, deeds)
     learn_run_times(control)
     sight = observe(control, followed(control))
+    sights.append(sight)
     remember(control, sight)
     fields["saw"] = saw(sight)
 

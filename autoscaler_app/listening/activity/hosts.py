@@ -100,8 +100,8 @@ class HostView:
     free: Mapping[str, Amount] = field(default_factory=dict)
     running: tuple[RunningTask, ...] = ()
     held: tuple[HeldTask, ...] = ()
-    ran: tuple[str, ...] = ()
-    """Queues of which it has run tasks to their end; of very many, the latest."""
+    ended: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """By queue: runs that ended since its workers started, and their seconds; of very many, the latest."""
     scheduled: int = 0
     unnamed: int | None = None
     """Tasks for later that it holds and has not named; None: it names none."""
@@ -120,6 +120,11 @@ class HostView:
     """Every worker of it said goodbye."""
     worked: datetime | None = None
     """When any of its workers last was known to run a task, or to have just ended one."""
+
+    @property
+    def ran(self) -> tuple[str, ...]:
+        """Queues of which it has run tasks to their end."""
+        return tuple(sorted(self.ended))
 
 
 def at_work(host: HostView) -> tuple[RunningTask | HeldTask, ...]:

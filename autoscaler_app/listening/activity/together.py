@@ -23,7 +23,7 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         free=_sum([worker.free for worker in youngest.values()]),
         running=tuple(task for worker in workers for task in worker.running.values()),
         held=tuple(task for worker in workers for task in worker.held.values()),
-        ran=tuple(sorted({queue for worker in workers for queue in worker.ran})),
+        ended=_ended(workers),
         scheduled=sum(view.scheduled for view in views),
         unnamed=None if any(w.unnamed is None for w in workers) else sum(w.unnamed or 0 for w in workers),
         queues=tuple(sorted({queue for worker in workers for queue in worker.queues})),
@@ -35,6 +35,17 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         offline=all(view.offline for view in views),
         worked=max((view.worked for view in views if view.worked is not None), default=None),
     )
+
+
+def _ended(workers: Sequence[Worker]) -> Mapping[str, tuple[int, float]]:
+    if len(workers) == 1:
+        return workers[0].ended
+    sums: dict[str, tuple[int, float]] = {}
+    for worker in workers:
+        for queue, (runs, seconds) in worker.ended.items():
+            before = sums.get(queue, (0, 0.0))
+            sums[queue] = (before[0] + runs, before[1] + seconds)
+    return sums
 
 
 def _sum(parts: Sequence[Mapping[str, Amount]]) -> dict[str, Amount]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,9 +118,9 @@ class Worker:
         )
 
     @property
-    def ran(self) -> Iterable[str]:
-        """Queues of which it has run tasks to their end, as it counts them itself."""
-        return self._ended.keys()
+    def ended(self) -> Mapping[str, tuple[int, float]]:
+        """By queue: runs that ended since it started and their seconds, as it counts them itself."""
+        return self._ended
 
     def hold(self, task: HeldTask) -> bool:
         """Received, not started; False if there is no room to remember it."""

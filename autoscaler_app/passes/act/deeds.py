@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from autoscaler_app.passes.plan import Launch
 from autoscaler_app.passes.report import Action, ActionKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """One node that the pass has created."""
+
+    node_id: str
+    node: str
+    launch: Launch
 
 
 class Deeds:
@@ -10,6 +22,8 @@ class Deeds:
 
     def __init__(self) -> None:
         self.actions: list[Action] = []
+        self.launched: list[Launched] = []
+        """The nodes that were created, as far as the cloud has named them."""
         self.again = False
         """There is something that a further pass can go on with at once."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autoscaler_app.passes.act.deeds import Deeds
+from autoscaler_app.passes.act.deeds import Deeds, Launched
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.plan import Launch
 from scalelib.errors import CloudRefused
@@ -41,6 +41,7 @@ def _launch(control: Control, deeds: Deeds, launch: Launch) -> bool:
     except CloudRefused as refused:
         deeds.note("launch", target, ok=False, detail=str(refused))
         return False
+    deeds.launched += [Launched(node_id=i, node=name, launch=launch) for i, name in result.nodes]
     detail = f"{result.added} added" + (f": {result.message}" if result.message else "")
     deeds.note("launch", target, ok=result.added == launch.count, detail=detail)
     return result.added == launch.count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from autoscaler_app.passes import way_out
@@ -258,7 +259,9 @@ class _Fates:
             return self._keep(verdict, KeepReason.RUNNING)
         if verdict.held_for:
             return self._keep(verdict, KeepReason.HELD, verdict.detail)
-        return self._keep(verdict, KeepReason.IDLE)
+        timeout = self.situation.policy.idle_timeout(verdict.node.nodearray).total_seconds()
+        idle = (verdict.idle_for or timedelta()).total_seconds()
+        return self._keep(verdict, KeepReason.IDLE, f"idle for {idle:.0f} s; goes after {timeout:.0f} s")
 
     def _surplus(self, verdict: NodeVerdict, host: HostSeen) -> FenceReason | None:
         """Why a serving node is to take no more, if it is not to."""

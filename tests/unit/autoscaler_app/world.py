@@ -17,6 +17,7 @@ from autoscaler_app.listening.ask import together
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
+from autoscaler_app.memory.stories.book import StoryBook
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.lease.keeping import Lease
@@ -287,6 +288,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         app=app,
         settings=settings,
         state=state,
+        stories=StoryBook(tmp_path / "state.db"),
         history=SQLiteNodeHistory(tmp_path / "state.db"),
         provider=provider,
         broker=queues,

@@ -1,0 +1,196 @@
+"""The commands that tell of nodes and of money, from the state file alone: `why`, `history`, `cost`."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from autoscaler_app import settings as settings_module
+from autoscaler_app.cli import show
+from autoscaler_app.memory.stories.book import StoryBook
+from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent, Story
+from autoscaler_app.passes.journal import Journal
+from autoscaler_app.passes.plan import Keep, KeepReason, Plan
+from scalelib.errors import InvalidInput
+
+STAYS = {
+    KeepReason.MATCHED: "work is planned for it",
+    KeepReason.RUNNING: "tasks run on it",
+    KeepReason.BOOTING: "it boots",
+    KeepReason.JOINING: "it is up, and no worker has been heard on it yet",
+    KeepReason.IDLE: "nothing runs on it, and not yet for as long as `idle_timeout` says",
+    KeepReason.WARM: "the settings want so many machines to be kept ready",
+    KeepReason.DRAINING: "it is on its way out, and not proven empty yet",
+    KeepReason.UNKNOWN: "what it does is not known, and what is not known to be idle is kept",
+    KeepReason.KEEP_ALIVE: "the cloud's KeepAlive is set on it",
+    KeepReason.UNMANAGED: "it is none of the autoscaler's nodes",
+    KeepReason.LEAVING: "the cloud is ending it already",
+    KeepReason.HELD: "room is kept there for work that came first",
+    KeepReason.HELD_BACK: "a guard holds its end back",
+    KeepReason.PAUSED: "passes are paused: `resume` ends that",
+}
+"""Why a node is still here, for people; docs/commands.md has the same list."""
+
+AFTER = {
+    "launched": "launched",
+    "seen": "there, and not launched by a pass that is remembered",
+    "ready": "up",
+    "joined": "its worker was heard",
+    "fenced": "takes no more work",
+    "unfenced": "takes work again",
+    "shut-down": "proven empty; its worker was told to end",
+    "deleted": "the cloud was told to end it",
+    "gone": "gone",
+}
+
+
+def why(name: str) -> dict[str, Any]:
+    """What became of a node, and why it is still here, if it is. Raises InvalidInput where none is known."""
+    path = settings_module.load().state_file
+    with closing(StoryBook.look(path)) as book:
+        found = book.named(name)
+        if not found:
+            raise InvalidInput(_unknown(name, book.names()))
+    with closing(Journal.look()) as journal:
+        last = journal.reports(1)
+    stays = _stays(last[0].plan, found[0]) if last and found[0].gone is None else None
+    return {"stories": [_facts(story) for story in found], "stays": stays}
+
+
+def _unknown(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "; `history` lists those that are known"
+    return f"no node is or was called {name!r} (a name, a host name or an id of the cloud){meant}"
+
+
+def _stays(plan: Plan | None, story: Story) -> str | None:
+    """What the last plan makes of it."""
+    if plan is None:
+        return None
+    for ending in plan.delete:
+        if ending.node_id == story.node_id:
+            return f"it is being ended: {ending.reason.value}"
+    kept = next((entry for entry in plan.keep if entry.node_id == story.node_id), None)
+    return None if kept is None else _kept(kept)
+
+
+def _kept(entry: Keep) -> str:
+    jobs = f" ({', '.join(f'{count} x {job}' for job, count in entry.jobs.items())})" if entry.jobs else ""
+    return f"{entry.reason.value}: {entry.detail or STAYS[entry.reason]}{jobs}"
+
+
+def _facts(story: Story) -> dict[str, Any]:
+    """A story as scripts read it: what is counted between passes is left out."""
+    facts = msgspec.to_builtins(story)
+    del facts["last_count"], facts["last_running"]
+    facts |= {"runs": story.runs, "busy_share": story.busy_share, "gone": story.gone}
+    facts["ran"] = {queue: {"runs": runs, "seconds": seconds} for queue, (runs, seconds) in story.ran.items()}
+    return facts
+
+
+def why_text(facts: dict[str, Any]) -> str:
+    """The same for people, the node that was seen last first."""
+    parts = ["\n".join(_told(story)) for story in facts["stories"]]
+    if facts["stays"]:
+        parts[0] += f"\n  now: {facts['stays']}"
+    return "\n\n".join(parts)
+
+
+def _told(story: dict[str, Any]) -> Iterator[str]:
+    spot, host = " spot" if story["spot"] else "", f", host {story['hostname']}" if story["hostname"] else ""
+    yield f"{story['node']}  {story['nodearray']}/{story['vm_size']}{spot}{host}  (id {story['node_id']})"
+    for moment in story["moments"]:
+        why = f": {moment['why']}" if moment["why"] else ""
+        yield f"  {_time(moment['at'])}  pass {moment['number']:<6} {AFTER[moment['what']]}{why}"
+    yield (
+        f"  ran {show.plural(story['runs'], 'task')} to their end; busy for {_span(story['busy_seconds'])}, "
+        f"idle for {_span(story['idle_seconds'])}, booted for {_span(story['booting_seconds'])}"
+        + (f", not heard for {_span(story['unheard_seconds'])}" if story["unheard_seconds"] else "")
+    )
+    yield f"  cost {story['cost']:.3f} so far, at {story['price_per_hour']:.3f} per hour"
+
+
+def history(last: int) -> list[dict[str, Any]]:
+    """The nodes that are there, and those that went last."""
+    with closing(StoryBook.look(settings_module.load().state_file)) as book:
+        return [_facts(story) for story in book.latest(last)]
+
+
+def history_text(stories: Sequence[dict[str, Any]]) -> str:
+    """The same as a table."""
+    return show.table(
+        ("node", "vm_size", "began", "gone", "why", "tasks", "busy", "cost"),
+        (
+            (
+                story["node"],
+                story["vm_size"],
+                _time(story["moments"][0]["at"]),
+                _time(story["gone"]) if story["gone"] else story["state"] or "asked for",
+                story["moments"][-1]["why"] if story["gone"] else "",
+                story["runs"],
+                "" if story["busy_share"] is None else f"{story['busy_share']:.0%}",
+                f"{story['cost']:.3f}",
+            )
+            for story in stories
+        ),
+        empty="no node is known yet: a pass that has looked writes them down",
+    )
+
+
+BY = ("day", "nodearray", "vm_size", "use")
+
+
+def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
+    """What the last days (UTC, today is one) have cost, by `BY`, the dearest first; days in their order."""
+    since = (now.astimezone(UTC) - timedelta(days=days - 1)).date().isoformat()
+    with closing(StoryBook.look(settings_module.load().state_file)) as book:
+        spent = book.spent(since)
+    total = sum(each.money for each in spent)
+    rows = [
+        {by: name, "money": money, "share": money / total if total else 0.0, "hours": seconds / 3600}
+        for name, money, seconds in _sums(spent, by)
+    ]
+    idle = sum(each.money for each in spent if each.use in (IDLE, BOOTING, UNHEARD))
+    return {"since": since, "by": by, "total": total, "not_at_work": idle, "rows": rows}
+
+
+def _sums(spent: Iterable[Spent], by: str) -> list[tuple[str, float, float]]:
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for each in spent:
+        both = sums[getattr(each, by)]
+        both[0] += each.money
+        both[1] += each.seconds
+    rows = [(name, money, seconds) for name, (money, seconds) in sums.items()]
+    return sorted(rows) if by == "day" else sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def cost_text(facts: dict[str, Any]) -> str:
+    """The same as a table."""
+    by = facts["by"]
+    rows = [
+        (row[by], f"{row['money']:.3f}", f"{row['share']:.0%}", f"{row['hours']:.2f}")
+        for row in facts["rows"]
+    ]
+    text = show.table((by, "money", "share", "machine hours"), rows, empty=f"nothing since {facts['since']}")
+    if not rows:
+        return text
+    share = facts["not_at_work"] / facts["total"] if facts["total"] else 0.0
+    return f"{text}\n\n{facts['total']:.3f} since {facts['since']}; {share:.0%} of it while nothing ran"
+
+
+def _time(at: str | datetime) -> str:
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _span(seconds: float) -> str:
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"

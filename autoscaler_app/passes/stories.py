@@ -1,0 +1,126 @@
+"""The stories of the nodes, told on by a pass: what it saw and did, and on what the time since went."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from autoscaler_app.memory.stories.story import Moment, Spent, Story, What
+from autoscaler_app.memory.stories.telling import (
+    Deed,
+    Now,
+    done_to,
+    ended,
+    first_seen,
+    for_jobs,
+    sum_of,
+    told_on,
+)
+from autoscaler_app.passes.act.deeds import Launched
+from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.observe.sight import Sight
+from autoscaler_app.passes.report import ActionKind, Report
+from scalelib.errors import ScalelibError
+from scalelib.node import Node, NodeId
+
+log = logging.getLogger(__name__)
+
+MOST_BY_TIME = 1_000
+"""Stories that a pass brings up to date though nothing happened, those first that were longest not: what time
+alone adds to the others is added later."""
+
+_TOLD: dict[ActionKind, What] = {
+    "fence": "fenced",
+    "unfence": "unfenced",
+    "shut-down": "shut-down",
+    "delete": "deleted",
+}
+
+
+def tell(control: Control, sight: Sight, launched: Iterable[Launched], made: Report) -> None:
+    """Write down how the stories go on. What goes wrong with that is logged and stops nothing."""
+    try:
+        before = control.stories.present()
+        stories, spent = told(before, sight, launched, made)
+        kept = timedelta(seconds=control.settings.autoscaler.stories_kept)
+        control.stories.write(stories, spent, sight.asked.now, kept=kept)
+    except ScalelibError as error:
+        log.error("the stories of the nodes cannot be written: %s", error)
+
+
+def told(
+    before: Mapping[str, Story], sight: Sight, launched: Iterable[Launched], made: Report
+) -> tuple[list[Story], list[Spent]]:
+    """The stories that have changed, and what was spent. Pure.
+
+    `before`: the stories of the nodes that were there. `launched`: the nodes that this pass has created.
+    """
+    at, number = sight.asked.now, made.number
+    after: dict[str, Story] = {}
+    spent: list[Spent] = []
+    present = {node.id: node for node in sight.cloud.nodes}
+    deeds: dict[str, list[Deed]] = defaultdict(list)
+    for deed in deeds_of(made, sight):
+        deeds[deed.node_id].append(deed)
+    quiet = 0
+    for node in sorted(present.values(), key=lambda node: _told_until(before.get(node.id), at)):
+        now = now_of(sight, node)
+        story = before.get(node.id) or first_seen(now, at, number)
+        going_on, more = told_on(story, now, at, number)
+        for deed in deeds[node.id]:
+            going_on = done_to(going_on, deed, at, number)
+        if node.id in before and going_on.moments == story.moments:
+            quiet += 1
+            if quiet > MOST_BY_TIME:
+                continue
+        after[node.id] = going_on
+        spent += more
+    gone = {node_id: ended(story, at, number) for node_id, story in before.items() if node_id not in present}
+    new = {each.node_id: of_launch(each, at, number) for each in launched}
+    return [*after.values(), *(gone | new).values()], sum_of(spent)
+
+
+def _told_until(story: Story | None, at: datetime) -> datetime:
+    return at if story is None else story.seen
+
+
+def of_launch(launched: Launched, at: datetime, number: int) -> Story:
+    """The story of a node that this pass has created, and not seen yet."""
+    launch = launched.launch
+    return Story(
+        node_id=launched.node_id,
+        node=launched.node,
+        nodearray=launch.nodearray,
+        vm_size=launch.vm_size,
+        spot=launch.spot,
+        price_per_hour=launch.price_per_hour,
+        jobs=launch.jobs,
+        moments=(Moment(at=at, what="launched", why=for_jobs(launch.jobs), number=number),),
+        seen=at,
+    )
+
+
+def now_of(sight: Sight, node: Node) -> Now:
+    """One node, as this pass sees it."""
+    host = sight.host_of.get(node.id)
+    view = None if host is None else sight.view_of(host.hostname)
+    jobs = sight.snapshot.meant.get(str(node.id), {})
+    if view is None or view.told is None:
+        return Now(node=node, jobs=jobs)
+    running: dict[str, float] = defaultdict(float)
+    for task in view.running:
+        running[task.queue] += max(0.0, (sight.asked.now - task.started).total_seconds())
+    return Now(node=node, is_heard=True, counted=view.ended, running=running, jobs=jobs)
+
+
+def deeds_of(made: Report, sight: Sight) -> Iterator[Deed]:
+    """What this pass did to nodes, of what succeeded."""
+    hosts = {host.hostname: node_id for node_id, host in sight.host_of.items()}
+    names = {node.name: node.id for node in sight.cloud.nodes}
+    for action in made.actions:
+        what = _TOLD.get(action.kind)
+        node_id: NodeId | None = hosts.get(action.target) or names.get(action.target)
+        if what is not None and action.ok and node_id is not None:
+            yield Deed(node_id=node_id, what=what, why=action.detail)
