@@ -17,7 +17,7 @@ from autoscaler_app.cli.group import autoscaler
 
 NEEDS_NONE = {"config", "replay", "web", "ping", "stop", "reload"}
 """Commands that open no state file themselves; the page is tried in its own tests."""
-ARGUMENTS = {"forget-key": ("n1", "--reason", "lost")}
+ARGUMENTS = {"forget-key": ("n1", "--reason", "lost"), "why": ("n1",)}
 """Of commands that have to be told something."""
 
 
@@ -31,7 +31,7 @@ def a_folder(path: Path) -> None:
 
 def from_a_newer_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        for table in ("control_schema", "cyclecloud_schema", "node_history_schema"):
+        for table in ("control_schema", "cyclecloud_schema", "node_history_schema", "stories_schema"):
             db.execute(f"CREATE TABLE {table} (only INTEGER PRIMARY KEY, version INTEGER)")
             db.execute(f"INSERT INTO {table} VALUES (1, 9999)")
         db.commit()
