@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from heapq import nsmallest
+from operator import itemgetter
 
+from autoscaler_app.memory.stories.book import Known
 from autoscaler_app.memory.stories.story import Moment, Spent, Story, What
 from autoscaler_app.memory.stories.telling import (
     Deed,
@@ -51,39 +54,49 @@ def tell(control: Control, sight: Sight, launched: Iterable[Launched], made: Rep
 
 
 def told(
-    before: Mapping[str, Story], sight: Sight, launched: Iterable[Launched], made: Report
+    before: Mapping[str, Known], sight: Sight, launched: Iterable[Launched], made: Report
 ) -> tuple[list[Story], list[Spent]]:
     """The stories that have changed, and what was spent. Pure.
 
     `before`: the stories of the nodes that were there. `launched`: the nodes that this pass has created.
     """
     at, number = sight.asked.now, made.number
-    after: dict[str, Story] = {}
+    stories: list[Story] = []
     spent: list[Spent] = []
-    present = {node.id: node for node in sight.cloud.nodes}
     deeds: dict[str, list[Deed]] = defaultdict(list)
     for deed in deeds_of(made, sight):
         deeds[deed.node_id].append(deed)
-    quiet = 0
-    for node in sorted(present.values(), key=lambda node: _told_until(before.get(node.id), at)):
-        now = now_of(sight, node)
-        story = before.get(node.id) or first_seen(now, at, number)
-        going_on, more = told_on(story, now, at, number)
+    for node in _to_go_on(before, sight, deeds):
+        now, known = now_of(sight, node), before.get(node.id)
+        story = first_seen(now, at, number) if known is None else known.story()
+        story, more = told_on(story, now, at, number)
         for deed in deeds[node.id]:
-            going_on = done_to(going_on, deed, at, number)
-        if node.id in before and going_on.moments == story.moments:
-            quiet += 1
-            if quiet > MOST_BY_TIME:
-                continue
-        after[node.id] = going_on
+            story = done_to(story, deed, at, number)
+        stories.append(story)
         spent += more
-    gone = {node_id: ended(story, at, number) for node_id, story in before.items() if node_id not in present}
-    new = {each.node_id: of_launch(each, at, number) for each in launched}
-    return [*after.values(), *(gone | new).values()], sum_of(spent)
+    present = {node.id for node in sight.cloud.nodes}
+    stories += [ended(known.story(), at, number) for i, known in before.items() if i not in present]
+    stories += [of_launch(each, at, number) for each in launched]
+    return stories, sum_of(spent)
 
 
-def _told_until(story: Story | None, at: datetime) -> datetime:
-    return at if story is None else story.seen
+def _to_go_on(
+    before: Mapping[str, Known], sight: Sight, deeds: Mapping[str, Sequence[Deed]]
+) -> Iterator[Node]:
+    """Every node of which there is news, and of the others those that were not told on for longest."""
+    at_rest = []
+    for node in sight.cloud.nodes:
+        known, host = before.get(node.id), sight.host_of.get(node.id)
+        if (
+            known is None
+            or node.id in deeds
+            or (node.is_ready and not known.has_had("ready"))
+            or (host is not None and not known.has_had("joined"))
+        ):
+            yield node
+        else:
+            at_rest.append((known.seen, node))
+    yield from (node for _, node in nsmallest(MOST_BY_TIME, at_rest, key=itemgetter(0)))
 
 
 def of_launch(launched: Launched, at: datetime, number: int) -> Story:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import msgspec
 
 from autoscaler_app.memory.moments import to_text
-from autoscaler_app.memory.stories.story import Spent, Story
+from autoscaler_app.memory.stories.story import Spent, Story, What
 from scalelib.sqlitefile import SharedFile, Tables
 
 TABLES = Tables(
@@ -19,7 +20,7 @@ TABLES = Tables(
         (
             """CREATE TABLE story (
                 node_id TEXT PRIMARY KEY, node TEXT NOT NULL, hostname TEXT NOT NULL, seen TEXT NOT NULL,
-                gone TEXT, story TEXT NOT NULL)""",
+                had TEXT NOT NULL, gone TEXT, story TEXT NOT NULL)""",
             "CREATE INDEX story_gone ON story (gone)",
             """CREATE TABLE spent (
                 day TEXT NOT NULL, nodearray TEXT NOT NULL, vm_size TEXT NOT NULL, use TEXT NOT NULL,
@@ -31,7 +32,27 @@ TABLES = Tables(
 MOST_STORIES = 50_000
 """Nodes that are gone and still told of; about a kilobyte each."""
 
+SEPARATES = ","
+
 _decode = msgspec.json.Decoder(Story).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The story of a node that is there, read only if it is to go on: of ten thousand most rest."""
+
+    seen: str
+    """Until when it is told; as text that sorts."""
+    had: str
+    text: str
+
+    def has_had(self, what: What) -> bool:
+        """Whether there was a moment of this kind."""
+        return what in self.had.split(SEPARATES)
+
+    def story(self) -> Story:
+        """All of it."""
+        return _decode(self.text)
 
 
 class StoryBook:
@@ -54,12 +75,10 @@ class StoryBook:
         """Let go of the file."""
         self._file.close()
 
-    def present(self) -> dict[str, Story]:
+    def present(self) -> dict[str, Known]:
         """By node id: every node that is not known to be gone."""
-        return {
-            row["node_id"]: _decode(row["story"])
-            for row in self._file.rows("SELECT node_id, story FROM story WHERE gone IS NULL")
-        }
+        rows = self._file.rows("SELECT node_id, seen, had, story FROM story WHERE gone IS NULL")
+        return {node_id: Known(seen, had, text) for node_id, seen, had, text in rows}
 
     def named(self, name: str) -> list[Story]:
         """Every node of this name, host name or id, the one that was seen last first."""
@@ -86,13 +105,10 @@ class StoryBook:
         self, stories: Iterable[Story], spent: Iterable[Spent], now: datetime, *, kept: timedelta
     ) -> None:
         """Keep these as they stand now, add to what was spent, and forget what is older than `kept`."""
-        rows = [
-            (s.node_id, s.node, s.hostname, to_text(s.seen), to_text(s.gone) if s.gone else None, _text(s))
-            for s in stories
-        ]
+        rows = [_row(story) for story in stories]
         oldest = now - kept
         with self._file.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO story VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO story VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany(
                 "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
                 "SET seconds = seconds + excluded.seconds, money = money + excluded.money",
@@ -111,5 +127,8 @@ class StoryBook:
         return [msgspec.convert(dict(row), Spent) for row in rows]
 
 
-def _text(story: Story) -> str:
-    return msgspec.json.encode(story).decode()
+def _row(story: Story) -> tuple[str | None, ...]:
+    had = SEPARATES.join(sorted({moment.what for moment in story.moments}))
+    gone = None if story.gone is None else to_text(story.gone)
+    text = msgspec.json.encode(story).decode()
+    return story.node_id, story.node, story.hostname, to_text(story.seen), had, gone, text

@@ -100,7 +100,7 @@ def test_of_very_many_nodes_at_rest_those_are_told_on_that_were_not_for_longest(
     for _ in range(5):
         world.go_on(10)
         world.make_pass()
-    present = world.control.stories.present().values()
+    present = [known.story() for known in world.control.stories.present().values()]
     assert sorted((world.now - story.seen).total_seconds() for story in present) == [0, 10]
     sums = sum(each.money for each in world.control.stories.spent("2026-11-22"))
     assert sums == pytest.approx(sum(story.cost for story in present))
