@@ -45,16 +45,23 @@ class Greedy:
         worth: Sequence[float],
         dimension: Sequence[float],
         charge: Sequence[float] | None = None,
+        *,
+        by_tier: bool = True,
+        most: Sequence[int] | None = None,
     ) -> None:
-        """`worth` of items and `dimension`s in money; `charge` for a bin of an offer (default: its price)."""
+        """`worth` of items and `dimension`s in money; `charge` for a bin of an offer (default: its price; 1
+        where that is 0). `by_tier`: running machines of lower tiers first. `most`: units of each item in one
+        bin, if that is to be fewer than may be.
+        """
         self.problem = problem
         self.worth = worth
-        self.charge = [offer.price for offer in problem.offers] if charge is None else charge
+        self.charge = [offer.price or 1.0 for offer in problem.offers] if charge is None else charge
+        self.by_tier = by_tier
         self.size = [
             sum(x * amount for x, amount in zip(dimension, offer.capacity, strict=True))
             for offer in problem.offers
         ]
-        self._goods = Goods(problem.needs, worth, problem.most_per_bin)
+        self._goods = Goods(problem.needs, worth, problem.most_per_bin if most is None else most)
         self._orders: list[list[Order] | None] = [None] * len(problem.shapes)
         self._filled: dict[int, tuple[Left, int, float, Pattern]] = {}
         """By shape: what one bin was found to hold, and when."""
@@ -131,8 +138,10 @@ class Greedy:
             return None
         if self.problem.offers[offer].price == 0:
             # Running machines: the best filled first, then the smallest, so that whole ones stay empty.
-            full = round(worth / self.size[offer], 9) if self.size[offer] else 0.0
-            score = (0, self.problem.offers[offer].tier, -full, self.size[offer], offer)
+            size = self.size[offer] * self.charge[offer]
+            full = round(worth / size, 9) if size else 0.0
+            tier = self.problem.offers[offer].tier if self.by_tier else 0
+            score = (0, tier, -full, self.size[offer], offer)
             return score, offer, alone, pattern
         ranked = () if rank is None else rank(self._choice(offer, pattern, room))
         per_money = round(worth / self.charge[offer], 9)

@@ -9,7 +9,8 @@ on the size of the problem alone, never on a clock, so that the same input gives
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scalelib.packing.greedy import Greedy, Packed
@@ -21,6 +22,10 @@ WORK = 16_000
 """Rounds times (offer, item) pairs: about 0.1 s."""
 MOST_ROUNDS = 40
 FEWEST_ROUNDS = 5
+SHAKES = 100
+"""Packings with everything worth something else, of few pairs; where units are left over, until none is."""
+SHAKEN = (0.3, 1.0, 2.0)
+"""How much: worth and money are multiplied by e to the power of up to so much, up or down."""
 REBUILDS = 100
 REBUILDING_WORK = 200_000
 """Most tries to rebuild; and tries times what one has to look at, for problems of many offers."""
@@ -59,6 +64,11 @@ def best_of_rounds(problem: Problem, values: Values, effort: int = 1) -> Found:
         tried.append((packed, worth))
     best, _ = min(tried, key=lambda one: one[0].order)
     seen = [one.bins for one, _ in tried]
+    if effort and (best.price or any(best.left)):
+        for shaken in _shaken(problem, dear, values.dimension, min(SHAKES, WORK // (4 * max(pairs, 1)))):
+            if shaken.order < best.order:
+                best = shaken
+                seen.append(shaken.bins)
     if best.price and effort:
         tries = min(REBUILDS, REBUILDING_WORK // (pairs + 20 * len(problem.offers)))
         best, rebuilt = rebuild(problem, best, dear, values.dimension, tries=tries * effort)
@@ -115,6 +125,46 @@ def learn(
     ]
 
 
+def _shaken(
+    problem: Problem, worth: Sequence[float], dimension: Sequence[float], tries: int
+) -> Iterator[Packed]:
+    """Packings at a worth of the items, and at money for the bins, that chance has changed.
+
+    Learning goes one way only. Under a ceiling that offers share, or with machines that are there already,
+    the packing that holds everything may open bins that never look like the best ones.
+    """
+    draw = random.Random(0)
+    # Equal machines stay equal, in whatever placement group they are.
+    alike: dict[tuple[Sequence[int], float], int] = {}
+    number = [alike.setdefault((offer.capacity, offer.price), len(alike)) for offer in problem.offers]
+    holds = _holds(problem)
+    for _ in range(tries):
+        much = draw.choice(SHAKEN)
+        dear = [math.exp(draw.uniform(-much, much)) for _ in alike]
+        much = draw.choice(SHAKEN)
+        stirred = [money * math.exp(draw.uniform(-much, much)) for money in worth]
+        charge = [
+            (offer.price or 1.0) * dear[each] for offer, each in zip(problem.offers, number, strict=True)
+        ]
+        by_tier, capped = draw.random() < 0.5, draw.random() < 0.5
+        most = [draw.randint(1, units) if capped and draw.random() < 0.5 else units for units in holds]
+        packed = Greedy(problem, stirred, dimension, charge, by_tier=by_tier, most=most).pack()
+        if not (capped and any(packed.left)):  # or else there may be room for what is left
+            yield packed
+
+
+def _holds(problem: Problem) -> list[int]:
+    """Units of each item that one bin holds at most."""
+    holds = [0] * len(problem.items)
+    for shape in problem.shapes:
+        for item in shape.fits:
+            units = min(problem.counts[item], problem.most_per_bin[item])
+            for d, amount in problem.needs[item]:
+                units = min(units, shape.capacity[d] // amount)
+            holds[item] = max(holds[item], units)
+    return holds
+
+
 def _scarce(problem: Problem, dimension: Sequence[float]) -> Packed:
     """A packing for when ceilings leave units over: units are worth the same, bins cost what is scarce."""
     room = problem.room()
@@ -123,5 +173,5 @@ def _scarce(problem: Problem, dimension: Sequence[float]) -> Packed:
         share = 1 / max(room.offers[number], 1)
         for pool, cores in problem.offer_pools[number]:
             share = max(share, 1 / max(room.nodes[pool], 1), cores / max(room.cores[pool], 1))
-        charge.append(share + offer.price / UNLIMITED)
+        charge.append(share + offer.price / UNLIMITED if offer.price else 1.0)
     return Greedy(problem, [1.0] * len(problem.items), dimension, charge).pack()

@@ -27,7 +27,8 @@ Choice = dict[Kind, dict[Place, int]]
 Score = tuple[int, float, int]
 """Units without a place, money, machines: lower is better."""
 
-_Seen = list[tuple[Score, int, Choice]]
+_Key = tuple[tuple[str, str, tuple[tuple[int, int], ...]], ...]
+"""A choice: (bucket id, group, (number of kind, gangs) there)."""
 
 QUICK_TRIES: Final = 60
 CAREFUL_TRIES: Final = 8
@@ -36,6 +37,8 @@ DRAWS: Final = 30
 """Choices by chance to start from."""
 STARTS: Final = 3
 """Choices from which moves are tried."""
+LOOKS: Final = 5
+"""Choices that looked best at one look, and are packed with care."""
 FEW_DRAWS: Final = 6
 FEW_TRIES: Final = 12
 """The same where it only matters whether all fits."""
@@ -54,17 +57,34 @@ class Gathering:
     groups: Groups
     score: Callable[[Choice, bool], Score]
     """What everything comes to with this choice; True: at one look."""
-    known: dict[tuple[bool, frozenset[tuple[int, Place, int]]], Score] = field(default_factory=dict)
-    """Of choices that were looked at."""
+    known: dict[tuple[bool, _Key], tuple[Score, int, Choice]] = field(default_factory=dict)
+    """Of choices that were looked at: what they come to, and when they were."""
 
     def score_of(self, choice: Choice, quick: bool) -> Score:
         """The same, each choice looked at once."""
-        flat = frozenset(
-            (kind.no, place, n) for kind, places in choice.items() for place, n in places.items()
-        )
-        if (quick, flat) not in self.known:
-            self.known[quick, flat] = self.score(choice, quick)
-        return self.known[quick, flat]
+        key = quick, self._key(choice)
+        if key not in self.known:
+            self.known[key] = self.score(choice, quick), len(self.known), choice
+        return self.known[key][0]
+
+    def _key(self, choice: Choice) -> _Key:
+        """Choices that differ only in which of two groups that nobody is in yet is which are one."""
+        inside: dict[Place, list[tuple[int, int]]] = {}
+        for kind, places in choice.items():
+            for place, gangs in places.items():
+                inside.setdefault(place, []).append((kind.no, gangs))
+        asked = any(groups_named(kind.constraint) for kind in choice)
+        found = []
+        for (bucket_id, group), here in inside.items():
+            bucket = self.buckets.get(bucket_id)
+            new = bucket is not None and group not in self.groups.existing(bucket) and not asked
+            found.append((bucket_id, "" if new else group, tuple(sorted(here))))
+        return tuple(sorted(found))
+
+    def _best(self, quick: bool, most: int) -> list[Choice]:
+        """The best of the choices that were looked at."""
+        ours = [found for (how, _), found in self.known.items() if how is quick]
+        return [choice for *_, choice in sorted(ours, key=lambda found: (found[0], found[1]))[:most]]
 
     def start(self, wanted: Mapping[Kind, int], known: Mapping[int, Mapping[Place, int]]) -> Choice | None:
         """The known groups; those of gangs that are not in one yet are chosen one after the other."""
@@ -115,16 +135,12 @@ class Gathering:
 
         starts = [choice, *self._gathered(choice), *self._drawn(choice, share(DRAWS))]
         starts.sort(key=lambda start: self.score_of(start, True))
-        seen: _Seen = []
         for start in starts[:STARTS]:
-            found = self._moved(start, share(QUICK_TRIES) // STARTS, quick=True)
-            seen.append((self.score_of(found, False), len(seen), found))
-        self._moved(min(seen, key=lambda one: one[:2])[2], share(CAREFUL_TRIES), quick=False, seen=seen)
-        best: list[Choice] = []
-        for _, _, found in sorted(seen, key=lambda one: one[:2]):
-            if found not in best:
-                best.append(found)
-        return best[:most]
+            self._moved(start, share(QUICK_TRIES) // STARTS, quick=True)
+        looks = self._best(True, max(share(LOOKS), STARTS))
+        best = min(looks, key=lambda one: self.score_of(one, False))
+        self._moved(best, share(CAREFUL_TRIES), quick=False)
+        return self._best(False, most)
 
     def _drawn(self, choice: Choice, draws: int) -> Iterator[Choice]:
         """Choices by chance, from a fixed seed."""
@@ -153,28 +169,16 @@ class Gathering:
             if other != choice and self.may_be(other.values()):
                 yield other
 
-    def _moved(
-        self,
-        choice: Choice,
-        tries: int,
-        *,
-        quick: bool,
-        seen: _Seen | None = None,
-    ) -> Choice:
-        """The best choice that single moves lead to, each of which is better than the one before.
-
-        All that were looked at are added to `seen`.
-        """
+    def _moved(self, choice: Choice, tries: int, *, quick: bool) -> Choice:
+        """The best choice that single moves lead to, each of which is better than the one before."""
         best, improved = self.score_of(choice, quick), True
         while improved:
             improved = False
             for other in self._moves(choice):
                 if tries <= 0:
                     return choice
-                tries -= 1
+                tries -= (quick, self._key(other)) not in self.known
                 score = self.score_of(other, quick)
-                if seen is not None:
-                    seen.append((score, len(seen), other))
                 if score < best:
                     choice, best, improved = other, score, True
                     break

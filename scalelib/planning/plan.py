@@ -98,8 +98,8 @@ class Planning:
                 continue
             if self.keep:
                 self._keep([kind for turn in turns for kind in turn])
-            for turn in turns:
-                self._place_turn(turn, seconds)
+            for number, turn in enumerate(turns):
+                self._place_turn(turn, 0.0 if number else seconds)  # most of what is later finds no room
                 if len(turns) > 1 and not self.held:
                     self._hold_for(turn)
 

@@ -41,18 +41,20 @@ def best_plan(problem: Problem) -> Planning:
 
 
 def _first_come(scene: Scene) -> Planning:
-    """The plan where not all has room: who came first is served first. Greedy: it is made with every pass
-    of a full cluster.
-    """
+    """The plan where not all has room: who came first is served first."""
     turns, is_kept = in_turns(scene), bool(scene.problem.meant)
     plan = _placed(Planning(turns, keep=is_kept, solver=False))
-    if plan.held or not plan.bought:
+    if plan.held:
         return plan
-    # Turn by turn says who is served; all of them at once, it may cost less.
-    again, served = all_at_once(turns, plan)
-    cheaper = _placed(Planning(again, keep=is_kept, solver=False))
-    is_whole = all(cheaper.left[kind] <= cheaper.capped[kind] for kind in served)
-    return cheaper if is_whole and cheaper.price < plan.price and not cheaper.held else plan
+    joined = _may_be_joined(scene)
+    if plan.bought:
+        # Turn by turn says who is served; all of them at once, it may cost less.
+        again, served = all_at_once(turns, plan)
+        cheaper = _placed(Planning(again, keep=is_kept, solver=not (is_kept or joined)))
+        is_whole = all(cheaper.left[kind] <= cheaper.capped[kind] for kind in served)
+        if is_whole and cheaper.price < plan.price and not cheaper.held:
+            plan = cheaper
+    return min([plan, *_joint(plan, is_first=False)], key=_score) if joined else plan
 
 
 def _best(scene: Scene) -> Planning:
