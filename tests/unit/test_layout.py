@@ -15,6 +15,7 @@ WITHOUT_CIRCLES = (
     "scalelib",
     "cyclecloud_api",
     "cyclecloud_emulator",
+    "redis_keeper",
     "worker_tasks",
 )
 """Packages that are free of circles."""
