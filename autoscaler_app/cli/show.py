@@ -46,6 +46,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def span(seconds: float) -> str:
+    """`47 s`, `2.5 min`, `3.0 h`, `2.1 d`."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"
+
+
 def plan(made: Plan) -> str:
     """A plan, one line a decision."""
     price = made.price_per_hour

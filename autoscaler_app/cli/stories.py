@@ -108,10 +108,11 @@ def _told(story: dict[str, Any]) -> Iterator[str]:
     for moment in story["moments"]:
         why = f": {moment['why']}" if moment["why"] else ""
         yield f"  {_time(moment['at'])}  pass {moment['number']:<6} {AFTER[moment['what']]}{why}"
+    spans = {what: show.span(story[f"{what}_seconds"]) for what in ("busy", "idle", "booting", "unheard")}
     yield (
-        f"  ran {show.plural(story['runs'], 'task')} to their end; busy for {_span(story['busy_seconds'])}, "
-        f"idle for {_span(story['idle_seconds'])}, booted for {_span(story['booting_seconds'])}"
-        + (f", not heard for {_span(story['unheard_seconds'])}" if story["unheard_seconds"] else "")
+        f"  ran {show.plural(story['runs'], 'task')} to their end; busy for {spans['busy']}, "
+        f"idle for {spans['idle']}, booted for {spans['booting']}"
+        + (f", not heard for {spans['unheard']}" if story["unheard_seconds"] else "")
     )
     yield f"  cost {story['cost']:.3f} so far, at {story['price_per_hour']:.3f} per hour"
 
@@ -187,10 +188,3 @@ def cost_text(facts: dict[str, Any]) -> str:
 def _time(at: str | datetime) -> str:
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def _span(seconds: float) -> str:
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.0f} s"

@@ -1,0 +1,61 @@
+"""`whatif` from a snapshot, as a person and as a script read it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.passes import snapshot
+from tests.unit.autoscaler_app.world import World
+
+
+@pytest.fixture
+def file(world: World, tmp_path: Path) -> Path:
+    path = tmp_path / "snapshot.json"
+    path.write_bytes(snapshot.encode(world.sight().snapshot))
+    return path
+
+
+def run(file: Path, *words: str) -> Result:
+    return CliRunner().invoke(autoscaler, ["whatif", "--snapshot", str(file), *words])
+
+
+def test_it_says_what_would_be_launched_and_what_that_costs(file: Path) -> None:
+    told = run(file, "celery=4").output
+    assert "launch    2 x all/small  (2.000/h)  for 4 x celery" in told
+    assert "now 0 nodes, 0.000/h; then 2 nodes, 2.000/h" in told
+    assert "nothing would be launched" in run(file).output
+
+
+def test_the_last_sign_parts_queue_and_count_for_a_derived_name_has_some_itself(file: Path) -> None:
+    facts = json.loads(run(file, "res:ncpus=2=3", "--json").output)
+    assert [(queue["queue"], queue["waiting"]) for queue in facts["queues"]] == [("res:ncpus=2", 3)]
+
+
+def test_constraints_and_a_count_describe_work_that_was_never_sent(file: Path) -> None:
+    facts = json.loads(run(file, "--constraints", '{"ncpus": 8}', "--count", "1", "--json").output)
+    assert [(launch["vm_size"], launch["count"]) for launch in facts["launch"]] == [("large", 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("celery",), "'celery' is no QUEUE=COUNT; celery=500 would be right"),
+        (("celery=-1",), "is no QUEUE=COUNT"),
+        (("=5",), "is no QUEUE=COUNT"),
+        (("--constraints", "{ncpus: 4}"), "--constraints is '{ncpus: 4}'"),
+        (("--constraints", "[1]"), "--constraints is '[1]'"),
+        (("celry=5",), "did you mean celery"),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence_and_exit_code_2(
+    file: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(file, *words)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert len(done.output.splitlines()) == 1
