@@ -38,13 +38,28 @@ def autoscaler() -> None:
 
 @autoscaler.command()
 @json_option
+@click.option(
+    "--check",
+    is_flag=True,
+    help="One line for monitoring: exit code 0 if all is well, 1 for a warning, 2 if passes do not work.",
+)
+@click.pass_context
 @speaks
-def status(json_: bool) -> None:
+def status(ctx: click.Context, json_: bool, check: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
+    from autoscaler_app.cli import health
     from autoscaler_app.passes.journal import Journal
+    from autoscaler_app.schedule import interval_of
 
     with closing(Journal.look()) as journal:
-        facts = show.status_of(journal) | {"control_worker": process.facts(process.look())}
+        worker = process.facts(process.look())
+        if check:
+            last = next(iter(journal.reports(1)), None)
+            interval = interval_of(ctx.obj.app.conf.beat_schedule)
+            code, sentence = health.check(last, journal.now(), interval, paused=journal.paused, worker=worker)
+            say(as_json({"code": code, "sentence": sentence}) if json_ else sentence)
+            ctx.exit(code)
+        facts = show.status_of(journal) | {"control_worker": worker}
     say(as_json(facts) if json_ else show.status(facts))
 
 

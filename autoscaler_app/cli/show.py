@@ -207,6 +207,10 @@ def _told_as_text(told: Mapping[str, Mapping[str, float]]) -> str:
     return ", ".join(f"{name} {both['told']:g}, not {both['promised']:g}" for name, both in told.items())
 
 
+LOOKED_BACK = 50
+"""Reports, in search of the last pass that saw the cluster."""
+
+
 def status_of(journal: Journal) -> dict[str, Any]:
     """How things stand, from the journal."""
     last = journal.reports(1)
@@ -214,6 +218,9 @@ def status_of(journal: Journal) -> dict[str, Any]:
     if not last:
         return facts
     made = last[0]
+    # A pass that failed early saw nothing: what one before it saw is shown, with its age, and never zeros.
+    lately = last if made.saw is not None else journal.reports(LOOKED_BACK)
+    seen = next((each for each in lately if each.saw is not None), None)
     facts["last_pass"] = {
         "number": made.number,
         "started": made.started,
@@ -221,15 +228,19 @@ def status_of(journal: Journal) -> dict[str, Any]:
         "ok": made.ok,
         "summary": report_module.summary(made),
     }
-    if made.saw is not None:
-        facts["cluster_state"] = made.saw.cluster_state
-        facts["queues"] = made.saw.queues
-        facts["nodes"] = made.saw.nodes
-        facts["warnings"] = made.saw.warnings
-        facts["hearing"] = made.saw.hearing
-    if made.plan is not None:
-        facts["unserved"] = made.plan.unserved
-        facts["price_per_hour"] = made.plan.price_per_hour
+    if seen is not None and seen.saw is not None:
+        facts["seen_by"] = {
+            "number": seen.number,
+            "seconds_ago": round((journal.now() - seen.started).total_seconds(), 1),
+        }
+        facts["cluster_state"] = seen.saw.cluster_state
+        facts["queues"] = seen.saw.queues
+        facts["nodes"] = seen.saw.nodes
+        facts["warnings"] = seen.saw.warnings
+        facts["hearing"] = seen.saw.hearing
+        if seen.plan is not None:
+            facts["unserved"] = seen.plan.unserved
+            facts["price_per_hour"] = seen.plan.price_per_hour
     return facts
 
 
@@ -260,6 +271,11 @@ def status(facts: dict[str, Any]) -> str:
     lines += [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
     if facts["paused"]:
         lines.append("PAUSED: nothing is launched, fenced or deleted; `resume` ends it")
+    seen = facts.get("seen_by")
+    if seen is None:
+        lines.append("no pass has seen the cluster lately")
+    elif seen["number"] != last["number"]:
+        lines.append(f"what follows was seen by pass {seen['number']}, {seen['seconds_ago']:.0f} s ago")
     queues = [q for q in facts.get("queues", ()) if q.waiting or q.running or q.held]
     lines += [
         "",

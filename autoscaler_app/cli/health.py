@@ -1,0 +1,68 @@
+"""`status --check`: whether anything is wrong, in a line and an exit code that monitoring understands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from autoscaler_app.passes.report import Report, summary
+
+OLD_AFTER = 3
+"""Intervals without a pass, after which passes have stopped coming."""
+
+OK, WARNING, CRITICAL = 0, 1, 2
+_WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL"}
+
+
+class Matter(NamedTuple):
+    """Something that is wrong."""
+
+    code: int
+    sentence: str
+    """What it is, and what to do."""
+
+
+def check(
+    last: Report | None, now: datetime, interval: timedelta, *, paused: bool, worker: dict[str, Any] | None
+) -> tuple[int, str]:
+    """The worst that is wrong as an exit code (0, 1, 2), and a line that names it and counts the others.
+
+    `worker`: the control worker of this machine as `ping` tells it; None where there is none.
+    """
+    matters = sorted(_matters(last, now, interval, paused, worker), key=lambda matter: -matter.code)
+    if not matters:
+        assert last is not None
+        ago = (now - last.started).total_seconds()
+        return OK, f"OK: pass {last.number} {ago:.0f} s ago: {summary(last)}"
+    worst, more = matters[0], f" (and {len(matters) - 1} more: `status`)" if len(matters) > 1 else ""
+    return worst.code, f"{_WORDS[worst.code]}: {worst.sentence}{more}"
+
+
+def _matters(
+    last: Report | None, now: datetime, interval: timedelta, paused: bool, worker: dict[str, Any] | None
+) -> Iterator[Matter]:
+    if worker is not None and worker["why_not"]:
+        yield Matter(CRITICAL, f"the control worker is not in charge: {worker['why_not']}")
+    if last is None:
+        yield Matter(
+            CRITICAL, "no pass has been made yet: start `celery -A autoscaler_app worker` and `… beat`"
+        )
+        return
+    age = now - last.started - timedelta(seconds=last.seconds)
+    if age > OLD_AFTER * interval:
+        yield Matter(
+            CRITICAL,
+            f"the last pass ended {age.total_seconds():.0f} s ago, and one is due every "
+            f"{interval.total_seconds():g} s: see to beat, the broker and the control worker (`ping`)",
+        )
+    if last.error:
+        yield Matter(CRITICAL, f"pass {last.number} failed: {last.error}")
+    if paused:
+        yield Matter(WARNING, "paused: nothing is launched, fenced or ended; `resume` ends it")
+    if last.plan is not None:
+        for entry in last.plan.unserved:
+            yield Matter(WARNING, f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}")
+    if last.saw is not None:
+        for warning in last.saw.warnings:
+            yield Matter(WARNING, warning)
