@@ -30,7 +30,6 @@ from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
-from celery_resources.insides.failover import survive_failover
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.out_of_service import survive_outages
 from scalelib.errors import ScalelibError
@@ -82,7 +81,6 @@ class StaysHome(bootsteps.Step):
         if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
             log.warning("%s", danger)
         survive_garbage()
-        survive_failover()
         survive_outages()
 
 

@@ -3,7 +3,8 @@
 Two things are not, by themselves, and each ends a worker of Celery with all that it runs. To use a channel
 whose connection was closed, which Celery 5.7 does itself while it closes one, is an AttributeError of kombu.
 And a server that refuses everything, because it follows another one since a failover, is full, or is still
-reading its files, answers with an error like that of a wrong command.
+reading its files, answers with an error like that of a wrong command. (A result that is refused like that
+would be dropped, and not stored again as it is when the connection is lost.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery.backends.redis import RedisBackend
 from kombu.transport import redis as transport
+from redis import Connection as Stock
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
@@ -22,9 +25,13 @@ CLASSES = ("ReadOnlyError", "BusyLoadingError", "MasterDownError", "ClusterDownE
 
 
 def survive_outages() -> None:
-    """From now on, in this process, for every connection of kombu to a Redis. May be called twice."""
+    """From now on, in this process, for every connection of kombu to a Redis, and of a result backend.
+
+    Connections that tasks make for themselves are left alone. May be called twice.
+    """
     if not hasattr(transport.Channel._connparams, "survives"):
         transport.Channel._connparams = _surviving(transport.Channel._connparams)
+        RedisBackend._get_pool = _of_translating(RedisBackend._get_pool)
 
 
 def _surviving(parameters: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +44,14 @@ def _surviving(parameters: Callable[..., Any]) -> Callable[..., Any]:
 
     _connparams.survives = True  # type: ignore[attr-defined]
     return _connparams
+
+
+def _of_translating(pool: Callable[..., Any]) -> Callable[..., Any]:
+    def _get_pool(self: Any, **parameters: Any) -> Any:
+        connection = _translating(parameters.get("connection_class", Stock))
+        return pool(self, **{**parameters, "connection_class": connection})
+
+    return _get_pool
 
 
 def _translating(connection: Any) -> Any:

@@ -26,7 +26,6 @@ from celery.utils.log import get_logger
 from celery_resources.gangs.gang import Duty, Role
 from celery_resources.gangs.membership import Membership
 from celery_resources.insides.deliveries import Deliveries
-from celery_resources.insides.failover import survive_failover
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.out_of_service import survive_outages
 from celery_resources.insides.requests import strike_off
@@ -66,7 +65,6 @@ class ResourceGate(bootsteps.StartStopStep):
         facts = node_facts(resources)
         survive_garbage()
         survive_odd_messages(c)
-        survive_failover()
         survive_outages()
         self.enabled = facts is not None
         if facts is None:

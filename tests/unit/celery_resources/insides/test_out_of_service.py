@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 from kombu import Connection
 
 from celery_resources.insides.out_of_service import survive_outages
@@ -61,6 +63,22 @@ def test_a_wait_that_a_demotion_ends(server: DurableBroker, connection: Connecti
     with pytest.raises(connection.connection_errors, match="out of service"):
         waiting.read_response()
     waiting.disconnect()
+
+
+def test_a_result_that_is_refused_is_stored_as_soon_as_it_can_be(
+    server: DurableBroker, connection: Connection
+) -> None:
+    with Celery(backend=server.url, set_as_current=False) as app, ThreadPoolExecutor() as aside:
+        app.conf.result_expires = None
+        app.backend.store_result("before", 1, "SUCCESS")
+        _demote(server)
+        stored = aside.submit(app.backend.store_result, "meanwhile", 2, "SUCCESS")
+        with pytest.raises(TimeoutError):
+            stored.result(0.3)
+        server.follow("no", "one")
+        stored.result(30)
+        assert app.backend.get_result("meanwhile") == 2
+        app.backend.client.connection_pool.disconnect()
 
 
 def test_a_wrong_command_is_no_outage(connection: Connection) -> None:
