@@ -15,6 +15,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "contract" / "resources" / "app"))
 
 from resource_nodes import Lab
+from resource_relay import Relay, relay_to
+
+__all__ = ["Lab", "Relay", "make_lab", "pytest_runtest_makereport", "relay_to"]
 
 _LABS = pytest.StashKey[list[Lab]]()
 _LINES, _WIDTH = 25, 300

@@ -32,6 +32,7 @@ from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.out_of_service import survive_outages
+from celery_resources.insides.silence import bound_waits
 from scalelib.errors import ScalelibError
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class StaysHome(bootsteps.Step):
             log.warning("%s", danger)
         survive_garbage()
         survive_outages()
+        bound_waits()
 
 
 def dangerous_visibility(options: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ from celery_resources.insides.deliveries import Deliveries
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.out_of_service import survive_outages
 from celery_resources.insides.requests import strike_off
+from celery_resources.insides.silence import bound_waits, drop_pooled
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json
 from celery_resources.intake.flow import Flow
@@ -66,6 +67,7 @@ class ResourceGate(bootsteps.StartStopStep):
         survive_garbage()
         survive_odd_messages(c)
         survive_outages()
+        bound_waits()
         self.enabled = facts is not None
         if facts is None:
             return
@@ -123,6 +125,8 @@ class ResourceGate(bootsteps.StartStopStep):
 
     def stop(self, c: Any) -> None:
         """The connection is gone, or going."""
+        if not self.closing:
+            drop_pooled(c.app)
         self.unstarted.forget(as_returned=self.closing)
 
     def close(self, c: Any) -> None:

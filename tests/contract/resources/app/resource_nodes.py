@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from resource_app import NEEDS, make_app
-from resource_relay import Relay
+from resource_relay import Relay, relay_to
 
 from celery_resources import Requirement, queue_name
 from celery_resources.room.ledger import Ledger, Need
@@ -160,10 +160,7 @@ class Lab:
 
     def relay(self) -> Relay:
         """A way to the broker that can be cut; it ends with the lab."""
-        parts = urlsplit(self.broker)
-        relay = Relay(parts.hostname or "127.0.0.1", parts.port or {"redis": 6379}.get(parts.scheme, 5672))
-        login = f"{parts.username}:{parts.password}@" if parts.username else ""
-        relay.url = urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{relay.port}"))
+        relay = relay_to(self.broker)
         self.relays.append(relay)
         return relay
 

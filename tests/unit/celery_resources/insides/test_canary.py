@@ -35,6 +35,8 @@ METHODS = [
     ("kombu.transport.redis:QoS", "reject", ("delivery_tag", "requeue")),
     ("kombu.transport.redis:Channel", "_connparams", ()),
     ("celery.backends.redis:RedisBackend", "_get_pool", ()),
+    ("kombu.transport.pyamqp:Transport", "establish_connection", ()),
+    ("kombu.connection:ConnectionPool", "resize", ("limit", "force", "ignore_errors", "reset")),
     ("celery.worker.consumer.consumer:Consumer", "on_connection_error_after_connected", ("exc",)),
     ("kombu.pidbox:Mailbox", "_publish_reply", ("reply", "exchange", "routing_key", "ticket", "channel")),
     ("kombu.pidbox:Mailbox", "Node", ("hostname", "state")),
