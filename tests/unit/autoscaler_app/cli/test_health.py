@@ -77,8 +77,8 @@ def test_work_without_a_place_is_a_warning_with_its_reason(world: World) -> None
 
 @pytest.fixture
 def read(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    config = {"url": "http://127.0.0.1:1", "username": "u", "cluster_name": "c"}
-    (tmp_path / "autoscale.json").write_text(json.dumps({**config, "autoscaler": {"state_file": "state.db"}}))
+    settings = {"provider": "machines", "autoscaler": {"state_file": "state.db"}}
+    (tmp_path / "autoscale.json").write_text(json.dumps(settings))
     monkeypatch.setenv("AUTOSCALER_CONFIG", str(tmp_path / "autoscale.json"))
     return world
 
