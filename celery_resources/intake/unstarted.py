@@ -14,6 +14,10 @@ from celery_resources.room.ledger import Need
 
 MOST_NAMED = 500
 """Tasks for later that an account names; of more the soonest, and how many more."""
+MOST_ASIDE = 100
+"""Messages that can never run here and are kept all the same, at one time."""
+ASIDE_FOR = 5.0
+"""Seconds for which each is kept. Every return counts where a quorum queue has a limit of deliveries."""
 TOLD_FOR = 120.0
 """Seconds for which a node tells that a task went back before its time: an account or two may be lost."""
 
@@ -26,6 +30,8 @@ class Unstarted:
         self._patience = patience
         self._held: list[tuple[Any, Need, float]] = []
         self._scheduled: set[Any] = set()
+        self._aside: dict[Any, float] = {}
+        """What can never run here, each with since when (monotonic): kept so that the rest of its queue comes."""
         self._backs = 0
         self._went_back: deque[tuple[dict[str, Any], float]] = deque(maxlen=MOST_NAMED)
         """What waited for its time and went back to its queue, each with when (monotonic)."""
@@ -33,7 +39,7 @@ class Unstarted:
         """How many messages went back to their queues from here."""
 
     def __len__(self) -> int:
-        return len(self._held) + len(self._scheduled)
+        return len(self._held) + len(self._scheduled) + len(self._aside)
 
     @property
     def holds(self) -> bool:
@@ -42,12 +48,12 @@ class Unstarted:
 
     @property
     def scheduled(self) -> int:
-        """How many wait for an ETA or a rate."""
-        return len(self._scheduled)
+        """How many wait for an ETA or a rate, or for a node that can run them."""
+        return len(self._scheduled) + len(self._aside)
 
     def requests(self) -> set[Any]:
         """All of them."""
-        return self._scheduled | {request for request, _, _ in self._held}
+        return self._scheduled | self._aside.keys() | {request for request, _, _ in self._held}
 
     def received(self, request: Any) -> None:
         """It came; it will be asked for at once, or when its time or its rate allows."""
@@ -89,9 +95,29 @@ class Unstarted:
         while self._held:
             self.give_back(self._held.pop()[0])
 
+    def set_aside(self, request: Any) -> bool:
+        """This node can never run it: keep it for a while. False: too many are kept."""
+        if len(self._aside) >= MOST_ASIDE:
+            return False
+        self._aside[request] = time.monotonic()
+        return True
+
+    def give_back_aside(self) -> set[str]:
+        """Return what was set aside of each queue whose first has been here for long enough. Those queues."""
+        now = time.monotonic()
+        due = {queue_of(request) for request, since in self._aside.items() if now - since > ASIDE_FOR}
+        self._give_back_aside([request for request in self._aside if queue_of(request) in due])
+        return due
+
+    def _give_back_aside(self, requests: list[Any]) -> None:
+        for request in requests:
+            del self._aside[request]
+            self.give_back(request, to_the_end=True)
+
     def give_back_all(self) -> None:
         """Return everything, timers and rate limits included."""
         self.give_back_held()
+        self._give_back_aside(list(self._aside))
         for bucket in self._consumer.task_buckets.values():
             if bucket:
                 bucket.clear_pending()
@@ -116,6 +142,7 @@ class Unstarted:
             self._note_back(request)
         self._held.clear()
         self._scheduled.clear()
+        self._aside.clear()
 
     def told(self) -> list[dict[str, Any]]:
         """What is held, as a node tells it. Of what waits for its rate the first of each queue: that is work

@@ -14,8 +14,10 @@ whatever they turn out to be), and, when one still comes too many, giving it bac
 
 from __future__ import annotations
 
+import logging
 import random
 import time
+from collections import deque
 from typing import Any
 
 from amqp import NotFound
@@ -50,8 +52,13 @@ from celery_resources.settings import Settings
 
 logger = get_logger(__name__)
 
-MISFIT_PAUSE = 5.0
-"""Seconds for which a queue is left alone that brought something this node can never run."""
+MISFIT_PAUSE = 0.5
+"""Seconds for which a queue is left alone to which something went back that this node can never run: whoever
+can is to have it first."""
+MISFITS_PAUSE = 5.0
+"""The same for a queue that brings more of that than may be kept here."""
+MISFITS_NAMED = 1_000
+"""Tasks that the log has named as misfits; a later time is told in the debug log only."""
 
 
 class ResourceGate(bootsteps.StartStopStep):
@@ -100,6 +107,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self.closing = False
         self.closed_connected = False
         self._misfits: dict[str, float] = {}
+        """Queues that are left alone, each until when (monotonic)."""
+        self._named: deque[str] = deque(maxlen=MISFITS_NAMED)
         self._serves: dict[str, Need] | None = None
         # A queue that is not there though it was just declared: connecting anew declares it again. Any other
         # error of a channel (Celery's `broker_channel_error_retry`) would only come again, and for ever.
@@ -201,7 +210,7 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.takes_nothing or not self.may_start(queue, need):
             self.unstarted.give_back(request)
         elif not self.ledger.fits_ever(need) or (need.requirement.is_gang and not self.duty.wants(queue)):
-            self._give_back_misfit(request, need)
+            self._set_misfit_aside(request, need)
         elif self.unstarted.holds or not self._start(request, need):
             self.unstarted.hold(request, need)
         elif self.flow.is_steady(-1):
@@ -280,21 +289,30 @@ class ResourceGate(bootsteps.StartStopStep):
         self.unstarted.give_back_all()
         self._changed()
 
-    def _give_back_misfit(self, request: Any, need: Need) -> None:
+    def _set_misfit_aside(self, request: Any, need: Need) -> None:
+        """Somebody else may be able to run it. Given back at once it would be the next to come, again and again;
+        to leave its queue alone would stop what else stands there. So it is kept for a while, and the rest comes.
+        """
         queue = queue_of(request)
         why = (
             "it needs a gang, which the control side forms"
             if need.requirement.is_gang
             else f"this node cannot run it: {self.ledger.why_never(need)}"
         )
-        logger.error(
-            "task %s[%s] from queue %s needs %s, and %s; given back",
+        logger.log(
+            logging.DEBUG if request.id in self._named else logging.ERROR,
+            "task %s[%s] from queue %s needs %s, and %s; given back in a while",
             *(request.name, request.id, queue, need.requirement.canonical, why),
         )
-        # Consuming on would bring the same message again at once.
-        self._misfits[queue] = time.monotonic() + MISFIT_PAUSE
+        if request.id not in self._named:
+            self._named.append(request.id)
+        if not self.unstarted.set_aside(request):
+            self.unstarted.give_back(request, to_the_end=True)
+            self._leave_alone(queue, MISFITS_PAUSE)
+
+    def _leave_alone(self, queue: str, seconds: float) -> None:
+        self._misfits[queue] = max(self._misfits.get(queue, 0.0), time.monotonic() + seconds)
         self._serves = None
-        self.unstarted.give_back(request, to_the_end=True)
 
     # -- flow --------------------------------------------------------------------------------------------
 
@@ -331,6 +349,8 @@ class ResourceGate(bootsteps.StartStopStep):
         for queue in [queue for queue, until in self._misfits.items() if until < now]:
             del self._misfits[queue]
             self._serves = None
+        for queue in self.unstarted.give_back_aside():
+            self._leave_alone(queue, MISFIT_PAUSE)
         self.ledger.slots = _places(self.consumer)
         if self.offers.news():
             self._serves = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from kombu import Producer
 from resource_nodes import Lab, Node
 
 from celery_resources import GangRefused, Requirement, form_gang, queue_name
+from celery_resources.intake.unstarted import ASIDE_FOR
 from celery_resources.need.header import HEADER
 
 SELF = {"node.vm_size": "Standard_F4s_v2", "node.nodearray": "worker", "node.spot": False}
@@ -72,6 +74,24 @@ def test_what_comes_all_the_same_is_given_back_to_its_queue_for_another(lab: Lab
     lab.node("n2", "ncpus=4", CELERY_RESOURCES_PROPERTIES='{"node.vm_size": "Standard_D4s_v5"}')
     lab.wait_finished([sent])
     assert {line["node"] for line in lab.runs() if line["id"] == sent.id} == {"worker@n2"}
+
+
+@pytest.mark.parametrize(("broker", "quorum"), [("redis_url", "0"), ("amqp_url", "0"), ("amqp_url", "1")])
+def test_a_task_that_is_too_large_does_not_stop_what_stands_behind_it(
+    make_lab: Any, request: pytest.FixtureRequest, broker: str, quorum: str
+) -> None:
+    lab = make_lab(request.getfixturevalue(broker), RESOURCE_APP_QUORUM=quorum)
+    node = _node(lab).wait_ready()
+    large = _send(lab, {"ncpus": 64}, queue="celery")
+    lab.wait_until(lambda: f"[{large.id}]" in node.text() and "; given back" in node.text())
+    before = node.ask("resources")["returned"]
+    began = time.monotonic()
+    for _ in range(10):
+        lab.wait_finished([_send(lab, {}, queue="celery")])
+    rounds = 1 + (time.monotonic() - began) / ASIDE_FOR
+    assert node.ask("resources")["returned"] - before <= rounds, "it comes and goes back no oftener"
+    lab.node("n2", "ncpus=64").wait_ready()
+    lab.wait_finished([large])
 
 
 @pytest.mark.parametrize(

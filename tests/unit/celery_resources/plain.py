@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -79,7 +80,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     )
     gate.offers = SimpleNamespace(queues={"q": None})
     gate.operator = Operator(gate.consumer, gate.served_anew)
-    gate._misfits, gate._serves = {}, None
+    gate._misfits, gate._serves, gate._named = {}, None, deque()
     gate._submit = submitted.append
     return gate
 

@@ -15,6 +15,7 @@ from kombu import Queue
 
 from celery_resources.gangs import membership
 from celery_resources.gangs.gang import Gang, GangRefused, Role
+from celery_resources.intake import unstarted as unstarted_module
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
 from celery_resources.node.gate import _places
@@ -54,6 +55,59 @@ def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
     (runs, seconds) = gate.books.tally.told()["q"]
     assert runs == 1
     assert seconds >= 4
+
+
+def test_what_can_never_run_here_is_kept_while_the_rest_of_its_queue_comes_and_then_goes_back(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=100.0)
+    for module in (gate_module, unstarted_module):
+        monkeypatch.setattr(module, "time", clock)
+    submitted: list[Any] = []
+    gate = _kept_house(plain_gate(submitted))
+    big, small = Request("big", constraints={"ncpus": 64}), Request("small")
+    for request in (big, small):
+        celery_has[request.id] = request
+        gate.asked(request)
+    assert submitted == [small]
+    assert (big.went_back, gate.unstarted.scheduled, len(gate.unstarted)) == ([], 1, 1)
+    assert list(gate.serves) == ["q"], "its queue is consumed meanwhile"
+    to_the_ends: list[bool] = []
+    monkeypatch.setattr(
+        unstarted_module, "give_back", lambda request, to_the_end: to_the_ends.append(to_the_end)
+    )
+    clock.now += unstarted_module.ASIDE_FOR + 1
+    gate._housekeeping()
+    assert (to_the_ends, len(gate.unstarted)) == ([True], 0), "behind all others, where that can be said"
+    assert list(gate.serves) == [], "whoever can run it has it first"
+    clock.now += gate_module.MISFIT_PAUSE + 0.1
+    gate._housekeeping()
+    assert list(gate.serves) == ["q"]
+    gate.asked(again := Request("big", constraints={"ncpus": 64}))
+    assert again.went_back == []
+    assert [each.levelname for each in caplog.records if "big" in each.getMessage()] == ["ERROR"], "told once"
+
+
+def test_of_many_that_can_never_run_here_some_are_kept_and_then_their_queue_is_left_alone(
+    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unstarted_module, "MOST_ASIDE", 2)
+    gate = plain_gate([])
+    requests = [Request(name, constraints={"ncpus": 64}) for name in ("a", "b", "c")]
+    for request in requests:
+        gate.asked(request)
+    assert [request.went_back for request in requests] == [[], [], [True]]
+    assert list(gate.serves) == []
+    gate.fence("told")
+    assert [request.went_back for request in requests] == [[True]] * 3, "a fenced node keeps nothing"
+
+
+def _kept_house(gate: Any) -> Any:
+    """With what its housekeeping looks after besides."""
+    gate.consumer.pool, gate.consumer.controller = SimpleNamespace(num_processes=4), None
+    gate.offers.news = lambda: False
+    gate.membership.look = gate.subscriptions.bind_again = lambda: None
+    return gate
 
 
 def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
@@ -170,22 +224,6 @@ def test_deliveries_of_an_earlier_connection_are_void(celery_has: dict[str, Any]
     del celery_has["first"]
     gate._tick()
     assert (len(submitted), gate.unstarted.holds, held.went_back) == (1, False, [])
-
-
-def test_one_that_can_never_run_here_goes_behind_all_others_and_its_queue_is_left_alone(
-    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to_the_ends: list[bool] = []
-
-    def give_back(request: Any, *, to_the_end: bool = False) -> None:
-        to_the_ends.append(to_the_end)
-
-    gate = plain_gate([])
-    monkeypatch.setattr(gate.unstarted, "give_back", give_back)
-    assert "q" in gate.serves
-    gate.asked(Request("big", constraints={"ncpus": 8}))
-    assert to_the_ends == [True]
-    assert "q" not in gate.serves
 
 
 def test_whether_the_consumer_was_closed_with_its_connection_alive_is_remembered() -> None:
