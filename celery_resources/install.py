@@ -10,6 +10,7 @@ import click
 from celery import signals
 from celery.utils.imports import symbol_by_name
 
+from celery_resources.insides.eager import check_eager, tell_eager
 from celery_resources.insides.retrying import HoldsRetries
 from celery_resources.insides.wire import Understood
 from celery_resources.need.requirement import Requirement
@@ -51,9 +52,20 @@ def with_resources(app: App) -> App:
         )
     )
     signals.worker_shutdown.connect(say_farewell)
+    check_eager(_needs_where_called)
+    signals.task_prerun.connect(tell_eager)
     signals.task_prerun.connect(put_around)
     signals.task_postrun.connect(clear_away)
     return app
+
+
+def _needs_where_called(
+    app: Any, task: Any, options: dict[str, Any], args: Any, kwargs: Any
+) -> Requirement | None:
+    if ResourceGate not in app.steps["consumer"]:
+        return None
+    router: ResourceRouter = app.amqp.router
+    return router.needs(options, task.name, args, kwargs, task)
 
 
 def requirement_for(app: Any, queue: str) -> Requirement | None:

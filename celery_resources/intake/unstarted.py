@@ -31,7 +31,7 @@ class Unstarted:
         self._held: list[tuple[Any, Need, float]] = []
         self._scheduled: set[Any] = set()
         self._aside: dict[Any, float] = {}
-        """What can never run here, each with since when (monotonic): kept so that the rest of its queue comes."""
+        """What can never run here, each with since when (monotonic): the rest of its queue comes."""
         self._backs = 0
         self._went_back: deque[tuple[dict[str, Any], float]] = deque(maxlen=MOST_NAMED)
         """What waited for its time and went back to its queue, each with when (monotonic)."""

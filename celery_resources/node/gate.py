@@ -290,8 +290,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self._changed()
 
     def _set_misfit_aside(self, request: Any, need: Need) -> None:
-        """Somebody else may be able to run it. Given back at once it would be the next to come, again and again;
-        to leave its queue alone would stop what else stands there. So it is kept for a while, and the rest comes.
+        """Somebody else may be able to run it. Given back at once it would be the next to come, without end;
+        to leave its queue alone would stop what else stands there. So it is kept, and the rest comes.
         """
         queue = queue_of(request)
         why = (

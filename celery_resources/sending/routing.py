@@ -74,16 +74,34 @@ class ResourceRouter(Router):
             return self._as_declared(self._sent(options, routed))
         options = self._destined(options, routed or {}, requirement, is_new=bool(said))
         queue = _given_queue(options)
-        declared = self.kinds.of_queue(queue) if queue is not None else None
+        if queue is not None and self._declared(queue, requirement, name) is not None:
+            self._announcer.announce(queue, requirement)
+        options["headers"] = {**(options.get("headers") or {}), HEADER: requirement.to_json()}
+        return self._sent(options, routed)
+
+    def needs(
+        self, options: Mapping[str, Any], name: str, args: Any, kwargs: Any, task_type: Any
+    ) -> Requirement | None:
+        """What a task needs that runs where it is called. Raises what sending it would raise of ours."""
+        routed = self.lookup_route(name, args, kwargs, dict(options), task_type) if self.routes else None
+        routed = {"queue": routed} if isinstance(routed, str) else dict(routed or {})
+        queue = _given_queue(options) or _given_queue(routed)
+        requirement = self._requirement(_said(options), options, name, task_type, _said(routed))
+        if requirement is None:
+            return None if queue is None else self.kinds.settings.queues.get(queue)
+        if queue is not None and not is_derived(queue):
+            self._declared(queue, requirement, name)
+        return requirement
+
+    def _declared(self, queue: str, requirement: Requirement, name: str) -> Requirement | None:
+        """What the tasks of this queue need, which is this; None if that is not known."""
+        declared = self.kinds.of_queue(queue)
         if declared is not None and declared != requirement:
             raise ConflictingQueue(
                 f"task {name}: needs {requirement.canonical} and is sent to queue {queue!r}, whose tasks "
                 f"need {declared.canonical}; leave out one of the two"
             )
-        if queue is not None and declared is not None:
-            self._announcer.announce(queue, requirement)
-        options["headers"] = {**(options.get("headers") or {}), HEADER: requirement.to_json()}
-        return self._sent(options, routed)
+        return declared
 
     def _routed(
         self, options: dict[str, Any], name: str, args: Any, kwargs: Any, task_type: Any

@@ -21,6 +21,7 @@ HOMES = ("celery_resources/insides", "autoscaler_app/brokers/insides.py")
 
 METHODS = [
     # where, name, the parameters that are given by name or position (self apart)
+    ("celery.app.task:Task", "apply", ("args", "kwargs", "headers")),
     ("celery.concurrency.asynpool:AsynPool", "flush", ()),
     ("celery.worker.state", "task_ready", ("request",)),
     ("celery.worker.consumer.consumer:Consumer", "create_task_handler", ()),
