@@ -13,8 +13,9 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import ChannelError
 
-from autoscaler_app.brokers.broker import Consumers, Depth
+from autoscaler_app.brokers.broker import Consumers, Depth, InLine
 from autoscaler_app.brokers.connection import Deadline, brief_connection
+from autoscaler_app.brokers.errors import BrokerUnsupported
 from autoscaler_app.brokers.management import Management
 
 NOT_FOUND = "404"  # a number from RabbitMQ, text from the emulated transports
@@ -59,6 +60,12 @@ class AmqpBroker:
             deadline.check()
         self._missing = {queue: when for queue, when in self._missing.items() if queue in found}
         return found
+
+    def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
+        """AMQP has no look at a message without taking it, and who takes one moves it."""
+        raise BrokerUnsupported(
+            f"RabbitMQ does not show which queue task {task_id} waits in; ask for the queue itself (--queue)"
+        )
 
     def unacked(self) -> int | None:
         """AMQP itself does not tell; the management plugin does, if one is named."""

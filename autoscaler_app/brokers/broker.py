@@ -9,7 +9,7 @@ from typing import Protocol
 
 from celery_resources.sending.routing import SENT_AT
 
-__all__ = ["SENT_AT", "Broker", "Consumers", "Depth"]
+__all__ = ["SENT_AT", "Broker", "Consumers", "Depth", "InLine"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +32,15 @@ class Consumers:
     """Of all connections that bear one, whatever they do."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InLine:
+    """A task that waits."""
+
+    queue: str
+    before: int
+    """How many are before it in its queue, or were when it was looked for."""
+
+
 class Broker(Protocol):
     """A message broker that can be looked at.
 
@@ -43,6 +52,11 @@ class Broker(Protocol):
         """What waits in each of these queues. A queue that does not exist has none waiting; one that cannot
         be read (a key that is no list, a right that is missing) is left out: it alone is unknown. So is one
         of so many that time ran out.
+        """
+
+    def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
+        """Where this task waits; None if it waits in none of these queues. For a person who asks: whole
+        queues may be read. Raises BrokerUnsupported where that is not possible without taking messages.
         """
 
     def unacked(self) -> int | None:

@@ -7,6 +7,7 @@ next on the right; an empty list does not exist. What was delivered and not ackn
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import redis
 from celery import Celery
 
-from autoscaler_app.brokers.broker import SENT_AT, Consumers, Depth
+from autoscaler_app.brokers.broker import SENT_AT, Consumers, Depth, InLine
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.unacked import Unacked
 
@@ -25,6 +26,10 @@ _OF_ONE_KEY = (redis.exceptions.NoPermissionError,)
 
 BATCH = 200
 """Queues asked for in one round trip."""
+PAGE = 500
+"""Messages read in one round trip, when one is looked for."""
+LOOKING_FOR_ONE = 20.0
+"""Seconds."""
 LATEST = 1e11
 """Seconds since the epoch, in the year 5138."""
 
@@ -47,6 +52,19 @@ class RedisBroker:
                 deadline.check()
                 found |= _depths(client, {name: _lists(channel, name) for name in names})
         return found
+
+    def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
+        """Read the queues, page by page, from the message that is next in line."""
+        deadline = Deadline(LOOKING_FOR_ONE, f"looking for task {task_id} in {len(queues)} queues")
+        with brief_connection(self._app, deadline) as connection:
+            channel = connection.default_channel
+            client = _client(channel)
+            for queue in queues:
+                messages = _messages(client, _lists(channel, queue), deadline)
+                for before, message in enumerate(messages):
+                    if _id_of(message) == task_id:
+                        return InLine(queue=queue, before=before)
+        return None
 
     def unacked(self) -> int | None:
         """Length of the hash of unacknowledged messages."""
@@ -138,6 +156,25 @@ def _depths(client: Any, lists: Mapping[str, Sequence[str]]) -> dict[str, Depth]
         for queue, each in lists.items()
         if lengths.keys() >= set(each)
     }
+
+
+def _messages(client: Any, lists: Sequence[str], deadline: Deadline) -> Iterator[bytes]:
+    """Every message of a queue in its order. What is taken meanwhile shifts the pages: some come twice."""
+    for key in lists:
+        for end in range(-1, -sys.maxsize, -PAGE):
+            deadline.check()
+            page = client.lrange(key, end - PAGE + 1, end)
+            yield from reversed(page)
+            if len(page) < PAGE:
+                break
+
+
+def _id_of(message: bytes) -> str | None:
+    try:
+        found = json.loads(message)["headers"]["id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None  # no Celery message of protocol 2
+    return found if isinstance(found, str) else None
 
 
 def _read(answers: Iterable[tuple[str, Any]]) -> dict[str, int]:

@@ -359,3 +359,24 @@ def test_the_memory_transport_serves_tests_of_others(make_app: MakeApp) -> None:
 def test_another_kind_of_broker_is_named_with_what_would_be_right(make_app: MakeApp) -> None:
     with pytest.raises(BrokerUnsupported, match=r"filesystem.*redis://"):
         open_broker(make_app("filesystem://"))
+
+
+@REDIS_ALONE
+def test_a_task_is_found_in_line_with_how_many_are_before_it(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoscaler_app.brokers.redis.PAGE", 3)
+    other, ids = send(app, "one", 2), send(app, "other", 8)
+    broker = open_broker(app)
+    found = [broker.in_line(each, ["missing", "one", "other"]) for each in (*other, *ids)]
+    assert [(place.queue, place.before) for place in found if place is not None] == [
+        *(("one", before) for before in range(2)),
+        *(("other", before) for before in range(8)),
+    ]
+    assert broker.in_line("never-sent", ["one", "other"]) is None
+
+
+@pytest.mark.parametrize("url", ["rabbitmq"], indirect=True)
+def test_where_a_task_cannot_be_looked_for_that_is_said(app: Celery) -> None:
+    with pytest.raises(BrokerUnsupported, match="ask for the queue itself"):
+        open_broker(app).in_line("some-id", ["one"])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.brokers import BrokerError, Depth
+from autoscaler_app.brokers.broker import InLine
 from autoscaler_app.listening.activity import Activity, process_name
 from autoscaler_app.listening.ask import together
 from autoscaler_app.memory.queues import KnownQueues
@@ -176,6 +177,9 @@ class Queues:
             for queue in queues
             if queue not in self.unreadable
         }
+
+    def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
+        return next((InLine(queue=q, before=3) for q in queues if task_id.startswith(q)), None)
 
     def unacked(self) -> int | None:
         return None

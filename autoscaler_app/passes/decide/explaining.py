@@ -1,0 +1,183 @@
+"""Why what waits in a queue has not begun, from what the last pass saw and planned. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+import msgspec
+
+from autoscaler_app.passes.plan import KeepReason, Plan
+from autoscaler_app.passes.report import QueueSaw, Report
+
+
+class Wait(Enum):
+    """What a waiting task waits for: the closed list, which docs/commands.md has too."""
+
+    NOTHING = "nothing"
+    """Nothing of it waits."""
+    ROOM = "room"
+    """It has a place on a node that is up, and begins as soon as that takes it."""
+    BOOT = "boot"
+    """Its node boots, or its worker is not heard yet."""
+    LAUNCH = "launch"
+    """Its node has just been asked for."""
+    TURN = "turn"
+    """Others are before it, on slots that are soon free again; more are not worth a machine."""
+    LEARNING = "learning"
+    """The first tasks are to tell how long they run, before more machines are asked for."""
+    GANG = "gang"
+    """Several nodes have to be reserved at once for it."""
+    UNSERVED = "unserved"
+    """It has no place, for the reason that is given."""
+    PAUSED = "paused"
+    """Passes are paused."""
+    UNKNOWN = "unknown"
+    """The last pass did not see enough to say."""
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of them wait for this."""
+
+    wait: Wait
+    count: int
+    sentence: str
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue, as the last pass saw it."""
+
+    queue: str
+    number: int
+    """The pass."""
+    waiting: int
+    running: int
+    oldest_seconds: float | None
+    why: tuple[Why, ...]
+    done_seconds: float | None
+    """Until the last of them has ended, if no more come; None if that cannot be told."""
+
+
+def explain(
+    made: Report, queue: str, *, run_seconds: float | None, boot_seconds: float, paused: bool = False
+) -> Explanation:
+    """Why so many wait there. `run_seconds`: the mean of their run times, None if unknown. `boot_seconds`:
+    how long nodes take to boot here. Raises LookupError for a queue that the pass did not know.
+    """
+    failed = f"pass {made.number} failed: {made.error}"
+    if made.saw is None:
+        unseen = QueueSaw(queue=queue, waiting=0, running=0)
+        return _of(made, unseen, Why(wait=Wait.UNKNOWN, count=0, sentence=failed))
+    seen = next((each for each in made.saw.queues if each.queue == queue), None)
+    if seen is None:
+        raise LookupError(queue)
+    if not seen.waiting:
+        return _of(made, seen, Why(wait=Wait.NOTHING, count=0, sentence="nothing waits there"))
+    if paused:
+        said = "passes are paused; `resume` ends that"
+        return _of(made, seen, Why(wait=Wait.PAUSED, count=seen.waiting, sentence=said))
+    if made.plan is None:
+        return _of(made, seen, Why(wait=Wait.UNKNOWN, count=seen.waiting, sentence=failed))
+    slots = _Slots(made.plan, queue)
+    done = None
+    if slots.all and run_seconds is not None and not slots.unserved:
+        late = boot_seconds if slots.booting or slots.asked_for else 0.0
+        done = -(-seen.waiting // slots.all) * run_seconds + late
+    return _of(made, seen, *_reasons(seen, made.plan, slots, run_seconds, boot_seconds), done=done)
+
+
+def _of(made: Report, seen: QueueSaw, *why: Why, done: float | None = None) -> Explanation:
+    return Explanation(
+        queue=seen.queue,
+        number=made.number,
+        waiting=seen.waiting,
+        running=seen.running,
+        oldest_seconds=seen.oldest_seconds,
+        why=why,
+        done_seconds=done,
+    )
+
+
+_COMING_UP = (KeepReason.BOOTING, KeepReason.JOINING)
+
+
+class _Slots:
+    """The places that the plan has for a queue."""
+
+    def __init__(self, plan: Plan, queue: str) -> None:
+        planned = [entry for entry in plan.keep if queue in entry.jobs]
+        # What runs already goes by the name of its queue and its host, and its slots take more of the same.
+        running = f"{queue} on "
+        self.up = {e.node: e.jobs[queue] for e in planned if e.reason not in _COMING_UP}
+        self.booting = {e.node: e.jobs[queue] for e in planned if e.reason in _COMING_UP}
+        self.busy = sum(count for e in plan.keep for job, count in e.jobs.items() if job.startswith(running))
+        self.asked_for = {
+            f"{launch.nodearray}/{launch.vm_size}": launch.jobs[queue]
+            for launch in plan.launch
+            if queue in launch.jobs
+        }
+        self.unserved = [entry for entry in plan.unserved if entry.job == queue]
+        self.all = self.busy + sum(map(_sum, (self.up, self.booting, self.asked_for)))
+
+
+def _sum(counts: dict[str, int]) -> int:
+    return sum(counts.values())
+
+
+def _reasons(
+    seen: QueueSaw, plan: Plan, slots: _Slots, run_seconds: float | None, boot_seconds: float
+) -> Iterator[Why]:
+    left = seen.waiting
+    takes = f"; nodes take about {boot_seconds:.0f} s to boot here" if boot_seconds else ""
+    places = (
+        (
+            Wait.ROOM,
+            slots.up,
+            "{count} of them {have} a place on {where} and begin as soon as that takes them",
+        ),
+        (Wait.BOOT, slots.booting, "{count} wait for {where} to boot and join" + takes),
+        (
+            Wait.LAUNCH,
+            slots.asked_for,
+            "{count} wait for nodes that this pass has asked for: {where}" + takes,
+        ),
+    )
+    for order in plan.gangs:
+        if order.queue == seen.queue:
+            said = f"a gang: {order.order} on {', '.join(order.hosts)}: {order.reason}"
+            yield Why(wait=Wait.GANG, count=1, sentence=said)
+    for wait, where, sentence in places:
+        count = min(left, _sum(where))
+        if count:
+            left -= count
+            have = "has" if count == 1 else "have"
+            said = sentence.format(count=count, where=_names(where), have=have)
+            yield Why(wait=wait, count=count, sentence=said)
+    for entry in slots.unserved:
+        count = min(left, entry.count)
+        left -= count
+        yield Why(wait=Wait.UNSERVED, count=entry.count, sentence=f"{entry.reason}: {entry.detail}")
+    if left:
+        yield _turn(seen, plan, slots, left, run_seconds)
+
+
+def _turn(seen: QueueSaw, plan: Plan, slots: _Slots, left: int, run_seconds: float | None) -> Why:
+    """Those for whom no slot of their own is planned."""
+    learning = next((w for w in plan.warnings if "until the first tasks have told" in w), None)
+    if learning is not None and run_seconds is None:
+        return Why(wait=Wait.LEARNING, count=left, sentence=learning)
+    if not slots.all:
+        said = "the last pass planned nothing for them: the next one does, or says why not"
+        return Why(wait=Wait.UNKNOWN, count=left, sentence=said)
+    each = "" if run_seconds is None else f"; one takes about {run_seconds:.1f} s"
+    said = f"{left} come after others on the {slots.all} slots that are there or come{each}"
+    return Why(wait=Wait.TURN, count=left, sentence=said)
+
+
+MOST_NAMED = 5
+
+
+def _names(counts: dict[str, int]) -> str:
+    names = sorted(counts)
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
