@@ -203,7 +203,7 @@ class Lab:
 
     def unacknowledged(self) -> int:
         """Messages that came to a node and were not acknowledged, in the broker's own words."""
-        if self.broker.startswith("redis"):
+        if self.broker.startswith(("redis", "sentinel")):
             with self.app.connection_for_read() as connection:
                 channel = connection.default_channel
                 return int(channel.client.hlen(channel.unacked_key))
@@ -232,7 +232,7 @@ class Lab:
 
 def close_app(app: Any) -> None:
     """Close it, and leave no result behind that would connect anew."""
-    results = app.backend.result_consumer
+    results = getattr(app.backend, "result_consumer", None)
     with contextlib.suppress(AttributeError):  # Celery's stops only what a result was asked of
         results.stop()
     if app.conf.broker_url.startswith("redis"):
