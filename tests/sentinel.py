@@ -1,4 +1,4 @@
-"""A Redis master of the tests' own with a replica, and a Sentinel that promotes it when the master is killed."""
+"""A Redis master with a replica, and a Sentinel that promotes it when the master is killed."""
 
 from __future__ import annotations
 
