@@ -43,6 +43,8 @@ app.conf.update(
     task_send_sent_event=True,
     task_track_started=True,
     result_expires=DAYS,
+    # A task that ends while the results cannot be written has not failed: it is told when they can.
+    result_backend_always_retry=True,
     # The plain queue of compute nodes; the control side has its own.
     task_default_queue="celery",
     resource_control_queue=os.environ.get("WORKER_TASKS_CONTROL_QUEUE", "autoscale") or None,

@@ -24,7 +24,6 @@ from pathlib import Path
 from tests.conftest import wait_until
 
 SYSTEMD = Path("/lib/systemd/systemd")
-SUBNET = "10.77.0"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 JETPACK = '''#!/usr/bin/python3
@@ -42,13 +41,77 @@ elif words[0] != "log":
     sys.exit("jetpack: not in a box: " + words[0])
 '''
 
-INIT = r"""
+CLOUD = '''#!/usr/bin/python3
+"""Stands in for the metadata service of a machine, and for the part of jetpack that obeys it."""
+import json, os, subprocess, sys, threading, time, urllib.error, urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+def ask(path):
+    request = urllib.request.Request(sys.argv[1] + path, headers={"Metadata": "true"})
+    return urllib.request.urlopen(request, timeout=5).read()
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            body, status = ask(self.path), 200
+        except urllib.error.HTTPError as error:
+            body, status = b"", error.code
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        pass
+
+server = ThreadingHTTPServer(("169.254.169.254", 80), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+obeyed = set()
+while True:
+    time.sleep(1)
+    try:
+        events = json.loads(ask("/metadata/scheduledevents?api-version=2020-07-01"))["Events"]
+    except OSError:
+        continue
+    for event in events:
+        script = "/opt/cycle/jetpack/scripts/on" + event["EventType"] + ".sh"
+        if event["EventId"] not in obeyed:
+            obeyed.add(event["EventId"])
+            began = time.time()
+            code = subprocess.call([script]) if os.access(script, os.X_OK) else "none"
+            print("obeyed", event["EventType"], code, round(time.time() - began, 1), flush=True)
+'''
+
+DISK = r"""
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o size=3g none {base}
 mkdir {base}/upper {base}/work {base}/root
 mount -t overlay overlay -o lowerdir=/,upperdir={base}/upper,workdir={base}/work {base}/root
 R={base}/root
+# Nothing that this machine starts by itself is started there, and nothing that it keeps is known there.
+rm -f $R/etc/systemd/system/*.wants/* $R/etc/systemd/system/celery-*
+ln -s /dev/null $R/etc/systemd/system/console-getty.service
+rm -rf $R/opt/cycle $R/opt/celery-autoscaler $R/var/lib/celery-autoscaler $R/etc/celery-autoscaler
+rm -rf $R/var/lib/rabbitmq/mnesia $R/var/log/rabbitmq/* $R/etc/rabbitmq/*
+mkdir -p $R/opt/cycle/jetpack/bin $R/opt/cycle/jetpack/config $R/mnt/blobs $R/mnt/cluster-init
+mkdir -p $R/var/lib/celery-autoscaler
+cp {files}/jetpack {files}/cloud $R/opt/cycle/jetpack/bin/
+cp {files}/box.json $R/opt/cycle/jetpack/config/box.json
+mount --bind {blobs} $R/mnt/blobs
+mount --bind {specs} $R/mnt/cluster-init
+if [ -n "{volume}" ]; then mount --bind "{volume}" $R/var/lib/celery-autoscaler; fi
+rm -f $R/etc/resolv.conf; touch $R/etc/resolv.conf
+echo {name} > $R/etc/hostname
+printf '127.0.0.1 localhost\n{address} {name}\n' > $R/etc/hosts
+echo ready
+exec sleep infinity
+"""
+"""What a machine keeps while it is off: its disks."""
+
+BOOT = r"""
+set -e
+R={base}/root
+mount --make-rprivate /
 mount -t proc proc $R/proc
 mount -t sysfs -o ro sysfs $R/sys
 mount --rbind /dev $R/dev
@@ -56,18 +119,7 @@ for each in run tmp dev/shm; do mount -t tmpfs none $R/$each; done
 mount -t tmpfs none $R/sys/fs/cgroup
 mkdir $R/sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup $R/sys/fs/cgroup/systemd
-# Nothing that this machine starts by itself is started there.
-rm -f $R/etc/systemd/system/*.wants/* $R/etc/systemd/system/celery-*
-rm -rf $R/opt/cycle $R/opt/celery-autoscaler $R/var/lib/celery-autoscaler $R/etc/celery-autoscaler
-mkdir -p $R/opt/cycle/jetpack/bin $R/opt/cycle/jetpack/config $R/mnt/blobs $R/mnt/cluster-init
-cp {files}/jetpack $R/opt/cycle/jetpack/bin/jetpack
-cp {files}/box.json $R/opt/cycle/jetpack/config/box.json
-mount --bind {blobs} $R/mnt/blobs
-mount --bind {specs} $R/mnt/cluster-init
-rm -f $R/etc/resolv.conf; touch $R/etc/resolv.conf
 hostname {name}
-echo {name} > $R/etc/hostname
-printf '127.0.0.1 localhost\n{address} {name}\n' > $R/etc/hosts
 # What systemd mounts for a unit (its credentials) has to be seen by the unit.
 mount --make-rshared $R
 exec chroot $R env -i container=docker PATH={path} {systemd} --system --unit=multi-user.target
@@ -95,14 +147,16 @@ def why_not() -> str:
 
 
 class Network:
-    """A bridge for machines."""
+    """A bridge for machines, named and numbered by this process, so that several can be there at a time."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str = "") -> None:
+        self.name = name or f"bx{os.getpid() % 100000}"
+        number = int(self.name.removeprefix("bx"))
+        self.subnet = f"10.{100 + number // 250 % 100}.{number % 250}"
 
     def __enter__(self) -> Network:
         run("ip", "link", "add", self.name, "type", "bridge")
-        run("ip", "addr", "add", f"{SUBNET}.1/24", "dev", self.name)
+        run("ip", "addr", "add", f"{self.subnet}.1/24", "dev", self.name)
         run("ip", "link", "set", self.name, "up")
         return self
 
@@ -115,42 +169,61 @@ class Network:
 
 
 class Machine:
-    """One machine. `start` boots it, `stop` pulls its plug."""
+    """One machine. `start` makes and boots it, `stop` ends it for good; `off` and `boot` are its switch."""
 
-    def __init__(self, network: Network, number: int, folder: Path, blobs: Path, specs: Path) -> None:
+    def __init__(
+        self, network: Network, number: int, folder: Path, blobs: Path, specs: Path, *, name: str = "",
+        volume: Path | str = "",
+    ) -> None:  # fmt: skip
+        """`volume`: a folder that outlives the machine, mounted where the template mounts its volume."""
         self.network = network
-        self.address = f"{SUBNET}.{number}"
-        self.name = "ip-" + "".join(f"{int(part):02X}" for part in self.address.split("."))
-        self.folder, self.blobs, self.specs = folder, blobs, specs
+        self.address = f"{network.subnet}.{number}"
+        self.name = name or "ip-" + "".join(f"{int(part):02X}" for part in self.address.split("."))
+        self.folder, self.blobs, self.specs, self.volume = folder, blobs, specs, volume
         self._space = f"{network.name}-{number}"
         self._cable = f"{network.name}v{number}"
+        self._disk: subprocess.Popen[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
         """Of its first process, out here; 0 while it is off."""
 
     def start(self, config: Mapping[str, object]) -> Machine:
-        """Boot, and wait until systemd is up. `config` is what `jetpack config` tells."""
-        files = self.folder / "files"
+        """Make it, and boot it. `config` is what `jetpack config` tells."""
+        files, base = self.folder / "files", self.folder / "base"
         files.mkdir(parents=True)
-        (self.folder / "base").mkdir()
-        (files / "jetpack").write_text(JETPACK)
-        (files / "jetpack").chmod(0o755)
+        base.mkdir()
+        for name, text in (("jetpack", JETPACK), ("cloud", CLOUD)):
+            (files / name).write_text(text)
+            (files / name).chmod(0o755)
         (files / "box.json").write_text(json.dumps({"hostname": self.name, **config}))
         run("ip", "netns", "add", self._space)
         run("ip", "link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self._space)
         run("ip", "link", "set", self._cable, "master", self.network.name, "up")
-        run("ip", "-n", self._space, "addr", "add", f"{self.address}/24", "dev", "eth0")
-        run("ip", "-n", self._space, "link", "set", "eth0", "up")
-        run("ip", "-n", self._space, "link", "set", "lo", "up")
-        script = INIT.format(
-            base=self.folder / "base", files=files, blobs=self.blobs, specs=self.specs,
-            name=self.name, address=self.address, path=PATH, systemd=SYSTEMD,
+        for what in (f"addr add {self.address}/24 dev eth0", "addr add 169.254.169.254/32 dev lo",
+                     "link set eth0 up", "link set lo up"):  # fmt: skip
+            run("ip", "-n", self._space, *what.split())
+        script = DISK.format(
+            base=base, files=files, blobs=self.blobs, specs=self.specs, name=self.name, address=self.address,
+            volume=self.volume,
         )  # fmt: skip
-        with (self.folder / "console").open("wb") as console:
+        self._disk = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "sh", "-c", script], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert self._disk.stdout is not None
+        if self._disk.stdout.readline() != "ready\n":
+            raise AssertionError(self._disk.communicate()[1])
+        return self.boot()
+
+    def boot(self) -> Machine:
+        """Switch it on, and wait until systemd is up."""
+        assert self._disk is not None
+        script = BOOT.format(base=self.folder / "base", name=self.name, path=PATH, systemd=SYSTEMD)
+        with (self.folder / "console").open("ab") as console:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._space, "unshare", "-mpuif",
-                "--kill-child", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=console,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                ["setpriv", "--pdeathsig", "KILL", "nsenter", "-t", str(self._disk.pid), "-m",
+                 "ip", "netns", "exec", self._space, "unshare", "-mpuif", "--kill-child", "sh", "-c", script],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.pid = wait_until(self._first, seconds=20, what=f"the first process of {self.name}")
         wait_until(self._is_up, seconds=60, every=0.2, what=f"systemd of {self.name}")
@@ -198,12 +271,8 @@ class Machine:
                 output += self.says(f"env {variables} {home}/scripts/{script} 2>&1")
         return output
 
-    def link(self, state: str) -> None:
-        """`down` cuts the machine off, `up` ends that."""
-        run("ip", "link", "set", self._cable, state)
-
-    def stop(self) -> None:
-        """Pull the plug; everything that ran on it is gone."""
+    def off(self) -> None:
+        """Pull the plug; what ran on it is gone, what it wrote is not."""
         if self._process is None:
             return
         for pid in (self.pid, self._process.pid):
@@ -212,7 +281,20 @@ class Machine:
         self._process.wait()
         wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), seconds=20, what="the end of the machine")
         self._process, self.pid = None, 0
-        run("ip", "netns", "del", self._space)
+
+    def stop(self) -> None:
+        """Pull the plug, and throw its disks away."""
+        self.off()
+        if self._disk is not None:
+            self._disk.kill()
+            self._disk.communicate()
+            self._disk = None
+            run("ip", "netns", "del", self._space)
+
+
+def node_number(address: str) -> int:
+    """Which machine of the network is the node that the emulator gave this address."""
+    return 100 + int(address.rpartition(".")[2])
 
 
 def children(pid: int) -> list[int]:

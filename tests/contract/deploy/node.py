@@ -1,10 +1,11 @@
 """A node of the emulator that is a machine in a box.
 
-    python node.py SETTINGS.json HOSTNAME ADDRESS VM_SIZE NODEARRAY
+    python node.py SETTINGS.json HOSTNAME ADDRESS VM_SIZE NODEARRAY NODE_ID
 
 What the emulator runs in place of a worker. Boots the machine, runs the scripts of its specs as jetpack
 would, and stays until it is told to end; then the plug is pulled, as Azure does with a machine that is
-deleted.
+deleted. Left in the machine's folder: `pid`, `converge` (what the scripts printed, once they have ended
+well) and `journal`.
 """
 
 from __future__ import annotations
@@ -17,35 +18,32 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from tests.contract.deploy.box import Machine, Network
+from tests.contract.deploy.box import Machine, Network, node_number
 
 
-def main(settings: Path, hostname: str, address: str, vm_size: str, nodearray: str) -> None:
+def main(settings: Path, hostname: str, address: str, vm_size: str, nodearray: str, node_id: str) -> None:
     """Until SIGTERM."""
     known = json.loads(settings.read_text())
     end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
-    number = 100 + int(address.rpartition(".")[2])
-    folder = Path(known["folder"]) / hostname
-    machine = Machine(Network(known["network"]), number, folder, Path(known["blobs"]), Path(known["specs"]))
-    machine.name = hostname
+    folder, specs = Path(known["folder"]) / hostname, Path(known["specs"])
+    machine = Machine(
+        Network(known["network"]), node_number(address), folder, Path(known["blobs"]), specs, name=hostname
+    )
     try:
-        told = {
-            **known["config"],
-            "azure.metadata.compute.vmSize": vm_size,
-            "celery.node.nodearray": nodearray,
-            "celery.node.spot": "False",
-        }
-        machine.start(told)
+        machine.start({**known["told"][nodearray], "azure.metadata.compute.vmSize": vm_size})
+        metadata = f"{known['cloud']}/emulator/metadata/{node_id}"
+        machine.says(f"systemd-run --quiet --unit box-cloud /opt/cycle/jetpack/bin/cloud {metadata}")
         (folder / "pid").write_text(str(machine.pid))
-        (folder / "converge").write_text(machine.converge("default", "worker"))
+        printed = machine.converge("default", "worker")
+        (folder / "converge").write_text(printed)
         end.wait()
     finally:
         (folder / "journal").write_text(
-            machine.run("journalctl --no-pager -o cat").stdout if machine.pid else ""
+            machine.run("journalctl --no-pager -o cat _TRANSPORT=stdout").stdout if machine.pid else ""
         )
         machine.stop()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:6])
+    main(Path(sys.argv[1]), *sys.argv[2:7])

