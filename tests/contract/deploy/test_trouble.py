@@ -77,10 +77,8 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
         cluster.until(lambda: cluster.at_work() == 2, 120, "two tasks on the two processors of one node")
         (host,) = cluster.up()
         cluster.tell_cloud(cluster.node_id(host), "evict", notice=30)
-        machine, obeyed = (
-            cluster.node(host),
-            "journalctl --unit box-cloud --output cat --no-pager | grep ^obeyed",
-        )
+        machine = cluster.node(host)
+        obeyed = "journalctl --unit box-cloud --output cat --no-pager | grep ^obeyed"
         _, event, code, seconds = cluster.until(
             lambda: machine.run(obeyed).stdout.split(), 40, "the script of an eviction"
         )
