@@ -67,6 +67,14 @@ class AmqpBroker:
             f"RabbitMQ does not show which queue task {task_id} waits in; ask for the queue itself (--queue)"
         )
 
+    def dangers(self) -> tuple[str, ...]:
+        """AMQP does not tell the settings of the server; of one that repeats work most have the default."""
+        return (
+            "RabbitMQ takes back a message that is not acknowledged within its consumer_timeout (30 min "
+            "unless set otherwise), and the task runs a second time: set it above your longest task "
+            "(rabbitmq.conf: consumer_timeout = 172800000)",
+        )
+
     def unacked(self) -> int | None:
         """AMQP itself does not tell; the management plugin does, if one is named."""
         return None if self._management is None else self._management.unacked()

@@ -59,6 +59,9 @@ class Broker(Protocol):
         queues may be read. Raises BrokerUnsupported where that is not possible without taking messages.
         """
 
+    def dangers(self) -> tuple[str, ...]:
+        """What of the server's own settings loses or repeats work, a sentence each, with what to do."""
+
     def unacked(self) -> int | None:
         """Messages delivered and not acknowledged, over all queues; None if this broker does not tell.
 

@@ -30,6 +30,21 @@ PAGE = 500
 """Messages read in one round trip, when one is looked for."""
 LOOKING_FOR_ONE = 20.0
 """Seconds."""
+CLOCKS_DIFFER = 2.0
+"""Seconds by which the server's clock may be off before it is said."""
+_CLOCK = "the clock of Redis is {ahead:+.0f} s off ours: keep both in step (NTP), or ages and ETAs are wrong"
+_UNREADABLE = (
+    "this user may not read the settings of Redis (CONFIG GET): whether it loses messages is unknown"
+)
+_EVICTS = (
+    "Redis has a maxmemory and the policy {policy}: where memory is short it drops queues; set "
+    "maxmemory-policy noeviction"
+)
+_FORGETS = "Redis writes nothing to disk: a restart loses every message; set appendonly yes"
+_FORGETS_SOME = (
+    "Redis writes to disk only now and then (save, without appendonly): a crash loses the messages since; "
+    "set appendonly yes"
+)
 LATEST = 1e11
 """Seconds since the epoch, in the year 5138."""
 
@@ -65,6 +80,27 @@ class RedisBroker:
                     if _id_of(message) == task_id:
                         return InLine(queue=queue, before=before)
         return None
+
+    def dangers(self) -> tuple[str, ...]:
+        """A server that evicts keys or writes nothing to disk, and a clock that is not ours."""
+        deadline = Deadline(self._timeout, "reading the settings of the broker")
+        with brief_connection(self._app, deadline) as connection:
+            client = _client(connection.default_channel)
+            seconds, micros = client.time()
+            ahead = seconds + micros / 1e6 - time.time()
+            found = [] if abs(ahead) < CLOCKS_DIFFER else [_CLOCK.format(ahead=ahead)]
+            try:
+                settings = {**client.config_get("maxmemory*"), **client.config_get("appendonly")}
+                settings |= client.config_get("save")
+            except redis.exceptions.ResponseError:
+                found.append(_UNREADABLE)
+                return tuple(found)
+        policy = settings.get("maxmemory-policy", "noeviction")
+        if settings.get("maxmemory", "0") != "0" and policy != "noeviction":
+            found.append(_EVICTS.format(policy=policy))
+        if settings.get("appendonly") == "no":
+            found.append(_FORGETS if not settings.get("save") else _FORGETS_SOME)
+        return tuple(found)
 
     def unacked(self) -> int | None:
         """Length of the hash of unacknowledged messages."""

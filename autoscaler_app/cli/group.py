@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from autoscaler_app.cli import explaining, process, show, supposing
+from autoscaler_app.cli import doctor, explaining, process, show, supposing
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
 from scalelib.errors import InvalidConfig, InvalidInput
 
@@ -315,5 +315,5 @@ def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None
         serve(control, host, port, max_age=age, ready=lambda url: say(f"Ready: {url}"))
 
 
-for each in (explaining.explain, supposing.whatif, process.ping, process.stop, process.reload):
+for each in (doctor.doctor, explaining.explain, supposing.whatif, process.ping, process.stop, process.reload):
     autoscaler.add_command(each)

@@ -30,7 +30,10 @@ def check(
 
     `worker`: the control worker of this machine as `ping` tells it; None where there is none.
     """
-    matters = sorted(_matters(last, now, interval, paused, worker), key=lambda matter: -matter.code)
+    matters = [*matters_of_passes(last, now, interval, paused=paused), *_matters_of_work(last)]
+    if worker is not None and worker["why_not"]:
+        matters.append(Matter(CRITICAL, f"the control worker is not in charge: {worker['why_not']}"))
+    matters.sort(key=lambda matter: -matter.code)
     if not matters:
         assert last is not None
         ago = (now - last.started).total_seconds()
@@ -39,11 +42,10 @@ def check(
     return worst.code, f"{_WORDS[worst.code]}: {worst.sentence}{more}"
 
 
-def _matters(
-    last: Report | None, now: datetime, interval: timedelta, paused: bool, worker: dict[str, Any] | None
+def matters_of_passes(
+    last: Report | None, now: datetime, interval: timedelta, *, paused: bool
 ) -> Iterator[Matter]:
-    if worker is not None and worker["why_not"]:
-        yield Matter(CRITICAL, f"the control worker is not in charge: {worker['why_not']}")
+    """Whether passes are made, and do what they are for."""
     if last is None:
         yield Matter(
             CRITICAL, "no pass has been made yet: start `celery -A autoscaler_app worker` and `… beat`"
@@ -60,9 +62,12 @@ def _matters(
         yield Matter(CRITICAL, f"pass {last.number} failed: {last.error}")
     if paused:
         yield Matter(WARNING, "paused: nothing is launched, fenced or ended; `resume` ends it")
-    if last.plan is not None:
+
+
+def _matters_of_work(last: Report | None) -> Iterator[Matter]:
+    if last is not None and last.plan is not None:
         for entry in last.plan.unserved:
             yield Matter(WARNING, f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}")
-    if last.saw is not None:
+    if last is not None and last.saw is not None:
         for warning in last.saw.warnings:
             yield Matter(WARNING, warning)

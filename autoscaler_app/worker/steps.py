@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from celery import bootsteps, signals
@@ -16,7 +16,7 @@ from celery.worker import state as worker_state
 from kombu.exceptions import OperationalError
 
 from autoscaler_app import schedule
-from autoscaler_app.celery import VISIBILITY, app
+from autoscaler_app.celery import app
 from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
 from autoscaler_app.listening.listener import Listener
@@ -29,6 +29,7 @@ from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
+from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
 from celery_resources.insides.out_of_service import survive_outages
@@ -84,18 +85,6 @@ class StaysHome(bootsteps.Step):
         survive_garbage()
         survive_outages()
         bound_waits()
-
-
-def dangerous_visibility(options: Mapping[str, Any]) -> str | None:
-    """What is wrong with a visibility timeout that somebody has set; None if nothing is."""
-    seconds = options.get("visibility_timeout")
-    if seconds is None or seconds >= VISIBILITY:
-        return None
-    return (
-        f"broker_transport_options sets a visibility_timeout of {seconds} s: on Redis the shortest of all "
-        f"workers' counts, and a task of the nodes that runs longer is started a second time. Leave it out, "
-        f"for {VISIBILITY} s, or set it to more than your longest task takes."
-    )
 
 
 class KeepsToItself(bootsteps.Step):

@@ -6,9 +6,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from kombu import Exchange, Queue
 
@@ -20,6 +22,7 @@ from autoscaler_app.brokers import (
     Depth,
     open_broker,
 )
+from tests.durable import DurableBroker
 
 MakeApp = Callable[..., Celery]
 REDIS_ALONE = pytest.mark.parametrize("url", ["redis", "valkey"], indirect=True)
@@ -380,3 +383,31 @@ def test_a_task_is_found_in_line_with_how_many_are_before_it(
 def test_where_a_task_cannot_be_looked_for_that_is_said(app: Celery) -> None:
     with pytest.raises(BrokerUnsupported, match="ask for the queue itself"):
         open_broker(app).in_line("some-id", ["one"])
+
+
+def test_what_of_a_redis_server_loses_messages_is_told(tmp_path: Path, make_app: MakeApp) -> None:
+    server = DurableBroker(tmp_path)
+    try:
+        broker = open_broker(make_app(server.url))
+        assert broker.dangers() == ()
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", "100mb")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set("appendonly", "no")
+            client.config_set("save", "")
+            evicts, forgets = broker.dangers()
+            assert "allkeys-lru" in evicts
+            assert "a restart loses every message" in forgets
+            client.config_set("save", "3600 1")
+            assert "only now and then" in broker.dangers()[1]
+            client.execute_command("ACL", "SETUSER", "default", "-config")
+            (unknown,) = broker.dangers()
+            assert "whether it loses messages is unknown" in unknown
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("url", ["rabbitmq"], indirect=True)
+def test_what_rabbitmq_does_to_long_tasks_is_told(app: Celery) -> None:
+    (danger,) = open_broker(app).dangers()
+    assert "consumer_timeout" in danger

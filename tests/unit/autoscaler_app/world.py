@@ -181,6 +181,9 @@ class Queues:
     def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
         return next((InLine(queue=q, before=3) for q in queues if task_id.startswith(q)), None)
 
+    def dangers(self) -> tuple[str, ...]:
+        return ("the broker is odd: see to it",)
+
     def unacked(self) -> int | None:
         return None
 
