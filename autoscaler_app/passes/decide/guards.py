@@ -138,7 +138,7 @@ GUARDS = (
             "it is due within a boot and `eta_margin`; or a host that has room leaves it in its queue, and "
             "it is counted there"
         ),
-        at_the_latest="10 minutes after its time it is forgotten",
+        at_the_latest="its time: from then on it hides none that waits",
         meanwhile="`hearing.coming` in the report",
     ),
     Guard(

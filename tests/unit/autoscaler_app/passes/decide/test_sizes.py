@@ -56,6 +56,13 @@ def test_an_odd_machine_is_outvoted_by_younger_ones(snapshot: Make) -> None:
     odd, sound = {"ncpus": 2, "memgb": 1}, {"ncpus": 2, "memgb": 4}
     assert held(snapshot, {1: odd, **dict.fromkeys(range(2, LAST + 1), sound)}) == {"memgb": 1.0}
     assert held(snapshot, {1: odd, **dict.fromkeys(range(2, LAST + 2), sound)}) == {}
+    # One after the other, each gone before the next comes up.
+    sizes: dict[str, SizeKnown] = {}
+    for number in range(1, LAST + 2):
+        assert not sizes or told(sizes[S2]) == {"memgb": 1.0}
+        totals = {number: odd if number == 1 else sound}
+        sizes = dict(after(snapshot, totals, learnt=Learnt(sizes=sizes)).learnt.sizes)
+    assert told(sizes[S2]) == {}
 
 
 def test_work_that_therefore_fits_nowhere_is_unserved_with_both_figures_and_buys_nothing(
