@@ -144,6 +144,13 @@ def make_app(broker: str) -> Any:
     def limited(self: Any, seconds: float = 0.0) -> dict[str, Any]:
         return work(self, seconds)
 
+    @app.task(name="until", bind=True, shared=False)
+    def until(self: Any, path: str) -> None:
+        write(what="start", id=self.request.id, node=self.request.hostname)
+        while not os.path.exists(path):
+            time.sleep(0.05)  # between two looks
+        write(what="end", id=self.request.id, node=self.request.hostname)
+
     @app.task(name="noop", shared=False, ignore_result=True)
     def noop() -> None: ...
 
