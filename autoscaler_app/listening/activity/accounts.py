@@ -18,6 +18,8 @@ MAX_AMOUNTS = 200
 """Resources of one worker."""
 MAX_COUNT = 2**53
 """Whatever is counted is fewer: beyond that JSON and its readers differ."""
+LONGEST_RUN = 366 * 24 * 3600.0
+"""Seconds that a task can run: with more than that nobody can reckon."""
 
 
 class TaskSaid(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +112,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         moment(self.started)
         if not 0 <= self.pace < float("inf"):
             raise ValueError(f"pace is {self.pace}; a number of seconds would be right")
-        for count in (self.scheduled, self.garbage, self.seq):
+        for count in (self.scheduled, self.garbage, self.seq, *(runs for runs, _ in self.ended.values())):
             if not 0 <= count < MAX_COUNT:
                 raise ValueError(f"a count is {count}; 0 or more would be right")
 

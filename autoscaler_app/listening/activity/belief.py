@@ -19,6 +19,7 @@ import msgspec
 
 from autoscaler_app.listening import door
 from autoscaler_app.listening.activity.accounts import (
+    LONGEST_RUN,
     Account,
     Change,
     ChangeKind,
@@ -320,7 +321,7 @@ class Activity:
         return float(event["timestamp"]) <= self._finished.get((task_id, worker.nodename), float("-inf"))
 
     def _note_run(self, queue: str, seconds: object, at: datetime, count: int = 1) -> None:
-        if not queue or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+        if not queue or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_RUN:
             return
         if len(self._runs) >= MAX_RUNS:
             self._counts["dropped"] += 1

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoscaler_app.listening import door
+from autoscaler_app.listening.activity.accounts import LONGEST_RUN
 from autoscaler_app.listening.notes import Notes
 from tests.unit.autoscaler_app.world import Host, World
 
@@ -154,6 +155,8 @@ def busy(world: World) -> World:
         {"garbage": 2**53},
         {"seq": -1},
         {"seq": 2**53},
+        {"ended": {"celery": [-1, 1.0]}},
+        {"ended": {"celery": [10**300, 1e308]}},
     ],
     ids=str,
 )
@@ -167,6 +170,31 @@ def test_an_account_that_nobody_could_mean_is_as_if_never_told_and_fails_no_pass
     assert activity.host("x") is None
     assert activity.counters().rejected == 2
     busy.make_pass()
+
+
+_SECONDS: Any = st.floats() | st.integers() | st.sampled_from([-1e308, 1e308, 1e14, LONGEST_RUN, 10**400])
+_ENDED = st.tuples(st.integers() | st.sampled_from([0, 1, 2**53 - 1, 10**300]), _SECONDS)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ended=st.lists(_ENDED, min_size=2, max_size=3), runtime=_SECONDS)
+def test_whatever_is_said_of_run_times_a_pass_can_reckon_with_it(
+    busy: World, ended: list[tuple[int, float]], runtime: float
+) -> None:
+    """Of a worker on no node, while tasks wait whose number of slots goes by their run time."""
+    activity = busy.control.activity
+    busy.queues.waiting["celery"] = 1000
+    sent = {"type": "task-sent", "hostname": "w@y", "uuid": "u", "name": "x", "queue": "celery"}
+    activity.apply({**sent, "timestamp": busy.now.timestamp()}, busy.now)
+    done = {"type": "task-succeeded", "hostname": "w@y", "uuid": "u", "runtime": runtime}
+    activity.apply({**done, "timestamp": busy.now.timestamp()}, busy.now)
+    for seq, said in enumerate(ended, start=1):
+        account = {"hostname": "w@x", "nodename": "w@x", "pid": 1, "started": 1.0, "seq": seq}
+        activity.merge({"type": "worker-resources", **account, "ended": {"celery": said}}, busy.now)
+    busy.make_pass()
+    mean = busy.control.runtime_of("celery")
+    assert mean is None or 0 <= mean <= LONGEST_RUN * 1.001
+    busy.go_on(1)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

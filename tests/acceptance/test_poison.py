@@ -1,0 +1,160 @@
+"""Everything that a stolen password can say and nobody could mean, all at once: passes go on, and the next
+task gets its node, runs once and is cleaned up after, as if nothing had been said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu import Producer
+from pytest_celery import CeleryTestSetup
+
+from autoscaler_app.schedule import AUTOSCALE, CONTROL_QUEUE, NOTE, NOTES_QUEUE
+from demo.site import Site
+
+Send = Callable[..., list[str]]
+WaitUntil = Callable[..., object]
+
+ONE = {"constraints": {"ncpus": 1}}
+DEEP = "[" * 800 + "]" * 800
+NOTES: list[dict[str, Any]] = [
+    *(
+        {"kind": "announce", "queue": queue, "requirement": ONE}
+        for queue in (
+            *(None, 5, "", ["a"], "a\0b", "q" * 300, "q" * 60_000, "\ud800x", "\u202eevil"),
+            "\x1b[2J\x1b[31mroot\r\n<script>alert(1)</script>",
+            *(CONTROL_QUEUE, NOTES_QUEUE, "_kombu.binding.celery.pidbox", "celeryev.1", "celery_delayed_3"),
+        )
+    ),
+    *(
+        {"kind": "announce", "queue": "never-heard-of", "requirement": need}
+        for need in (
+            *(None, 5, [], {"constraints": 5}, {"constraints": {}, "node_count": -1}),
+            {"constraints": {"ncpus": float("nan")}},
+            {"constraints": {"ncpus": float("inf")}},
+            {"constraints": {"ncpus": 1e308}, "node_count": 10**9},
+            {"constraints": {"node.vm_size": ["a"] * 1000}},
+            {"constraints": {"\x1b[31m": 1}},
+        )
+    ),
+    {"kind": "announce"},
+    {"kind": "left"},
+    {"kind": "left", "hostname": 5, "nodename": {"a": 1}, "pid": "x"},
+    {"kind": "left", "hostname": "n", "nodename": "celery@n", "pid": True},
+    {"kind": "left", "hostname": "n", "nodename": "celery@n", "pid": 1, "started": "soon"},
+    {"kind": "os.system"},
+    {"kind": ["announce"]},
+    {},
+]
+"""Each is dropped, counted and reported, whichever way it comes."""
+
+BODIES = [b"x", b"\xff\xfe", b"[]", b"5", b'"' + b"x" * 70_000 + b'"', DEEP.encode()]
+"""Notes that are not even an object."""
+
+ELEMENTS = [
+    *(b"x", b"\xff\xfe", b"[]", b"{}", b"5", DEEP.encode()),
+    b'{"body": 5, "properties": {}}',
+    b'{"body": "a", "headers": {}, "properties": {"delivery_tag": "1", "body_encoding": "base64", '
+    b'"delivery_info": {"exchange": "", "routing_key": "one"}}}',
+]
+"""Of a list of Redis: no messages at all."""
+
+HEADERS: list[dict[str, Any]] = [
+    {},
+    {"task": "os.system", "id": "1"},
+    {"task": [], "id": "2"},
+    {"task": AUTOSCALE, "id": []},
+    {"task": AUTOSCALE, "id": "3", "eta": []},
+    {"task": AUTOSCALE, "id": "4", "timelimit": ["a", "b"]},
+    {"task": AUTOSCALE, "id": "5", "autoscale_asked_at": "soon", "autoscale_every": []},
+    {"task": AUTOSCALE, "id": "6", "autoscale_asked_at": 1e300, "autoscale_every": 1e300},
+]
+"""Of messages in the control queue."""
+
+ACCOUNTS: list[dict[str, Any]] = [
+    {"queues": ["r" * 300, "", "\0", "\x1b[31m", "res:ncpus=<b>", None]},
+    {"total": {"ncpus": float("inf"), "x": [1], "y": {"a": 1}}, "free": {"ncpus": "many"}},
+    {"running": [{"id": "\0", "name": "n" * 100_000, "queue": "\x1b", "started": 1e18}]},
+    {"running": [{"id": "1", "name": "n", "queue": "res:ncpus=1", "started": -1e10}]},
+    {"gang": {"id": "g", "members": ["celery@evil", "celery@ip-7F000003"], "role": "head"}},
+    {"scheduled": 10**18},
+    {"ended": {"res:ncpus=1": [10**300, 1e308]}},
+    {"running": 5, "held": "x", "queues": 7, "started": "soon"},
+    {"machine": {"host": 5, "addresses": "x"}, "properties": []},
+]
+NAMES = ["celery@evil", "celery@\x1b[31m<img src=x onerror=alert(1)>", "celery@" + "h" * 200_000, "@", ""]
+SENT: list[dict[str, Any]] = [
+    {"uuid": "u1", "name": "x", "queue": "q" * 300, "eta": "2026-11-26T02:00:00"},
+    {"uuid": "u2", "name": "x", "queue": "res:ncpus=1", "eta": "9999-12-31T23:59:59"},
+    {"uuid": [], "name": {}, "queue": 5, "eta": "never"},
+]
+
+
+def poison(url: str) -> int:
+    """Say all of it; how many notes are to be dropped."""
+    dropped = 0
+    with Celery("thief", broker=url, set_as_current=False) as app:
+        for note in NOTES:
+            app.send_task(NOTE, kwargs=note, queue=CONTROL_QUEUE, ignore_result=True)
+            dropped += 1
+        with app.connection_for_write() as connection:
+            post = Producer(connection.default_channel, auto_declare=False)
+
+            def put(body: bytes, queue: str, kind: str, **headers: Any) -> None:
+                how = {"content_type": kind, "content_encoding": "utf-8", "headers": headers}
+                post.publish(body, exchange="", routing_key=queue, **how)
+
+            for body in (*(json.dumps(note).encode() for note in NOTES), *BODIES):
+                put(body, NOTES_QUEUE, "application/json")
+                dropped += 1
+            for headers in HEADERS:
+                for kind in ("application/json", "application/x-python-serialize", "text/odd"):
+                    put(b"[[], {}, {}]", CONTROL_QUEUE, kind, **headers)
+            if url.startswith("redis"):
+                for element in ELEMENTS:
+                    for queue in (NOTES_QUEUE, CONTROL_QUEUE, "res:ncpus=1"):
+                        connection.default_channel.client.lpush(queue, element)
+                dropped += len(ELEMENTS)
+        for name in NAMES:
+            with app.connection_for_write() as connection:
+                teller = app.events.Dispatcher(connection, hostname=name)
+                for account in ACCOUNTS:
+                    teller.send("worker-resources", **account)
+                for sent in SENT:
+                    teller.send("task-sent", **sent)
+    return dropped
+
+
+DROPPED = re.compile(r"(\d+) notes? of producers or nodes dropped since the last pass: it could not be read")
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("broker", ["redis_url", "amqp_url"], indirect=True, ids=["redis", "rabbitmq"])
+def test_after_all_poison_at_once_a_task_gets_its_node_and_finishes(
+    celery_setup: CeleryTestSetup, site: Site, send: Send, wait_until: WaitUntil
+) -> None:
+    wanted = poison(site.broker_url)
+    site.start_beat()
+    ids = send(2, "small")
+    wait_until(lambda: set(ids) <= set(site.finished()), seconds=90, what="the tasks have finished")
+    wait_until(lambda: not site.nodes(), seconds=60, what="the last node is gone")
+    assert Counter(run.id for run in site.runs()) == Counter(ids), "each task ran exactly once"
+    assert site.processes["control"].exit_code is None, "the same process"
+
+    reports = site.reports()
+    assert [made.error for made in reports if made.error] == []
+    warnings = [warning for made in reports if made.saw for warning in made.saw.warnings]
+    assert sum(int(found[1]) for each in warnings if (found := DROPPED.search(each))) == wanted
+    shown = json.dumps([queue.queue for made in reports if made.saw for queue in made.saw.queues]) + "".join(
+        warnings
+    )
+    assert shown.isprintable()
+    for never in ("never-heard-of", "<script>", "\\u001b", "q" * 300):
+        assert never not in shown
+    assert site.left_behind() == []
