@@ -58,12 +58,13 @@ BODIES = [b"x", b"\xff\xfe", b"[]", b"5", b'"' + b"x" * 70_000 + b'"', DEEP.enco
 """Notes that are not even an object."""
 
 ELEMENTS = [
-    *(b"x", b"\xff\xfe", b"[]", b"{}", b"5", DEEP.encode()),
+    *(b"y", b"\xfe\xff", b"[[]]", b"{}", b"6", f"[{DEEP}]".encode()),
     b'{"body": 5, "properties": {}}',
     b'{"body": "a", "headers": {}, "properties": {"delivery_tag": "1", "body_encoding": "base64", '
     b'"delivery_info": {"exchange": "", "routing_key": "one"}}}',
 ]
-"""Of a list of Redis: no messages at all."""
+"""Of a list of Redis: no messages at all. (None is also a body above: of equal ones that are taken together
+one counts.)"""
 
 HEADERS: list[dict[str, Any]] = [
     {},
