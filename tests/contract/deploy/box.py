@@ -18,7 +18,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.conftest import wait_until
@@ -263,13 +263,20 @@ class Machine:
 
     def converge(self, *specs: str) -> str:
         """Run the scripts of these specs as jetpack would; what they printed."""
-        output = ""
+        return "".join(self.says(f"{script} 2>&1") for script in self._scripts(specs))
+
+    def converge_and_be_killed(self, seconds: float, *specs: str) -> None:
+        """The same, ended with everything that it runs after so many seconds."""
+        self.run(f"timeout --signal KILL {seconds} bash -ec '{'; '.join(self._scripts(specs))}'")
+
+    def _scripts(self, specs: Sequence[str]) -> Iterator[str]:
+        """The command of each script."""
         for spec in specs:
             home = f"/mnt/cluster-init/{spec}/cluster-init"
             variables = f"CYCLECLOUD_SPEC_PATH={home} CYCLECLOUD_PROJECT_NAME=celery-cluster-autoscaler"
-            for script in self.says(f"ls {home}/scripts").split():
-                output += self.says(f"env {variables} {home}/scripts/{script} 2>&1")
-        return output
+            yield from (
+                f"env {variables} {home}/scripts/{name}" for name in self.says(f"ls {home}/scripts").split()
+            )
 
     def off(self) -> None:
         """Pull the plug; what ran on it is gone, what it wrote is not."""

@@ -33,7 +33,11 @@ STOLEN = "/var/lib/celery-autoscaler/secrets"
 @pytest.mark.timeout(580)
 def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
+        for seconds in (0.3, 2, 5, 8):
+            cluster.broker.converge_and_be_killed(seconds, "default", "broker")
         cluster.converge()
+        left = "-name '.new.*' -o -name 'venv.*' -o -name 'celery-autoscaler.*'"
+        assert not cluster.broker.says(f"find {WRITTEN} {STOLEN} /var/tmp {left}"), "killed four times"
         once = cluster.broker.says(LISTING)
         cluster.converge()
         assert cluster.broker.says(LISTING) == once, "run twice: the same tree, the same modes"

@@ -11,6 +11,9 @@ folder 0755 root:root "$HOME_DIR/bin"
 folder 0755 root:root "$ETC_DIR"
 folder 0755 root:root "$DATA_DIR"
 folder 0700 root:root "$DATA_DIR/secrets"
+# What a converge left that was killed.
+find "$HOME_DIR" "$ETC_DIR" "$DATA_DIR/secrets" /etc/systemd/system -maxdepth 2 -name '.new.??????' -type f -delete
+rm -rf /var/tmp/celery-autoscaler.*
 put 0644 root:root "$HOME_DIR/common.sh" <"$FILES/common.sh"
 put 0755 root:root "$HOME_DIR/bin/launch" <"$FILES/launch.sh"
 put 0644 root:root "$HOME_DIR/version" <"$FILES/version"
