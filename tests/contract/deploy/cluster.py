@@ -73,7 +73,7 @@ class Cluster:
     def until(self, condition: Any, seconds: float, what: str) -> Any:
         """The first true value; if there is none, what is known is told."""
         try:
-            return wait_until(condition, seconds=seconds, every=0.3, what=what)
+            return wait_until(condition, seconds=seconds, every=1, what=what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.evidence()}") from error
 
@@ -151,6 +151,11 @@ class Cluster:
         """How many tasks the nodes that are there have taken and not ended."""
         log = self.log()
         return log.count(" received\n") - log.count(" succeeded in ")
+
+    def done(self, tasks: int, seconds: float, what: str) -> None:
+        """Every task that add_task.py sent ends well, and there are so many."""
+        self.sh(f"python check_tasks.py --wait --timeout {seconds} >/dev/null || true", seconds + 60)
+        assert self.counts() == {"SUCCESS": tasks}, f"{what}\n{self.evidence()}"
 
     def counts(self) -> Counter[str]:
         """How many of them are in which state."""

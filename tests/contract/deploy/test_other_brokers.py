@@ -35,7 +35,7 @@ def test_a_cluster_with(kind: str, tls: bool, ports: set[str], tmp_path: Path, b
         redis = {f"{ip}:6379" for ip in ("127.0.0.1", cluster.broker.address)}
         assert listening(cluster) == expected | redis | {"127.0.0.1:8787"}
         cluster.sh("python add_task.py --count 2 --seconds 1")
-        cluster.until(lambda: cluster.counts() == {"SUCCESS": 2}, 200, "tasks")
+        cluster.done(2, 200, "tasks")
         assert "'ok': True" in cluster.sh("python autoscale.py")
 
         # A new machine, whose users have other numbers, with the volume of the one before.
@@ -49,7 +49,7 @@ def test_a_cluster_with(kind: str, tls: bool, ports: set[str], tmp_path: Path, b
         cluster.converge()
         cluster.broker.says(f"cat >/root/worker_tasks_sent.jsonl <<'END'\n{sent}END")
         cluster.sh("autoscaler resume")
-        cluster.until(lambda: cluster.counts() == {"SUCCESS": 4}, 200, "tasks, of before and after")
+        cluster.done(4, 200, "tasks, of before and after")
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
 
 

@@ -21,11 +21,6 @@ SECRET = "/var/lib/celery-autoscaler/secrets/control"
 SENT = "/root/worker_tasks_sent.jsonl"
 
 
-def all_done(cluster: Cluster, tasks: int) -> bool:
-    assert not cluster.counts()["FAILURE"]
-    return cluster.counts() == {"SUCCESS": tasks}
-
-
 @pytest.mark.timeout(580)
 def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
@@ -37,7 +32,7 @@ def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path,
         cluster.broker.off()
         cluster.broker.boot()
         cluster.until(lambda: _are_active(cluster), 60, "the units of the broker node, after a reboot")
-        cluster.until(lambda: all_done(cluster, 6), 150, "every task, over the reboot")
+        cluster.done(6, 150, "every task, over the reboot")
 
         # A node is cut off for a minute, in the middle of a task.
         cluster.sh("python add_task.py --count 1 --seconds 40")
@@ -45,7 +40,7 @@ def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path,
         host = cluster.up()[-1]
         before = {node.id for node in cluster.emulator.nodes()}
         cluster.cut(host, seconds=60)
-        cluster.until(lambda: all_done(cluster, 7), 90, "the task of a node that was cut off for a minute")
+        cluster.done(7, 90, "the task of a node that was cut off for a minute")
         assert host in cluster.up(), "a minute of silence ends no node that works"
         assert {node.id for node in cluster.emulator.nodes()} <= before
 
@@ -59,7 +54,7 @@ def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path,
         assert cluster.broker.says(f"cat {SECRET}") == secret
         cluster.broker.says(f"cat >{SENT} <<'END'\n{sent}END")
         cluster.sh("python add_task.py --count 1 --seconds 1")
-        cluster.until(lambda: all_done(cluster, 10), 120, "what waited, and what came after")
+        cluster.done(10, 120, "what waited, and what came after")
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
 
 
@@ -84,7 +79,7 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
         )
         assert (event, code) == ("Preempt", "0")
         assert float(seconds) < 25, "within the notice"
-        cluster.until(lambda: all_done(cluster, 2), 250, "both tasks")
+        cluster.done(2, 250, "both tasks")
         long, short = (where for _, where in cluster.tasks().values())
         assert long != host, "it ran elsewhere"
         assert short == host, "it was let end"
@@ -111,7 +106,7 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         new = cluster.up()[-1]
         assert cluster.node(host).says("cat /opt/celery-autoscaler/version") == f"{VERSION}\n"
         assert cluster.node(new).says("cat /opt/celery-autoscaler/version") == "9.9.9\n"
-        cluster.until(lambda: all_done(cluster, 4), 120, "tasks of both nodes")
+        cluster.done(4, 120, "tasks of both nodes")
         assert {where for _, where in cluster.tasks().values()} == {host, new}
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes of both versions, which go")
         journals = "\n".join(path.read_text() for path in cluster.folder.glob("nodes/*/journal"))
@@ -125,7 +120,7 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         acl = cluster.broker.says("grep 'user node ' /etc/celery-autoscaler/redis-users.acl")
         assert sum(word.startswith("#") for word in acl.split()) == 1
         cluster.sh("python add_task.py --count 1 --seconds 1")
-        cluster.until(lambda: all_done(cluster, 5), 120, "a task after the way back")
+        cluster.done(5, 120, "a task after the way back")
 
 
 def made_as(version: str, folder: Path) -> Path:
