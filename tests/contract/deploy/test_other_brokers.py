@@ -14,7 +14,7 @@ from tests.contract.deploy.cluster import Cluster, broker_node, cluster_in_a_box
 pytestmark = pytest.mark.by_hand
 
 
-@pytest.mark.timeout(580)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("kind", "tls", "ports"),
     [

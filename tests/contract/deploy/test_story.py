@@ -30,7 +30,7 @@ JOURNAL = "journalctl --no-pager _TRANSPORT=stdout _TRANSPORT=journal _TRANSPORT
 STOLEN = "/var/lib/celery-autoscaler/secrets"
 
 
-@pytest.mark.timeout(580)
+@pytest.mark.timeout(900)
 def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
         for seconds in (0.3, 2, 5, 8):

@@ -21,7 +21,7 @@ SECRET = "/var/lib/celery-autoscaler/secrets/control"
 SENT = "/root/worker_tasks_sent.jsonl"
 
 
-@pytest.mark.timeout(580)
+@pytest.mark.timeout(900)
 def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
         cluster.converge()
@@ -62,7 +62,7 @@ def _are_active(cluster: Cluster) -> bool:
     return not any(cluster.broker.run(f"systemctl is-active --quiet {unit}").returncode for unit in UNITS)
 
 
-@pytest.mark.timeout(580)
+@pytest.mark.timeout(900)
 def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> None:
     """What can end in fifteen seconds does; what cannot is given back, and begins again elsewhere."""
     with cluster_in_a_box(tmp_path, blobs, arrays=("spot",)) as cluster:
@@ -86,7 +86,7 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
 
 
-@pytest.mark.timeout(580)
+@pytest.mark.timeout(900)
 def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path: Path, blobs: Path) -> None:
     newer, older = made_as("9.9.9", tmp_path / "newer"), PROJECT
     with cluster_in_a_box(tmp_path / "cluster", blobs) as cluster:
