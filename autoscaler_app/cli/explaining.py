@@ -56,7 +56,8 @@ def of_task(control: Control, task_id: str) -> TaskIs:
     from autoscaler_app.passes.observe.look import observe
 
     sight = observe(control)
-    for host, view in sight.views.items():
+    for view in sight.views.values():
+        host = view.hostname
         for task in view.running:
             if task.id == task_id:
                 said = f"runs on {host} since {task.started:%Y-%m-%d %H:%M:%S}Z, from queue {task.queue}"

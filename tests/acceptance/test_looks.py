@@ -15,7 +15,12 @@ from tests.acceptance.test_bad_input import autoscaler
 
 WaitUntil = Callable[..., Any]
 
-LOOKS = ("status", "plan", "nodes", "demand", "buckets", "journal", "config")
+LOOKS = (
+    *("status", "plan", "nodes", "demand", "buckets", "journal", "config", "history", "cost"),
+    "whatif celery=9",
+)
+ONE_OF_EACH = ("status", "plan", "buckets", "cost")
+"""What else looks opens no other file than one of these does."""
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -48,17 +53,29 @@ def test_looks_beside_a_running_control_worker_change_no_byte(
     with held(site.folder / "autoscaler.lock", patience=30):
         before, beside = files(site.folder), names(site.folder)
         assert {"autoscaler.db", "autoscaler.db-wal"} <= before.keys()
-        for command in LOOKS:
-            done = autoscaler(command, env=site.env)
+        (node,) = site.nodes()
+        for command, told in (
+            *dict.fromkeys(LOOKS, "").items(),
+            (f"explain {task}", f"{task} runs on {node['Hostname']}"),
+            ("explain --queue celery", "nothing waits there"),
+            (f"why {node['Name']}", "its worker was heard"),
+        ):
+            done = autoscaler(*command.split(), env=site.env)
             assert done.returncode == 0, done.stderr
+            assert told in done.stdout, command
             assert files(site.folder) == before, command
+        done = autoscaler("doctor", env=site.env)
+        assert (done.returncode, "the last pass ended" in done.stdout) == (2, True), (
+            "passes wait for the lock"
+        )
+        assert files(site.folder) == before, "doctor"
         assert names(site.folder) == beside
 
 
 def test_looks_where_there_is_no_state_file_make_none(site: Site) -> None:
     before = names(site.folder)
-    for command in LOOKS:
-        done = autoscaler(command, env=site.env)
+    for command in ONE_OF_EACH:
+        done = autoscaler(*command.split(), env=site.env)
         assert done.returncode == 0, done.stderr
         assert names(site.folder) == before, command
 
@@ -67,8 +84,8 @@ def test_looks_while_nobody_has_the_state_file_open_leave_nothing_beside_it(site
     assert autoscaler("run", env=site.env).returncode == 0
     before, beside = files(site.folder), names(site.folder)
     assert before.keys() == {"autoscaler.db", "autoscaler.lock"}
-    for command in LOOKS:
-        done = autoscaler(command, env=site.env)
+    for command in ONE_OF_EACH:
+        done = autoscaler(*command.split(), env=site.env)
         assert done.returncode == 0, done.stderr
         assert files(site.folder) == before, command
     assert names(site.folder) == beside
