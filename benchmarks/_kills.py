@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ QUEUE = "kills"
 OURS, STOCK = "redis_keeper:Transport", "redis"
 PLACES = 2
 """Tasks at a time."""
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def make_app(url: str, transport: str | None) -> Celery:
@@ -83,8 +84,7 @@ def _be_a_worker(order: dict[str, Any]) -> None:
         os.dup2(log, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     app = make_app(order["url"], order["transport"])
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    app.worker_main(["worker", "-c", str(PLACES), "-n", order["name"], "-l", "INFO", *quiet])
+    app.worker_main(["worker", "-c", str(PLACES), "-n", order["name"], "-l", "INFO", *order["arguments"]])
     os._exit(0)
 
 
@@ -101,11 +101,13 @@ class Nursery:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
-    def start(self, url: str, transport: str | None, log: Path, name: str) -> int:
+    def start(
+        self, url: str, transport: str | None, log: Path, name: str, arguments: Sequence[str] = QUIET
+    ) -> int:
         """The process, which leads a group of its own."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"url": url, "transport": transport, "log": str(log), "name": name}
+        order = {"url": url, "transport": transport, "log": str(log), "name": name, "arguments": arguments}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())

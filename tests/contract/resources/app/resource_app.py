@@ -12,6 +12,7 @@ import celery
 from celery import Celery
 from kombu import Queue
 
+import redis_keeper
 from celery_resources import with_resources
 
 NEEDS: dict[str, dict[str, Any]] = {
@@ -45,7 +46,11 @@ def _redis_options() -> dict[str, Any]:
 
 
 def make_app(broker: str) -> Any:
-    """The app, for the test and for its nodes."""
+    """The app, for the test and for its nodes. With `RESOURCE_APP_KEEPER=1` all on the transport that loses
+    nothing.
+    """
+    if os.environ.get("RESOURCE_APP_KEEPER") == "1":
+        redis_keeper.install()
     app = with_resources(Celery("resource_app", broker=broker, set_as_current=False))
     redis = broker.startswith("redis")
     quorum = os.environ.get("RESOURCE_APP_QUORUM") == "1"
