@@ -8,6 +8,7 @@ Ours all begin like kombu's hash, so that rights which allow that one (`~unacked
     unacked.consumers       sorted set: consumer -> when it last said that it lives
     unacked.watcher         which of them looks after the others; expires
     unacked.wake.QUEUE      a list of at most one token: something was put there; expires
+    unacked.sentry.QUEUE    which of its consumers looks whether something came without a token; expires
     unacked.refused.TAG     a fetch whose answer was lost, and that is not to happen any more; expires
     unacked.set_aside.QUEUE a list: what lay in this queue and is no message, as it was
     unacked.alive.CONSUMER  a channel: who lives listens there, and that is all it is for
@@ -80,6 +81,9 @@ class Layout:
 
     def wake(self, queue: str) -> str:
         return f"{self.unacked}.wake.{queue}"
+
+    def sentry(self, queue: str) -> str:
+        return f"{self.unacked}.sentry.{queue}"
 
     def refused(self, tag: str) -> str:
         return f"{self.unacked}.refused.{tag}"

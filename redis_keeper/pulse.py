@@ -28,6 +28,7 @@ import redis
 from redis_keeper.giving_back import SILENCE, Shelf
 from redis_keeper.layout import Layout, new_consumer
 from redis_keeper.scripts import FORGET, PULSE
+from redis_keeper.sentry import CHANNEL, Sentry, own_connection
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Pulse:
         self._pool = pool
         self._client: Any = redis.Redis(connection_pool=pool)
         self.shelf = Shelf(layout, lambda: self._client)
+        self._sentry = Sentry(layout, pool, self.consumer)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -156,27 +158,34 @@ class Pulse:
         """Until it is time, or somebody leaves; a connection that is lost is noticed at once."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._hurry.is_set():
-            self._listening.get_message(timeout=min(left, 0.25))
+            if (said := self._listening.get_message(timeout=min(left, 0.25))) and said["type"] == "message":
+                self._sentry.look()
         self._hurry.clear()
 
     def _listen(self) -> None:
         if self._listening is not None:
             return
         listening = self._client.pubsub()
+        connection = listening.connection = own_connection(self._pool)
         try:
-            listening.subscribe(self.layout.alive(self.consumer))
-            while (said := listening.get_message(timeout=PATIENCE)) is None or said["type"] != "subscribe":
-                if said is None:
+            connection.connect()
+            connection.send_command("CLIENT", "ID")
+            number = int(connection.read_response())
+            listening.subscribe(self.layout.alive(self.consumer), CHANNEL)
+            for _ in range(2):
+                if listening.get_message(timeout=PATIENCE) is None:
                     raise redis.TimeoutError("the server does not confirm a subscription")
+            self._sentry.mount(number)
         except BaseException:
-            listening.close()
+            connection.disconnect()
             raise
         self._listening = listening
 
     def _stop_listening(self) -> None:
+        self._sentry.close()
         if self._listening is not None:
             with contextlib.suppress(*TROUBLES):
-                self._listening.close()
+                self._listening.connection.disconnect()
             self._listening = None
 
     def _beat(self) -> None:
@@ -189,7 +198,12 @@ class Pulse:
             raise redis.ConnectionError("the server does not know that we listen")
         self._pay()
         self._refresh()
+        self._sentry.stand(self._client, self._queues(), 3 * BEAT)
         self._bury(dict(zip(seem_dead[::2], seem_dead[1::2], strict=True)))
+
+    def _queues(self) -> list[str]:
+        """That are consumed here."""
+        return sorted({queue for channel in list(self._users) for queue in channel.active_queues})
 
     def _pay(self) -> None:
         for tag, waits in list(self._asked.items()):
@@ -229,7 +243,8 @@ class Pulse:
 
     def abandon(self) -> None:
         """In a child of a fork: this is our parent's. Close the copies of its sockets, without a word."""
-        for connection in (getattr(self._listening, "connection", None), *_connections(self._pool)):
+        ours = (getattr(self._listening, "connection", None), *self._sentry.connections)
+        for connection in (*ours, *_connections(self._pool)):
             sock = getattr(connection, "_sock", None)
             if sock is not None:
                 with contextlib.suppress(OSError):

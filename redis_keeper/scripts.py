@@ -184,3 +184,40 @@ return redis.call('ZREM', KEYS[1], consumer)
 
 Keys: consumers. Arguments: consumer, when it last said that it lives, its channel, seconds of silence.
 """
+
+POST = Script(
+    """
+local mine = {}
+for number, post in ipairs(KEYS) do
+  if redis.call('GET', post) == ARGV[1] then
+    redis.call('PEXPIRE', post, ARGV[2])
+    mine[#mine + 1] = number - 1
+  elseif redis.call('SET', post, ARGV[1], 'NX', 'PX', ARGV[2]) then
+    mine[#mine + 1] = number - 1
+  end
+end
+return mine
+"""
+)
+"""Of these posts, the numbers of those that are the consumer's. Arguments: consumer, milliseconds."""
+
+LOOK = Script(
+    """
+local width = tonumber(ARGV[1])
+for first = 1, #KEYS, 1 + width do
+  local waiting = 0
+  for list = first + 1, first + width do
+    local length = redis.pcall('LLEN', KEYS[list])
+    if type(length) == 'number' then waiting = waiting + length end
+  end
+  if waiting > 0 then
+    redis.call('LPUSH', KEYS[first], '1')
+    redis.call('LTRIM', KEYS[first], 0, 0)
+    redis.call('EXPIRE', KEYS[first], 10)
+  end
+end
+"""
+)
+"""Leave a token wherever something waits. Keys: of each queue its token and its lists; argument: how many
+lists it has. It reads nothing but the lists: a change of whatever is read is told.
+"""

@@ -85,6 +85,7 @@ class Keeping:
     pool: Any
     active_queues: list[str]
     _expires: dict[str, int]
+    _connparams: Any
 
     # -- the parts --------------------------------------------------------------------------------------
 
@@ -109,10 +110,22 @@ class Keeping:
         return self._own_client
 
     def _own_pool(self) -> Any:
-        pool = self._get_pool()  # type: ignore[attr-defined]
-        for option in ("socket_timeout", "socket_connect_timeout"):
-            pool.connection_kwargs[option] = pool.connection_kwargs.get(option) or PATIENCE
-        return pool
+        """Of the pulse, which outlives this channel."""
+        theirs = self._connparams
+
+        def parameters(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            found = theirs(*args, **kwargs)
+            for option in ("socket_timeout", "socket_connect_timeout"):
+                found[option] = found.get(option) or PATIENCE
+            # Every thread of this process settles over it. And with protocol 2 what the server tells of
+            # changes is a message, to who listens to messages.
+            return {**found, "max_connections": 1000, "protocol": 2}
+
+        self._connparams = parameters
+        try:
+            return self._get_pool()  # type: ignore[attr-defined]
+        finally:
+            del self._connparams
 
     # -- consuming --------------------------------------------------------------------------------------
 

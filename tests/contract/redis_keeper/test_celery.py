@@ -77,6 +77,8 @@ def test_its_events_are_heard(lab: Lab) -> None:
             connection, handlers={"*": lambda event: heard.append(event["type"])}
         )
         with receiver.consumer_context() as (listening, _, _):
+            while not heard:  # of its heart: now we are subscribed
+                listening.drain_events(timeout=30)
             lab.send(1)
             while not {"task-received", "task-started", "task-succeeded"} <= set(heard):
                 listening.drain_events(timeout=30)

@@ -78,7 +78,9 @@ def test_what_a_dead_one_had_of_it_is_set_aside_too(url: str, connect: Connect, 
         holder.kill()
         server.hset("unacked", f"{name}:77", b'[\xff, "", "q"]')
         assert bodies(got(connection, 1)) == ["one"]
-    assert server.lrange("unacked.set_aside.q", 0, -1) == [b"\xff"]
+        watcher = connection.channel()
+        watcher.pulse.serve(watcher)
+        wait_until(lambda: server.lrange("unacked.set_aside.q", 0, -1) == [b"\xff"])
 
 
 def test_what_of_another_transport_cannot_be_read_is_kept_where_it_is(

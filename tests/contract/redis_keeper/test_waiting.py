@@ -12,7 +12,9 @@ import pytest
 import redis
 from kombu import Connection, Queue
 
-from tests.contract.redis_keeper.holders import bodies, got, put
+from redis_keeper import transport
+from redis_keeper.sentry import Sentry
+from tests.contract.redis_keeper.holders import bodies, got, holding, put
 
 Connect = Callable[..., Connection]
 Wait = Callable[..., Any]
@@ -37,15 +39,45 @@ def waiters(server: redis.Redis) -> int:
     return sum(each["cmd"] == "brpop" and each["db"] == mine for each in server.client_list())
 
 
-def test_a_token_wakes_and_a_message_without_one_is_found(
-    connect: Connect, stock: Connect, server: redis.Redis, wait_until: Wait
+LONG = 60.0
+
+
+@pytest.mark.parametrize("how", ["a token", "the sentry", "a look"])
+def test_each_of_three_ways_alone_is_enough(
+    connect: Connect,
+    stock: Connect,
+    server: redis.Redis,
+    wait_until: Wait,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
-    for producer in (connect(), stock()):
-        waiting = Waiting(connect())
-        wait_until(lambda: waiters(server) == 1)
-        put(producer, "one")
-        waiting.join(20)
-        assert waiting.found == ["one"]
+    """A producer's token; the sentry, where a stock one leaves none; and that one looks once a second."""
+    if how != "a look":
+        monkeypatch.setattr(transport, "LONGEST_WAIT", LONG)
+    if how != "the sentry":
+        monkeypatch.setattr(Sentry, "mount", lambda *_: None)
+    producer = connect() if how == "a token" else stock()
+    waiting = Waiting(connect(polling_interval=LONG))
+    wait_until(lambda: waiters(server) == 1)
+    if how == "the sentry":
+        wait_until(lambda: server.exists("unacked.sentry.q"))
+    put(producer, "one")
+    waiting.join(LONG / 2)
+    assert waiting.found == ["one"]
+
+
+def test_one_sentry_looks_at_a_queue_and_another_takes_over(
+    url: str, connect: Connect, server: redis.Redis, wait_until: Wait
+) -> None:
+    with holding(url, "q", 0) as holder:
+        name = holder.wait()
+        connection = connect()
+        with connection.Consumer([Queue("q")], callbacks=[lambda body, message: None]):
+            ours = connection.default_channel.pulse.consumer
+            wait_until(lambda: server.get("unacked.sentry.q") == name.encode())
+            wait_until(lambda: server.zscore("unacked.consumers", ours), what="we are there too")
+            holder.kill()
+            wait_until(lambda: server.get("unacked.sentry.q") == ours.encode())
 
 
 def test_two_messages_wake_two(connect: Connect, server: redis.Redis, wait_until: Wait) -> None:

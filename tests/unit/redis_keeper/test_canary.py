@@ -13,9 +13,10 @@ import pytest
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from redis.client import PubSub
-from redis.connection import ConnectionPool
+from redis.connection import Connection, ConnectionPool
 
 from redis_keeper import qos, transport
+from redis_keeper.sentry import own_connection
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,6 +27,7 @@ METHODS = [
     (stock.Channel, "_poll_error", ("type",)),
     (stock.Channel, "_put", ("queue", "message", "kwargs")),
     (stock.Channel, "_get_pool", ()),
+    (stock.Channel, "_connparams", ()),
     (stock.Channel, "_lookup", ("exchange", "routing_key")),
     (stock.Channel, "conn_or_acquire", ()),
     (stock.SentinelChannel, "_get_pool", ()),
@@ -42,6 +44,8 @@ METHODS = [
     (stock.QoS, "restore_visible", ("start", "num", "interval")),
     (stock, "Mutex", ("client", "name", "expire")),
     (PubSub, "get_message", ("timeout",)),
+    (Connection, "send_command", ()),
+    (Connection, "read_response", ()),
 ]
 
 GIVEN = [
@@ -92,10 +96,9 @@ def test_an_attribute_is_there(owner: object, name: str) -> None:
     assert hasattr(owner, name)
 
 
-def test_the_options_of_a_pool_can_be_changed_before_it_connects() -> None:
-    pool = ConnectionPool()
-    pool.connection_kwargs["socket_timeout"] = 7
-    assert pool.make_connection().socket_timeout == 7
+def test_a_pool_says_how_its_connections_are_made() -> None:
+    connection = own_connection(ConnectionPool(socket_timeout=7))
+    assert connection.socket_timeout == 7
 
 
 def test_kombu_asks_a_channel_for_what_we_redefine() -> None:
