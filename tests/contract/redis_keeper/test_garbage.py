@@ -69,7 +69,9 @@ def test_it_is_set_aside_and_the_next_message_comes(
     assert Queue("q")(connection.default_channel).get().payload == "saved"
 
 
-def test_what_a_dead_one_had_of_it_is_set_aside_too(url: str, connect: Connect, server: redis.Redis) -> None:
+def test_what_a_dead_one_had_of_it_is_set_aside_too(
+    url: str, connect: Connect, server: redis.Redis, wait_until: Callable[..., Any]
+) -> None:
     """It died before it could look at it."""
     connection = connect()
     put(connection, "one")
