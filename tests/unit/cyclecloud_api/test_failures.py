@@ -82,6 +82,7 @@ def test_ten_failed_creates_within_an_hour_are_the_end_of_it() -> None:
     for at in times:
         memory = failures.create_failed(memory, D4, "HTTP 500", at, backoff)
     assert "10 creates failed within an hour" in blocked(memory, D4, later(3599))
+    assert blocked(memory, D4, later(3600)) == "", "an hour after the first of them"
     memory = observe(memory, _empty(), later(3600 * 3))
     assert blocked(memory, D4, later(3600 * 3)) == ""
     assert not must_probe(memory, D4)
