@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -160,6 +161,13 @@ class Cluster:
     def counts(self) -> Counter[str]:
         """How many of them are in which state."""
         return Counter(state for state, _ in self.tasks().values())
+
+    def reboot(self, hostname: str) -> None:
+        """This node loses power, and gets it again."""
+        folder = self.folder / "nodes" / hostname
+        before = (folder / "pid").read_text()
+        os.kill(int((folder / "manager").read_text()), signal.SIGUSR1)
+        self.until(lambda: (folder / "pid").read_text() not in ("", before), 60, "it is up again")
 
     def cut(self, hostname: str, seconds: float) -> None:
         """Nothing comes from this node or goes to it, for so long."""

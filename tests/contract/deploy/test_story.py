@@ -62,6 +62,11 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
         a_person_starts_a_worker_by_hand(cluster)
         no_secret_is_told(cluster, node)
 
+        # A node that loses power joins again by itself.
+        cluster.reboot(node.name)
+        node = cluster.node(node.name)
+        node.says("/opt/celery-autoscaler/bin/worker-answers 90")
+
         # It goes as it came: proven empty, drained, ended.
         cluster.sh("autoscaler resume")
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
