@@ -24,14 +24,16 @@ if config_is_true celery.signing True; then
   say "nodes and control side sign; ControlKey of the template may be $key"
 fi
 # Switched off in the template: nothing is launched or ended from the next pass on. What a person paused stays so.
+# That it was the template is remembered where the pause is, on the volume.
+paused=$DATA_DIR/paused-by-template
 if ! config_is_true celery.autoscale.enabled; then
-  if [ ! -e "$ETC_DIR/paused-by-template" ]; then
+  if [ ! -e "$paused" ]; then
     "$HOME_DIR/bin/autoscaler" pause
-    touch "$ETC_DIR/paused-by-template"
+    touch "$paused"
   fi
-elif [ -e "$ETC_DIR/paused-by-template" ]; then
+elif [ -e "$paused" ]; then
   "$HOME_DIR/bin/autoscaler" resume
-  rm -f "$ETC_DIR/paused-by-template"
+  rm -f "$paused"
 fi
 for unit in celery-control celery-beat celery-page; do
   systemctl enable --quiet "$unit.service"
