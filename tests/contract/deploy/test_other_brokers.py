@@ -38,17 +38,19 @@ def test_a_cluster_with(kind: str, tls: bool, ports: set[str], tmp_path: Path, b
         cluster.done(2, 200, "tasks")
         assert "'ok': True" in cluster.sh("python autoscale.py")
 
-        # A new machine, whose users have other numbers, with the volume of the one before.
-        cluster.sh("autoscaler pause")
+        # Off in the form; then on again, on a new machine whose users have other numbers, with the volume.
+        cluster.told_again(Autoscale=False)
+        cluster.converge()
+        assert "PAUSED" in cluster.sh("autoscaler status")
         cluster.sh("python add_task.py --count 2 --seconds 1")
         sent = cluster.broker.says("cat /root/worker_tasks_sent.jsonl")
         cluster.broker.stop()
         cluster.broker = broker_node(cluster.network, cluster.folder, generation=2)
+        cluster.parameters["Autoscale"] = True
         cluster.broker.start(cluster.config_of("broker"))
         cluster.broker.says("useradd --system other-1 && useradd --system other-2")
         cluster.converge()
         cluster.broker.says(f"cat >/root/worker_tasks_sent.jsonl <<'END'\n{sent}END")
-        cluster.sh("autoscaler resume")
         cluster.done(4, 200, "tasks, of before and after")
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
 
