@@ -88,10 +88,11 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
 def a_person_starts_a_worker_by_hand(cluster: Cluster) -> None:
     """`celery -A tasks worker -D`, as the text has it, on the broker node: it answers, and stops."""
     cluster.sh("celery -A tasks worker -D")
-    ask = f"{SHELL} celery -A tasks inspect ping --destination celery@{cluster.broker.name}"
+    hers = f"--destination celery@{cluster.broker.name}"
+    ask = f"{SHELL} celery -A tasks inspect ping {hers}"
     cluster.until(lambda: cluster.broker.run(ask).returncode == 0, 60, "it answers")
-    cluster.sh("pkill --full 'tasks worker'")  # in the box there are only the box's own
-    cluster.until(lambda: cluster.broker.run("pgrep --full 'tasks worker'").returncode, 60, "its end")
+    cluster.sh(f"celery -A tasks control shutdown {hers}")
+    cluster.until(lambda: cluster.broker.run(ask).returncode, 60, "its end")
 
 
 def no_secret_is_told(cluster: Cluster, node: Machine) -> None:
