@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autoscaler_app import schedule
+from autoscaler_app.brokers.errors import BrokerError
 from autoscaler_app.celery import app
 from autoscaler_app.passes import report
 from autoscaler_app.passes.lock import PassIsRunning
@@ -22,11 +23,11 @@ def autoscale(self: Any) -> dict[str, Any]:
     """
     control = worker.control()
     asked, every = self.request.get(schedule.ASKED_AT), self.request.get(schedule.ASKED_EVERY)
-    covered = worker.requests.covered_by(asked, every or 0.0) if asked is not None else None
+    covered = worker.requests.covered_by(asked, every)
     if covered is not None:
         return {"covered_by": covered}
     try:
-        with worker.requests.pass_begins(gap=control.settings.autoscaler.least_gap):
+        with worker.requests.pass_begins(control.settings.autoscaler.least_gap, _in_line):
             made = make_pass(control, patience=control.settings.autoscaler.lock_patience)
             worker.requests.pass_made(made.number, failed=bool(made.error))
     except PassIsRunning as busy:
@@ -41,6 +42,15 @@ def autoscale(self: Any) -> dict[str, Any]:
         if made.plan
         else {},
     }
+
+
+def _in_line() -> int:
+    """How many requests are in the queue; none where the broker does not say, which the pass will tell."""
+    try:
+        depth = worker.control().broker.depths([schedule.CONTROL_QUEUE]).get(schedule.CONTROL_QUEUE)
+    except BrokerError:
+        return 0
+    return 0 if depth is None else depth.waiting
 
 
 # Acknowledged when it is in the state file: a control worker that is killed before gets it again.

@@ -15,6 +15,7 @@ from celery import Celery
 from kombu import Producer
 from pytest_celery import CeleryTestSetup
 
+from autoscaler_app.brokers import open_broker
 from autoscaler_app.schedule import AUTOSCALE, CONTROL_QUEUE, NOTE, NOTES_QUEUE
 from demo.site import Site
 
@@ -159,3 +160,23 @@ def test_after_all_poison_at_once_a_task_gets_its_node_and_finishes(
     for never in ("never-heard-of", "<script>", "\\u001b", "q" * 300):
         assert never not in shown
     assert site.left_behind() == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("broker", ["redis_url", "amqp_url"], indirect=True, ids=["redis", "rabbitmq"])
+def test_a_thousand_requests_of_whoever_may_send_tasks_cost_two_passes(
+    site: Site, wait_until: WaitUntil
+) -> None:
+    """On RabbitMQ no right keeps a node from sending them: they say nothing, or a time that is to come."""
+    with Celery("thief", broker=site.broker_url, set_as_current=False) as app:
+        with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+            for headers in [{}, {"autoscale_asked_at": 4e9}] * 500:
+                app.send_task(
+                    AUTOSCALE, queue=CONTROL_QUEUE, ignore_result=True, headers=headers, producer=producer
+                )
+        site.start_control()
+        depth = open_broker(app).depths
+        wait_until(
+            lambda: not depth([CONTROL_QUEUE])[CONTROL_QUEUE].waiting, seconds=60, what="all are taken"
+        )
+    assert 1 <= len(site.reports()) <= 2

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from autoscaler_app import schedule, tasks
+from autoscaler_app.brokers import BrokerError
 from autoscaler_app.listening.trust import FROM_BEFORE, Trust
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.lock import held
@@ -58,6 +59,30 @@ def test_a_request_that_was_sent_before_a_pass_began_is_covered_by_it(world: Wor
     assert autoscale()["number"] == number + 1, "one that does not say when it was sent is none"
     world.go_on(5)
     assert autoscale(**{schedule.ASKED_AT: world.now.timestamp() - 1})["number"] == number + 2
+
+
+def test_requests_that_do_not_say_when_they_were_sent_are_covered_if_they_were_in_line(
+    world: World, asked: list[Any]
+) -> None:
+    """Whoever may send tasks on RabbitMQ can put ten thousand there: they are one pass, and one more."""
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 2
+    number = autoscale()["number"]
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 0
+    assert [autoscale(), autoscale(**{schedule.ASKED_AT: 1e11})] == [{"covered_by": number}] * 2
+    assert autoscale()["number"] == number + 1
+
+
+def test_where_nobody_knows_how_many_are_in_line_a_pass_is_made(
+    world: World, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(queues: Any) -> Any:
+        if list(queues) == [schedule.CONTROL_QUEUE]:
+            raise BrokerError("no")
+        return depths(queues)
+
+    depths = world.queues.depths
+    monkeypatch.setattr(world.queues, "depths", unknown)
+    assert [autoscale()["ok"], autoscale()["ok"]] == [True, True]
 
 
 def test_a_pass_that_failed_covers_nothing(

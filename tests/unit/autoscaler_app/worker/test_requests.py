@@ -32,9 +32,14 @@ def requests(clocks: Clocks) -> Requests:
 
 
 def make_pass(
-    requests: Requests, clocks: Clocks, number: int, takes: float = 1.0, failed: bool = False
+    requests: Requests,
+    clocks: Clocks,
+    number: int,
+    takes: float = 1.0,
+    failed: bool = False,
+    in_line: int = 0,
 ) -> None:
-    with requests.pass_begins(gap=0.0):
+    with requests.pass_begins(0.0, lambda: in_line):
         clocks.go_on(takes)
     requests.pass_made(number, failed=failed)
 
@@ -104,6 +109,33 @@ def test_after_the_clock_was_set_nothing_is_covered(requests: Requests, clocks: 
     assert requests.covered_by(clocks.wall, EVERY) is None
     make_pass(requests, clocks, 2)
     assert requests.covered_by(clocks.wall - 5) == 2
+
+
+UNSAID = [None, "soon", True, [], float("nan"), float("inf"), -1.0, 1_000_100.0, 10**400]
+"""Of when a request was sent: nothing that it can have been, or a time to come."""
+
+
+@pytest.mark.parametrize("said", UNSAID, ids=repr)
+def test_who_does_not_say_when_he_asked_is_covered_if_he_was_in_line(
+    requests: Requests, clocks: Clocks, said: object
+) -> None:
+    """Ten thousand that somebody put there cost one pass, and not one each."""
+    assert requests.covered_by(said) is None
+    make_pass(requests, clocks, 1, in_line=3)
+    assert [requests.covered_by(each) for each in (said, clocks.wall - 9, said)] == [1, 1, 1]
+    assert requests.covered_by(said) is None, "a fourth came later"
+    make_pass(requests, clocks, 2, in_line=0)
+    assert requests.covered_by(said) is None
+    make_pass(requests, clocks, 3, in_line=5, failed=True)
+    assert requests.covered_by(said) is None, "a pass that failed covers nothing"
+
+
+@pytest.mark.parametrize("every", ["often", [], True, float("nan"), float("inf"), -1e9, 1e9], ids=repr)
+def test_a_rhythm_that_no_beat_has_is_none(requests: Requests, clocks: Clocks, every: object) -> None:
+    began = clocks.wall
+    make_pass(requests, clocks, 1)
+    assert requests.covered_by(began - 1, every) == 1
+    assert requests.covered_by(clocks.wall, every) is None
 
 
 def test_beats_say_how_often_they_ask(requests: Requests, clocks: Clocks) -> None:
