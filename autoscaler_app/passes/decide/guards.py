@@ -47,7 +47,7 @@ GUARDS = (
         name="somebody who is not believed",
         stops="taking a host for silent in whose name he speaks",
         ended_by="the host speaks, or nobody has spoken like that for a minute",
-        at_the_latest="a person: `keys forget`",
+        at_the_latest="a person: `forget-key`",
         meanwhile="warning",
     ),
     Guard(

@@ -196,6 +196,9 @@ def test_an_app_that_cannot_be_loaded_is_a_warning_and_what_was_known_stands(
         assert "beat_schedule_app 'proj'" in warning
         assert said in warning
         assert "own" in found.due, "its time was known before"
+    write(APP + SCHEDULE)
+    mended = foresee(Periodic("proj", state), NOON + 9 * MINUTE + READ_AGAIN, horizon, unknown)
+    assert mended.warnings == ()
 
 
 def test_an_interval_is_foreseen_from_what_was_heard_of_it(write: Write, state: State) -> None:
