@@ -18,6 +18,7 @@ from autoscaler_app.memory.state import State
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CYCLECLOUD_PASSWORD", "nobody asks for it")
     settings = {"url": "http://127.0.0.1:1", "username": "u", "cluster_name": "c"}
     (tmp_path / "autoscale.json").write_text(json.dumps(settings))
     return tmp_path / "autoscaler.db"
