@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,13 @@ ASKED_AT = "autoscale_asked_at"
 
 ASKED_EVERY = "autoscale_every"
 """Header of what beat sends: seconds between two of its requests."""
+
+ASKED_BY = "autoscale_asked_by"
+"""Header of a request: who sent it, one of `WHO`. Without it a call of `autoscale.delay()` did."""
+
+WHO = ("beat", "news", "again", "call", "run")
+"""Beat; the control worker, because new work was sent or a node came up; a pass that had more to do at once;
+a call of `autoscale.delay()`; the command `run`."""
 
 INTERVAL = 15.0
 """Seconds between passes, if nothing else asks for one."""
@@ -58,8 +65,16 @@ def options_of(seconds: float) -> dict[str, Any]:
         "queue": CONTROL_QUEUE,
         "expires": seconds * 0.9,
         "ignore_result": True,
-        "headers": {ASKED_EVERY: seconds},
+        "headers": {ASKED_EVERY: seconds, ASKED_BY: "beat"},
     }
+
+
+def asked_by(header: Callable[[str], object]) -> str:
+    """Who sent a request with these headers: one of `WHO`, whatever they say."""
+    said = header(ASKED_BY)
+    if said is None and header("periodic_task_name") is not None:
+        return "beat"  # of a Django project, which knows no header of ours
+    return next((who for who in WHO if who == said), "call")
 
 
 def interval_of(beat_schedule: Mapping[str, Mapping[str, Any]]) -> timedelta:

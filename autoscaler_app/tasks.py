@@ -28,12 +28,13 @@ def autoscale(self: Any) -> dict[str, Any]:
         return {"covered_by": covered}
     try:
         with worker.requests.pass_begins(control.settings.autoscaler.least_gap, _in_line):
-            made = make_pass(control, patience=control.settings.autoscaler.lock_patience)
+            by = schedule.asked_by(self.request.get)
+            made = make_pass(control, patience=control.settings.autoscaler.lock_patience, asked_by=by)
             worker.requests.pass_made(made.number, failed=bool(made.error))
     except PassIsRunning as busy:
         return {"covered_by": None, "error": str(busy)}
     if made.again:
-        autoscale.apply_async(ignore_result=True)
+        autoscale.apply_async(ignore_result=True, headers={schedule.ASKED_BY: "again"})
     return {
         "number": made.number,
         "ok": made.ok,
@@ -58,4 +59,4 @@ def _in_line() -> int:
 def note(kind: str = "", **facts: Any) -> None:
     """Take a note of a producer or node of a version before notes had a queue of their own."""
     if worker.take_notes([{"kind": kind, **facts}]):
-        autoscale.apply_async(ignore_result=True)
+        autoscale.apply_async(ignore_result=True, headers={schedule.ASKED_BY: "news"})

@@ -99,7 +99,7 @@ def run(ctx: click.Context, json_: bool, patience: float) -> None:
     from autoscaler_app.passes.one_pass import make_pass
 
     with opened(ctx, look=False) as control:
-        made = make_pass(control, patience=patience)
+        made = make_pass(control, patience=patience, asked_by="run")
     say(as_json(made) if json_ else show.report(made))
     ctx.exit(0 if made.ok else 1)
 

@@ -104,7 +104,9 @@ def report(made: Report) -> str:
 
 def journal_line(made: Report) -> str:
     """One pass in one line."""
-    return f"{made.number:6} {made.started:%Y-%m-%d %H:%M:%S}Z  {report_module.summary(made)}"
+    return (
+        f"{made.number:6} {made.started:%Y-%m-%d %H:%M:%S}Z {made.asked_by:5} {report_module.summary(made)}"
+    )
 
 
 def nodes(seen: Sequence[NodeSaw], made: Plan) -> str:

@@ -34,8 +34,8 @@ from scalelib.node import Node
 log = logging.getLogger(__name__)
 
 
-def make_pass(control: Control, *, patience: float = 0.0) -> Report:
-    """Make one pass and return its report, which is in the journal by then.
+def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") -> Report:
+    """Make one pass and return its report, which is in the journal by then. `asked_by`: as in the report.
 
     A failure of the cloud or the broker is in the report, not raised, and so is that another control side has
     the lease of this broker: then nothing was done. Raises PassIsRunning if another process makes a pass and
@@ -56,6 +56,7 @@ def make_pass(control: Control, *, patience: float = 0.0) -> Report:
         finally:
             made = Report(
                 started=started,
+                asked_by=asked_by,
                 seconds=time.monotonic() - clock,
                 ok="error" not in fields and deeds.all_done,
                 actions=tuple(deeds.actions),

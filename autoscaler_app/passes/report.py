@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -21,6 +22,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     ok: bool
     detail: str = ""
+    count: int = 1
+    """How many nodes, or messages, it was."""
 
 
 class QueueSaw(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +97,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     """Its place in the journal; 0 until it is written."""
     started: datetime
+    asked_by: str = ""
+    """Who asked for it, one of `autoscaler_app.schedule.WHO`; empty: not known."""
     seconds: float = 0.0
     ok: bool = True
     error: str = ""
@@ -113,10 +118,9 @@ def summary(report: Report) -> str:
     plan, done = report.plan, [action for action in report.actions if action.ok]
     waiting = sum(queue.waiting for queue in report.saw.queues) if report.saw else 0
     running = sum(queue.running for queue in report.saw.queues) if report.saw else 0
-    counts = {kind: sum(action.kind == kind for action in done) for kind in _IN_SUMMARY}
     did = ", ".join(
         [
-            *(f"{kind} {count}" for kind, count in counts.items() if count),
+            *(text for kind in _IN_SUMMARY if (text := _counted(kind, done))),
             *(f"{reason.value} {count}" for reason, count in _stopped(plan).items() if count),
         ]
     )
@@ -132,6 +136,15 @@ def summary(report: Report) -> str:
     ]
     failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]
     return "; ".join(parts + [f"FAILED {text}" for text in failed] + ([report.error] if report.error else []))
+
+
+def _counted(kind: str, done: Sequence[Action]) -> str:
+    """`launch 17 (2 calls)`: what was done, and in how many deeds where that differs. Empty for none."""
+    deeds = [action.count for action in done if action.kind == kind]
+    if not deeds:
+        return ""
+    calls = f" ({len(deeds)} calls)" if 1 < len(deeds) != sum(deeds) else ""
+    return f"{kind} {sum(deeds)}{calls}"
 
 
 def _stopped(plan: Plan) -> dict[KeepReason, int]:

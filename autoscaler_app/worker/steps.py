@@ -224,7 +224,12 @@ def worth_a_pass(change: Change, is_served: Callable[[str], bool]) -> bool:
 def _ask_for_a_pass() -> None:
     try:
         app.send_task(
-            schedule.AUTOSCALE, queue=schedule.CONTROL_QUEUE, ignore_result=True, expires=60, retry=False
+            schedule.AUTOSCALE,
+            queue=schedule.CONTROL_QUEUE,
+            ignore_result=True,
+            expires=60,
+            retry=False,
+            headers={schedule.ASKED_BY: "news"},
         )
     except (OperationalError, *app.connection_for_write().connection_errors) as error:
         log.warning("could not ask for a pass, the next beat will: %s", error)

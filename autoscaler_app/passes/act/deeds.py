@@ -27,9 +27,11 @@ class Deeds:
         self.again = False
         """There is something that a further pass can go on with at once."""
 
-    def note(self, kind: ActionKind, target: str, *, ok: bool = True, detail: str = "") -> None:
-        """One thing that was done to the world, or was tried."""
-        self.actions.append(Action(kind=kind, target=target, ok=ok, detail=detail))
+    def note(
+        self, kind: ActionKind, target: str, *, ok: bool = True, detail: str = "", count: int = 1
+    ) -> None:
+        """One thing that was done to the world, or was tried; to so many nodes or messages."""
+        self.actions.append(Action(kind=kind, target=target, ok=ok, detail=detail, count=count))
 
     @property
     def all_done(self) -> bool:

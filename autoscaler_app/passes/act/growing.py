@@ -43,5 +43,5 @@ def _launch(control: Control, deeds: Deeds, launch: Launch) -> bool:
         return False
     deeds.launched += [Launched(node_id=i, node=name, launch=launch) for i, name in result.nodes]
     detail = f"{result.added} added" + (f": {result.message}" if result.message else "")
-    deeds.note("launch", target, ok=result.added == launch.count, detail=detail)
+    deeds.note("launch", target, ok=result.added == launch.count, detail=detail, count=result.added)
     return result.added == launch.count

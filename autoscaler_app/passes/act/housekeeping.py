@@ -34,7 +34,9 @@ def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
             count = control.broker.give_back_tasks(lost, host.queues)
             for task in lost:
                 taken.setdefault(task, set()).update(host.queues.get(task, ("",)))
-            deeds.note("restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back")
+            deeds.note(
+                "restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back", count=count
+            )
             deeds.again = deeds.again or count > 0
             # At once: should a later one fail, these are not to be taken from whoever has them by then.
             control.state.forget_nodes({node_id})
@@ -104,7 +106,7 @@ def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:
     """Messages that were taken and that nobody has go back to their queues."""
     if sight.strays:
         count = control.broker.give_back(sight.strays, sight.asked.strays.queues)
-        deeds.note("restore", "messages that no worker has", detail=f"{count} given back")
+        deeds.note("restore", "messages that no worker has", detail=f"{count} given back", count=count)
         deeds.again = deeds.again or count > 0
 
 

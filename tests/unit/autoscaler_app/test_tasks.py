@@ -109,7 +109,8 @@ def test_a_pass_that_has_more_to_do_asks_for_the_next(world: World, asked: list[
     assert asked == []
     world.go_on(301)
     autoscale()
-    assert asked == [{"ignore_result": True}], "fenced, and empty: it may be shut down at once"
+    again = {"ignore_result": True, "headers": {schedule.ASKED_BY: "again"}}
+    assert asked == [again], "fenced, and empty: it may be shut down at once"
 
 
 def test_a_pass_of_another_process_is_not_waited_for_for_ever(world: World, asked: list[Any]) -> None:
@@ -239,3 +240,13 @@ def test_a_last_word_that_its_node_did_not_sign_is_as_if_never_said(world: World
     tasks.note.run(kind="left", hostname=host.name, nodename=host.nodename, pid=host.pid)
     assert asked == []
     assert world.control.activity.host(host.name) is not None
+
+
+def test_a_pass_says_who_asked_for_it(world: World, asked: list[Any]) -> None:
+    for headers, who in (
+        ({}, "call"),
+        ({schedule.ASKED_BY: "beat"}, "beat"),
+        ({schedule.ASKED_BY: "x"}, "call"),
+    ):
+        autoscale(**headers)
+        assert world.control.reports(1)[0].asked_by == who

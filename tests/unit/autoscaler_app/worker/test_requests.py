@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler_app.schedule import ASKED_EVERY, every
+from autoscaler_app.schedule import ASKED_BY, ASKED_EVERY, every
 from autoscaler_app.worker.requests import Requests
 
 EVERY = 15.0
@@ -140,7 +140,7 @@ def test_a_rhythm_that_no_beat_has_is_none(requests: Requests, clocks: Clocks, e
 
 def test_beats_say_how_often_they_ask(requests: Requests, clocks: Clocks) -> None:
     (entry,) = every(EVERY).values()
-    assert entry["options"]["headers"] == {ASKED_EVERY: EVERY}
+    assert entry["options"]["headers"] == {ASKED_EVERY: EVERY, ASKED_BY: "beat"}
     assert entry["options"]["expires"] < EVERY
 
 
