@@ -202,7 +202,7 @@ def cluster_in_a_box(
     nodes = {
         "command": [sys.executable, str(Path(__file__).with_name("node.py")), str(folder / "node.json"),
                     "{hostname}", "{private_ip}", "{vm_size}", "{nodearray}", "{node_id}"],
-        "boot_seconds": 1, "terminate_seconds": 1, "grace_seconds": 20,
+        "boot_seconds": 1, "terminate_seconds": 1, "grace_seconds": 60,
     }  # fmt: skip
     clusters = {"celery": {"nodearrays": {name: ARRAYS[name] for name in arrays}}}
     settings = from_mapping({**msgspec.to_builtins(load()), "clusters": clusters, "nodes": nodes})
