@@ -38,8 +38,8 @@ def main(settings: Path, hostname: str, address: str, vm_size: str, nodearray: s
         metadata = f"{known['cloud']}/emulator/metadata/{node_id}"
         (folder / "manager").write_text(str(os.getpid()))
         is_up(machine, folder, metadata)
-        printed = machine.converge("default", "worker")
-        (folder / "converge").write_text(printed)
+        if printed := converged(machine, end):
+            (folder / "converge").write_text(printed)
         while not end.wait(0.5):
             if again.is_set():
                 again.clear()
@@ -50,6 +50,17 @@ def main(settings: Path, hostname: str, address: str, vm_size: str, nodearray: s
             machine.run("journalctl --no-pager -o cat _TRANSPORT=stdout").stdout if machine.pid else ""
         )
         machine.stop()
+
+
+def converged(machine: Machine, end: threading.Event) -> str:
+    """What the scripts printed. Run again when one fails, as jetpack does; empty: the end came."""
+    while not end.is_set():
+        try:
+            return machine.converge("default", "worker")
+        except AssertionError as error:
+            sys.stderr.write(f"converge failed: {error}\n")
+            end.wait(5)
+    return ""
 
 
 def is_up(machine: Machine, folder: Path, metadata: str) -> None:
