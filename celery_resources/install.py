@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 from celery import signals
+from celery.app.control import Control
 from celery.utils.imports import symbol_by_name
 
 from celery_resources.insides.eager import check_eager, tell_eager
@@ -23,6 +24,8 @@ from celery_resources.node.quiet import Quiet
 from celery_resources.room.surroundings import clear_away, put_around
 from celery_resources.sending.announcing import Announcer
 from celery_resources.sending.kinds import Kinds
+from celery_resources.sending.known import known_queues
+from celery_resources.sending.purging import PURGES
 from celery_resources.sending.routing import ResourceRouter
 from celery_resources.settings import read_settings
 
@@ -40,6 +43,9 @@ def with_resources(app: App) -> App:
     celery.amqp_cls = _with_router(symbol_by_name(celery.amqp_cls))
     # Made anew on next use; until now nothing was asked of it but its class.
     celery.__dict__.pop("amqp", None)
+    if symbol_by_name(celery.control_cls) is Control:
+        celery.control_cls = PURGES
+        celery.__dict__.pop("control", None)
     celery.steps["consumer"].add(ResourceGate)
     celery.steps["worker"].add(Quiet)
     celery.steps["worker"].add(Understood)
@@ -82,7 +88,21 @@ class _Routing(type):
 def _with_router(amqp: type) -> type:
     """The app's own AMQP class, with our router."""
 
+    class ResourceQueues(amqp.queues_cls):  # type: ignore[name-defined]
+        app: Any = None
+
+        def keys(self) -> Any:
+            """With the derived ones: `celery purge` asks this, and nothing else of Celery does."""
+            return {**self, **({} if self.app is None else known_queues(self.app))}.keys()
+
     class ResourceAMQP(amqp, metaclass=_Routing):
+        queues_cls = ResourceQueues
+
+        def Queues(self, *args: Any, **kwargs: Any) -> Any:
+            queues = super().Queues(*args, **kwargs)
+            queues.app = self.app
+            return queues
+
         def Router(self, queues: Any = None, create_missing: Any = None) -> ResourceRouter:
             settings = read_settings(self.app.conf)
             return ResourceRouter(

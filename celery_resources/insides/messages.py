@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from kombu.transport.virtual import QoS as VirtualQoS
@@ -33,3 +34,18 @@ def has_named_queues(app: Any) -> bool:
 def task_of(app: Any, name: str) -> Any | None:
     """The task of this name, as far as it is known now; the public `app.tasks` finalizes a half-made app."""
     return app._tasks.get(name)
+
+
+def bound_exchanges(channel: Any) -> Iterator[str]:
+    """The exchanges that queues were ever bound to, on Redis, which has no other list; elsewhere none.
+
+    A derived queue's exchange has its name.
+    """
+    pattern = getattr(channel, "keyprefix_queue", None)
+    if pattern is None or not hasattr(channel, "conn_or_acquire"):
+        return
+    before = (getattr(channel, "global_keyprefix", "") or "") + pattern % ""
+    with channel.conn_or_acquire() as client:
+        for key in client.scan_iter(match=f"{before}*", count=1000):
+            text = key.decode() if isinstance(key, bytes) else key
+            yield text.removeprefix(before)

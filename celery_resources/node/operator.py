@@ -11,6 +11,8 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
+from celery_resources.need.naming import is_derived
+
 logger = get_logger(__name__)
 
 
@@ -38,7 +40,9 @@ class Operator:
     ) -> None:
         """As the consumer's `add_task_queue`: serve this queue too, as far as its kind fits."""
         queues = self._consumer.app.amqp.queues
-        if queue not in queues:
+        if queue not in queues and is_derived(queue) and exchange is None:
+            queues.add(queues.new_missing(queue))  # as whoever sends to it makes it
+        elif queue not in queues:
             where = {"exchange": exchange or queue, "exchange_type": exchange_type or "direct"}
             queues.add(queue, routing_key=routing_key, **where, **options)
         self._cancelled.discard(queue)

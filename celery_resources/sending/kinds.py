@@ -47,6 +47,10 @@ class Kinds:
                 self._by_queue[queue] = found
         return found
 
+    def met(self) -> dict[str, Requirement]:
+        """The queues that this process has sent to, or was told of."""
+        return dict(self._by_queue)
+
     def learn(self, queue: str, requirement: Requirement) -> None:
         """Somebody else's word for what a queue needs. A declaration in the settings comes first."""
         if queue not in self.settings.queues:

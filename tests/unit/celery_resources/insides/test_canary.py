@@ -87,6 +87,7 @@ ATTRIBUTES = [
     ("celery.worker.state", "should_terminate"),
     ("kombu.transport.redis:Channel", "_in_poll"),
     ("kombu.transport.redis:Channel", "global_keyprefix"),
+    ("kombu.transport.redis:Channel", "keyprefix_queue"),
     ("amqp.spec:Basic", "Qos"),
 ]
 
