@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kombu import transport as transports
+
 if TYPE_CHECKING:
     from redis_keeper.transport import SentinelTransport, Transport
 
@@ -32,22 +34,26 @@ _STOCK: dict[str, Any] = {}
 
 
 def install() -> None:
-    """From now on, in this process, every URL of Redis means this transport. May be called twice."""
-    from kombu.transport import TRANSPORT_ALIASES
-
+    """From now on, in this process, every URL of Redis means this transport. May be called twice. Connections
+    that were made before stay what they are.
+    """
     for scheme, ours in _OURS.items():
-        if TRANSPORT_ALIASES.get(scheme) != ours:
-            _STOCK[scheme] = TRANSPORT_ALIASES.get(scheme)
-            TRANSPORT_ALIASES[scheme] = ours
+        if transports.TRANSPORT_ALIASES.get(scheme) != ours:
+            _STOCK[scheme] = transports.TRANSPORT_ALIASES.get(scheme)
+            _mean(scheme, ours)
 
 
 def uninstall() -> None:
-    """Back to what these URLs meant before; connections that are open stay what they are."""
-    from kombu.transport import TRANSPORT_ALIASES
-
+    """Back to what these URLs meant before."""
     for scheme, stock in _STOCK.items():
-        TRANSPORT_ALIASES[scheme] = stock
+        _mean(scheme, stock)
     _STOCK.clear()
+
+
+def _mean(scheme: str, transport: Any) -> None:
+    transports.TRANSPORT_ALIASES[scheme] = transport
+    # kombu keeps what it has looked up once.
+    transports._transport_cache.pop(scheme, None)
 
 
 def __getattr__(name: str) -> Any:

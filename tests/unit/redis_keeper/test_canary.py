@@ -10,6 +10,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from kombu import transport as transports
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from redis.client import PubSub
@@ -72,6 +73,8 @@ ATTRIBUTES = [
     (stock.QoS, "unacked_mutex_expire"),
     (stock.QoS, "visibility_timeout"),
     (stock, "MutexHeld"),
+    (transports, "TRANSPORT_ALIASES"),
+    (transports, "_transport_cache"),
 ]
 
 OPTIONAL = {"_flush_brpop_reauth", "_maybe_update_queues_expire", "_expires", "_brpop_sent_at"}
