@@ -1,7 +1,14 @@
 """What the package costs a worker, and how well several nodes are filled, on Redis and RabbitMQ.
 
-*No-op tasks*: `BENCH_TASKS` (3,000) of one kind wait; one worker with and without the package, in turn,
-`BENCH_ROUNDS` (5) times. Counted from the first hundred until the queue is empty; the ratio is of medians.
+*No-op tasks*: a worker of plain Celery, whose app never heard of the package, and a node are both up, with four
+places each and the same settings. They are given batches of `BENCH_TASKS` (3,000) in turn, `BENCH_ROUNDS` (5)
+times: the plain worker, the node, the node with tasks that say what they need. The node serves four kinds, of
+which two never have a task. A batch is sent while its worker consumes (*sent meanwhile*), or waits in its queue
+before the worker is told to consume that (*waiting*); counted is until the last task has run (each writes a byte).
+
+- The first figure is the processor time of the worker's main process, its children apart, a task: what else the
+  machine does changes it less than seconds on the wall, which tell something on a quiet machine only.
+- Each ratio is of two batches of one round; told are the median and the two ends of all rounds.
 
 *4 nodes, mixed tasks*: `BENCH_MIXED` (2,000) tasks that sleep 0.2 to 0.5 s, of four kinds in turn (`MIX`),
 are sent to four empty nodes of 4 cpus and 16 GB. A slot is a cpu.
@@ -31,11 +38,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import redis
 
 from benchmarks import Measurement
@@ -54,15 +63,20 @@ import json, os, time
 from celery import Celery
 from celery_resources import with_resources
 
-app = with_resources(Celery("bench", broker=os.environ["BENCH_BROKER"]))
+app = Celery("bench", broker=os.environ["BENCH_BROKER"])
+if os.environ.get("BENCH_PLAIN") != "1":
+    with_resources(app)
 app.conf.update(
+    task_default_queue=os.environ.get("BENCH_QUEUE", "celery"),
     task_acks_late=True, worker_prefetch_multiplier=1, task_ignore_result=True,
     broker_connection_retry_on_startup=True,
 )
 
 @app.task(name="noop")
 def noop():
-    pass
+    file = os.open(os.environ["BENCH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, b".")
+    os.close(file)
 
 @app.task(name="sleep", bind=True)
 def sleep(self, seconds):
@@ -80,39 +94,73 @@ def sleep(self, seconds):
 
 def measure() -> Iterator[Measurement]:
     """Every number that was promised."""
-    for broker, target in (("redis", 0.95), ("rabbitmq", 0.9)):
+    for broker, found in (("redis", _redis), ("rabbitmq", rabbitmq_vhost)):
         with contextlib.ExitStack() as stack:
-            url = {"redis": _redis, "rabbitmq": rabbitmq_vhost}[broker](stack)
+            url = found(stack)
             if url is None:
                 _tell(f"no {broker}: not measured")
                 continue
-            yield from _overhead(Bench(url, stack), broker, target)
+            for pool in ("prefork", "threads"):
+                with contextlib.ExitStack() as workers:
+                    yield from _overhead(Bench(url, workers), workers, broker, pool)
             yield from _filling(Bench(url, stack), broker)
 
 
-def _overhead(bench: Bench, broker: str, target: float) -> Iterator[Measurement]:
-    """No-op tasks of one kind, with the package and without, in turn."""
-    plain: list[float] = []
-    gated: list[float] = []
-    plain_cpu: list[float] = []
-    gated_cpu: list[float] = []
-    for _ in range(ROUNDS):
-        for gate, rates, costs in ((False, plain, plain_cpu), (True, gated, gated_cpu)):
-            rate, cpu = bench.noops(TASKS, gate)
-            rates.append(rate)
-            costs.append(cpu)
-            _tell(f"{broker}, {'with' if gate else 'without'}: {rate:.0f} no-op tasks a second")
-    ratio = statistics.median(gated) / statistics.median(plain)
-    name = f"no-op tasks, {broker}"
-    yield Measurement(name=name, metric="tasks per second, plain", value=statistics.median(plain), unit="1/s")
-    yield Measurement(
-        name=name, metric="tasks per second, with resources", value=statistics.median(gated), unit="1/s"
-    )
-    yield Measurement(
-        name=name, metric="with over plain", value=ratio, unit="ratio", target=target, at_most=False
-    )
-    cpu = statistics.median(gated_cpu) - statistics.median(plain_cpu)
-    yield Measurement(name=name, metric="processor time added", value=cpu * 1000, unit="ms/task")
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What a batch of tasks took."""
+
+    cpu: float
+    """Seconds of processor time of the worker's main process, a task."""
+    rate: float
+    """Tasks a second."""
+
+
+PLAIN, NODE, SAYING = "plain", "with resources", "with resources and constraints"
+MEANWHILE, WAITING = "sent meanwhile", "waiting"
+
+
+def _overhead(bench: Bench, stack: contextlib.ExitStack, broker: str, pool: str) -> Iterator[Measurement]:
+    """No-op tasks on a plain worker and on a node, in turn."""
+    plain, node = bench.idle_worker(stack, pool, gate=False), bench.idle_worker(stack, pool, gate=True)
+    ways = {
+        PLAIN: partial(plain.batch, "plain", {}),
+        NODE: partial(node.batch, "gated", {}),
+        SAYING: partial(node.batch, queue_name(Requirement(ONE)), {"constraints": ONE}),
+    }
+    for run in ways.values():
+        run(100, meanwhile=True)
+    for mode in (MEANWHILE, WAITING):
+        rounds: list[dict[str, Batch]] = []
+        for number in range(ROUNDS):
+            # None of them always comes right after the same other one.
+            order = list(ways)[:: -1 if number % 2 else 1]
+            rounds.append({way: ways[way](TASKS, meanwhile=mode is MEANWHILE) for way in order})
+            for way, batch in rounds[-1].items():
+                cost = f"{batch.cpu * 1000:.3f} ms a task, {batch.rate:.0f} tasks a second"
+                _tell(f"{broker}, {pool}, {mode}, {way}: {cost}")
+        yield from _compared(f"no-op tasks, {mode}, {broker}, {pool}", rounds)
+
+
+def _compared(name: str, rounds: list[dict[str, Batch]]) -> Iterator[Measurement]:
+    for way in (NODE, SAYING):
+        ratios = [each[way].cpu / each[PLAIN].cpu for each in rounds]
+        yield from _spread(name, f"main process, {way}, over plain", ratios, 1.1, at_most=True)
+    for way in (PLAIN, NODE, SAYING):
+        cpu = statistics.median(each[way].cpu for each in rounds)
+        yield Measurement(name=name, metric=f"main process, {way}", value=cpu * 1000, unit="ms/task")
+    for way in (NODE, SAYING):
+        ratios = [each[way].rate / each[PLAIN].rate for each in rounds]
+        yield from _spread(name, f"tasks a second, {way}, over plain", ratios, 0.97, at_most=False)
+
+
+def _spread(
+    name: str, metric: str, ratios: list[float], target: float, *, at_most: bool
+) -> Iterator[Measurement]:
+    median = statistics.median(ratios)
+    yield Measurement(name=name, metric=metric, value=median, unit="ratio", target=target, at_most=at_most)
+    for end, value in (("least", min(ratios)), ("most", max(ratios))):
+        yield Measurement(name=name, metric=f"{metric}: {end}", value=value, unit="ratio")
 
 
 def _filling(bench: Bench, broker: str) -> Iterator[Measurement]:
@@ -166,33 +214,22 @@ class Bench:
                 command, env=self.env, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def waiting(self, connection: Any, queue: str) -> int:
-        """Messages in a queue that was declared, for as little of the machine as may be."""
-        try:
-            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
-        except connection.channel_errors:  # Redis has no empty queues
-            return 0
-
-    def noops(self, tasks: int, gate: bool) -> tuple[float, float]:
-        """Tasks per second from the first hundred to the last, and seconds of the main process per task."""
-        queue = queue_name(Requirement(ONE))
-        with self.app.connection_for_write() as connection:
-            producer = self.app.amqp.Producer(connection)
-            for _ in range(tasks):
-                self.app.send_task("noop", constraints=ONE, producer=producer)
-        arguments = ("--resources", f"ncpus={CPUS},memgb={MEMORY}") if gate else ()
-        worker = self.worker("noop", [queue], CPUS, *arguments)
-        try:
-            with self.app.connection_for_read() as connection:
-                first = _until(lambda: _below(tasks - 100, self.waiting(connection, queue)))
-                cpu = _cpu_seconds(worker.pid)
-                began = time.perf_counter()
-                _until(lambda: self.waiting(connection, queue) == 0)
-                took = time.perf_counter() - began
-                return first / took, (_cpu_seconds(worker.pid) - cpu) / first
-        finally:
-            worker.terminate()
-            worker.wait(60)
+    def idle_worker(self, stack: contextlib.ExitStack, pool: str, *, gate: bool) -> Idle:
+        """A worker of the no-op tasks, with the package or without, that consumes nothing yet."""
+        name = "gated" if gate else "plain"
+        log = self.folder / f"{name}.done"
+        log.touch()
+        resources = ("--resources", f"ncpus={CPUS},memgb={MEMORY}") if gate else ()
+        queues = [name, queue_name(Requirement(ONE))] if gate else [name]
+        larger = [queue_name(Requirement({"ncpus": cpus})) for cpus in (2, 3)] if gate else []
+        self.env.update({"BENCH_PLAIN": str(int(not gate)), "BENCH_QUEUE": name, "BENCH_LOG": str(log)})
+        worker = self.worker(name, queues + larger, CPUS, "-P", pool, *resources)
+        stack.callback(worker.wait, 60)
+        stack.callback(worker.terminate)
+        idle = Idle(self.app, f"bench@{name}", worker.pid, log)
+        for queue in queues:
+            _until(partial(idle.told, "cancel_consumer", queue))
+        return idle
 
     def mixed(self, nodes: int, tasks: int) -> tuple[list[dict[str, Any]], int]:
         """What the tasks wrote down, and how many messages were given back."""
@@ -225,6 +262,48 @@ class Bench:
         return self.log.exists() and len(self.log.read_text().splitlines()) >= count
 
 
+class Idle:
+    """A worker that consumes a queue only while a batch is measured."""
+
+    def __init__(self, app: Any, name: str, pid: int, done: Path) -> None:
+        self._app = app
+        self._name = name
+        self._process = psutil.Process(pid)
+        self._done = done
+
+    def told(self, command: str, queue: str) -> bool:
+        """Tell it to consume a queue, or to stop. Whether it answered."""
+        reply = self._app.control.broadcast(
+            command, {"queue": queue}, destination=[self._name], reply=True, timeout=2
+        )
+        return bool(reply)
+
+    def batch(self, queue: str, says: dict[str, Any], tasks: int, *, meanwhile: bool) -> Batch:
+        """Have so many tasks run that come by this queue: sent while it is consumed, or before."""
+        until = self._done.stat().st_size + tasks
+        if not meanwhile:
+            self._send(says or {"queue": queue}, tasks)
+        cpu, began = self._cpu(), time.perf_counter()
+        _until(partial(self.told, "add_consumer", queue))
+        if meanwhile:
+            self._send(says or {"queue": queue}, tasks)
+        _until(lambda: self._done.stat().st_size >= until)
+        took = time.perf_counter() - began
+        cpu = self._cpu() - cpu
+        _until(partial(self.told, "cancel_consumer", queue))
+        return Batch(cpu=cpu / tasks, rate=tasks / took)
+
+    def _send(self, to: dict[str, Any], tasks: int) -> None:
+        with self._app.connection_for_write() as connection:
+            producer = self._app.amqp.Producer(connection)
+            for _ in range(tasks):
+                self._app.send_task("noop", producer=producer, **to)
+
+    def _cpu(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
 def _used(runs: list[dict[str, Any]], cpus: int) -> float:
     """Of the cpus' time from the first start to the last."""
     begin, end = min(run["start"] for run in runs), max(run["start"] for run in runs)
@@ -251,10 +330,6 @@ def _tell(progress: str) -> None:
     print(f"# {progress}", file=sys.stderr, flush=True)
 
 
-def _below(limit: int, count: int) -> int:
-    return count if 0 < count < limit else 0
-
-
 def _until(condition: Callable[[], Any], seconds: float = 300, every: float = 0.01) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -262,13 +337,6 @@ def _until(condition: Callable[[], Any], seconds: float = 300, every: float = 0.
             raise TimeoutError(f"not within {seconds} s")
         time.sleep(every)
     return value
-
-
-def _cpu_seconds(pid: int) -> float:
-    import psutil
-
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def _redis(stack: contextlib.ExitStack) -> str | None:

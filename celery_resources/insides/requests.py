@@ -20,6 +20,11 @@ def job_of(request: Any) -> Any | None:
     return reference() if reference is not None else None
 
 
+def is_known(request: Any) -> bool:
+    """Celery has it among all that it knows: what nearly every request that runs is, and quick to ask."""
+    return worker_state.requests.get(request.id) is request
+
+
 def is_in_books(request: Any) -> bool:
     """Celery itself counts this very request as here: known, reserved or active.
 

@@ -8,6 +8,7 @@ fast, and nothing is said at all. Elsewhere the credit is *closed*: set so low t
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
 
 from celery_resources.gangs.gang import Duty
@@ -17,6 +18,9 @@ from celery_resources.intake.unstarted import Unstarted
 from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger, Need
 from celery_resources.room.reserving import Reservation
+
+RESTED = 0.05
+"""Seconds after which a node that nothing was begun on serves what it left because it brought nothing."""
 
 
 class Admits(Protocol):
@@ -47,7 +51,13 @@ class Flow:
         self._consumer = consumer
         self.subscriptions = Subscriptions(consumer, self.update)
         self._waker = Waker()
-        self._active: list[Need] = []
+        self._kinds: tuple[Need, ...] = ()
+        """What may come from the queues that are consumed, each kind once."""
+        self._left: tuple[Need, ...] = ()
+        """And from the others that are served."""
+        self._left_until = 0.0
+        """When the first of these is to be consumed again, should it fit (monotonic)."""
+        self._started = 0
         self._room = 0
         self._refills = False
         self._updating = self._again = self._resumes = False
@@ -60,6 +70,10 @@ class Flow:
     def wake(self) -> None:
         """Let the event loop turn now. May be called from any thread."""
         self._waker.wake()
+
+    def wake_from_thread(self) -> None:
+        """Let the event loop see now what a thread of the pool has told it."""
+        self._waker.wake_from_thread()
 
     def update(self, *, now_consuming: bool = True) -> None:
         """Decide anew, and tell the broker what is different."""
@@ -80,20 +94,29 @@ class Flow:
             self._updating = False
 
     def is_steady(self, more: int) -> bool:
-        """Does a start (-1) or an end of tasks leave what is consumed and the credit as they are?
+        """Does it leave what is consumed and the credit as they are that there is room for so many `more`, or
+        fewer: -1 after a start, 2 after two ends, 0 after one of each?
 
-        So it is nearly always while everything that this node serves is consumed, and this is far cheaper
-        than to decide anew for every task.
+        So it is nearly always while everything that this node serves and that has messages is consumed, and
+        this is far cheaper than to decide anew for every task.
         """
         gate = self._gate
-        steady = self._active if not (self._updating or gate.unstarted.holds or gate.takes_nothing) else []
-        if len(steady) != len(gate.serves) or gate.reservation.queue or gate.duty.gang is not None:
+        if self._updating or gate.unstarted.holds or gate.takes_nothing:
             return False
-        room = gate.ledger.room_for_any(steady)
-        was_open = self._room > 0 or self._refills
-        if room != self._room + more or not was_open or (room == 0 and len(steady) > 1):
+        if not self._kinds or gate.reservation.queue or gate.duty.gang is not None:
             return False
-        self._refills = gate.ledger.is_refilled_by(steady)
+        ledger, kinds = gate.ledger, self._kinds
+        if more >= 0 and self._left and time.monotonic() >= self._left_until:
+            for need in self._left:
+                if ledger.fits_now(need):
+                    return False
+        room = ledger.room_for_any(kinds)
+        if room != self._room + more or not (self._room or self._refills):
+            return False
+        if not room and len(kinds) > 1 and ledger.has_place:
+            # Of several kinds one may fit still, and the others are to be left.
+            return False
+        self._refills = ledger.is_refilled_by(kinds, room)
         self._room = room
         return self._refills and self.subscriptions.counts_the_same(room)
 
@@ -106,13 +129,18 @@ class Flow:
             for queue, need in serves.items()
             if not full and ledger.fits_now(need) and gate.may_start(queue, need)
         }
-        subscriptions.choose(allowed=serves.keys(), fitting=fitting, idle=not gate.books.running)
-        self._active = [serves[queue] for queue in subscriptions.active]
-        self._room = ledger.room_for_any(self._active) if fitting else 0
+        subscriptions.choose(
+            allowed=serves.keys(), fitting=fitting, idle=not gate.books.running, rested=self._is_rested
+        )
+        self._kinds = tuple({serves[queue]: None for queue in subscriptions.active})
+        left = serves.keys() - subscriptions.active
+        self._left = tuple({serves[queue]: None for queue in left})
+        self._left_until = min(map(subscriptions.quiet_until, left), default=0.0)
+        self._room = ledger.room_for_any(self._kinds) if fitting else 0
         if gate.duty.gang is not None:
             self._room = min(self._room, 1)
         exact = not (full or gate.reservation.queue or gate.duty.gang)
-        self._refills = exact and ledger.is_refilled_by(self._active)
+        self._refills = exact and ledger.is_refilled_by(self._kinds, self._room)
         kept = len(gate.unstarted)
         open_for = gate.books.unacknowledged() + self._room if self._room or self._refills else 0
         if subscriptions.apply(kept + open_for, self._room, now_consuming=now_consuming):
@@ -120,8 +148,14 @@ class Flow:
             self._waker.wake()
         if subscriptions.postponed and not self._resumes:
             self._resumes = True
-            self._consumer.hub.call_later(subscriptions.postponed, self._resume)
+            self._consumer.hub.call_later(min(subscriptions.postponed, RESTED), self._resume)
 
     def _resume(self) -> None:
         self._resumes = False
         self.update()
+        self._started = self._gate.ledger.started
+
+    @property
+    def _is_rested(self) -> bool:
+        """Nothing runs, and nothing has begun since this was last looked at for what was put off."""
+        return not self._gate.books.running and self._gate.ledger.started == self._started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -16,6 +16,12 @@ logger = get_logger(__name__)
 
 SETTLE = 0.02
 """Least seconds between two additions while tasks run, or a node of tiny tasks would do nothing but that."""
+
+LONGEST_QUIET = 1.0
+"""Most seconds for which a node at work leaves a queue that brought nothing; the first time: `SETTLE`."""
+
+LATELY = 2.0
+"""Seconds for which a queue that brought a message is taken to have more."""
 
 REBIND = 5.0
 """Seconds after which at the latest a queue that was consumed anew is bound again, in case it was deleted."""
@@ -49,6 +55,13 @@ class Subscriptions:
         self._added_at = 0.0
         self.postponed = 0.0
         """Seconds after which to choose again, because something is to be added then; 0 if nothing is."""
+        self._heard: dict[str, float] = {}
+        """When a queue brought a message last (monotonic)."""
+        self._waited_for: set[str] = set()
+        """The queues that had messages when that was looked at last."""
+        self._quiet: dict[str, tuple[float, float]] = {}
+        """What was added, brought nothing and was dropped again: until when it is left alone (monotonic), and
+        for how many seconds it was."""
         self._backed_off = False
         self._room = 0
         self._is_per_consumer = False
@@ -61,6 +74,9 @@ class Subscriptions:
         self.active = {queue.name for queue in task_consumer.queues}
         self._declared = set(self.active)
         self._unsure.clear()
+        self._heard.clear()
+        self._waited_for.clear()
+        self._quiet.clear()
         self._added_at = 0.0
         self._is_per_consumer = _has_credit_per_consumer(self._consumer)
         self._unwaited = Unwaited(task_consumer.channel, self._lost)
@@ -72,6 +88,7 @@ class Subscriptions:
 
     def delivered(self, queue: str) -> None:
         """A message came from this queue."""
+        self._heard[queue] = time.monotonic()
         if queue in self._credits:
             self._credits[queue] -= 1
 
@@ -79,8 +96,21 @@ class Subscriptions:
         """A message was kept for too long: consume nothing that does not fit, even if nothing else does."""
         self._backed_off = True
 
-    def choose(self, *, allowed: Set[str], fitting: set[str], idle: bool) -> None:
-        """Decide what is consumed, of the `allowed` queues, given those that fit now."""
+    def waiting(self, depths: Mapping[str, int]) -> None:
+        """So many messages are in these queues: what has any is not left alone for having brought none."""
+        self._waited_for = {queue for queue, depth in depths.items() if depth}
+        for queue in self._waited_for:
+            self._quiet.pop(queue, None)
+
+    def quiet_until(self, queue: str) -> float:
+        """Until when it is left alone (monotonic), 0 if it is not."""
+        return self._quiet.get(queue, (0.0, 0.0))[0]
+
+    def choose(self, *, allowed: Set[str], fitting: set[str], idle: bool, rested: bool = False) -> None:
+        """Decide what is consumed, of the `allowed` queues, given those that fit now.
+
+        `idle`: nothing runs at present. `rested`: and that is so for a while.
+        """
         self.postponed = 0.0
         self._leaves_all = not allowed and not self._has_left
         self._has_left = not allowed
@@ -88,16 +118,39 @@ class Subscriptions:
             self._backed_off = False
             self._drop = self.active - fitting
             kept = self.active - self._drop
-            self._add = fitting - kept
-            if self._add and kept and not idle:
-                self.postponed = max(0.0, self._added_at + SETTLE - time.monotonic())
-                self._add = set() if self.postponed else self._add
+            self._add = self._to_add(fitting - kept, kept, idle=idle, rested=rested)
         else:
             # Full. Stopping the credit is enough, and cheaper than to cancel everything and come back.
             lazy = not (self._backed_off or self._is_per_consumer)
             self._drop = self.active - allowed if lazy else set(self.active)
             self._add = set()
         self.active = (self.active - self._drop) | self._add
+        self._note_quiet(self._drop & allowed)
+
+    def _to_add(self, wanted: set[str], kept: set[str], *, idle: bool, rested: bool) -> set[str]:
+        """Those of the wanted that are consumed from now on; the others are `postponed`."""
+        if not wanted or rested:
+            return wanted
+        now = time.monotonic()
+        settled = now if idle or not kept else self._added_at + SETTLE
+        when = {queue: max(settled, self.quiet_until(queue)) for queue in wanted}
+        due = {queue for queue in wanted if when[queue] <= now}
+        if not (due or kept):
+            # Nothing else would come.
+            return wanted
+        self.postponed = min((when[queue] - now for queue in wanted - due), default=0.0)
+        return due
+
+    def _note_quiet(self, dropped: set[str]) -> None:
+        """What is dropped because it does not fit, and brought nothing, is most likely empty: to consume it
+        again whenever it fits for a moment would be the most that a node of small tasks does.
+        """
+        now = time.monotonic()
+        for queue in dropped - self._waited_for:
+            before = self._quiet.pop(queue, (0.0, 0.0))[1]
+            if now - self._heard.get(queue, -LATELY) >= LATELY:
+                pause = min(2 * before or SETTLE, LONGEST_QUIET)
+                self._quiet[queue] = (now + pause, pause)
 
     def apply(self, credit: int, room: int, *, now_consuming: bool = True) -> bool:
         """Tell the broker: `credit` messages may be here unacknowledged, `room` of them may yet come.

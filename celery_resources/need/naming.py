@@ -67,10 +67,10 @@ def family_of(queue: str) -> str:
 
 def requirement_of(queue: str) -> Requirement | None:
     """The requirement that a queue name spells; None if it spells none (a plain queue, or a hash)."""
+    if not queue.startswith(PREFIX) or queue.startswith(f"{PREFIX}sha-"):
+        return None
     base, at, family = queue.partition("@")
     if at and not _FAMILY.match(family):
-        return None
-    if not base.startswith(PREFIX) or base.startswith(f"{PREFIX}sha-"):
         return None
     constraints: dict[str, Json] = {}
     node_count, flags = 0, set()

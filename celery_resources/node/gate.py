@@ -106,6 +106,7 @@ class ResourceGate(bootsteps.StartStopStep):
         self.deliveries = Deliveries(c)
         self.closing = False
         self.closed_connected = False
+        self._will_look = False
         self._misfits: dict[str, float] = {}
         """Queues that are left alone, each until when (monotonic)."""
         self._named: deque[str] = deque(maxlen=MISFITS_NAMED)
@@ -153,6 +154,7 @@ class ResourceGate(bootsteps.StartStopStep):
     def register_with_event_loop(self, c: Any, hub: Any) -> None:
         """Look at the books on every turn of the loop, and at the rest of the world now and then."""
         hub.on_tick.add(self._tick)
+        self._will_look = False
         self.flow.register(hub)
         self.telling.register(hub)
         hub.call_repeatedly(0.5, self._housekeeping)
@@ -203,7 +205,8 @@ class ResourceGate(bootsteps.StartStopStep):
             # Given back while it waited for its time; only its timer was left.
             strike_off(request)
             return
-        if self._reap() and self.unstarted.holds:
+        ended = self._reap()
+        if ended and self.unstarted.holds:
             # The next tick will not find that anything has ended, and would let it wait.
             self.unstarted.serve(self._start)
         need, queue = self.books.need_of(request), queue_of(request)
@@ -213,19 +216,26 @@ class ResourceGate(bootsteps.StartStopStep):
             self._set_misfit_aside(request, need)
         elif self.unstarted.holds or not self._start(request, need):
             self.unstarted.hold(request, need)
-        elif self.flow.is_steady(-1):
+        elif self.flow.is_steady(ended - 1):
             self.telling.changed()
             return
         self._changed()
 
     def _ran_in_thread(self, **kwargs: Any) -> None:
-        # In a thread of the pool, just before Celery's books show the end: look shortly after.
-        self.consumer.hub.call_soon(self._look_shortly)
-        # Until 5.7 kombu's loop learns of that at its next turn only, up to a second later.
-        self.flow.wake()
+        # In a thread of the pool, just before Celery's books show the end: look shortly after. One look is
+        # for all that end until then.
+        if not self._will_look:
+            self._will_look = True
+            self.consumer.hub.call_soon(self._look_shortly)
+        self.flow.wake_from_thread()
 
     def _look_shortly(self) -> None:
-        self.consumer.hub.call_later(0.002, self._tick)
+        self.consumer.hub.call_later(0.002, self._look)
+
+    def _look(self) -> None:
+        # First: what ends from here on may be seen too late by this look.
+        self._will_look = False
+        self._tick()
 
     # -- starting and ending -----------------------------------------------------------------------------
 
@@ -378,6 +388,7 @@ class ResourceGate(bootsteps.StartStopStep):
         except self.consumer.connection_errors as error:
             logger.warning("cannot see which tasks wait: %s", error)
             return
+        self.subscriptions.waiting(waiting)
         self.reservation.look(
             {queue: Crowded(need=need, waiting=waiting[queue]) for queue, need in crowded.items()},
             time.monotonic(),

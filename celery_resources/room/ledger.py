@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS, Gpus
 from celery_resources.room.suiting import machine_of, way_to_meet
-from scalelib.amounts import counter_of, fits, minus, plus, units
+from scalelib.amounts import counter_of, fits, units
 from scalelib.node import ResourceValue
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Need:
-    """What one task takes from this node."""
+    """What one task takes from this node. There is one for each requirement: it is equal to itself alone."""
 
     requirement: Requirement
     amounts: Mapping[str, int]
@@ -48,9 +48,14 @@ class Ledger:
         """No autoscaler knows more of this node than the node itself."""
         self.total = self._machine.total
         self.running: dict[Hashable, Need] = {}
+        self.started = 0
+        """How many ever."""
+        self._kinds: dict[Need, int] = {}
+        """What runs, by kind: how many of each."""
         self._free = dict(self.total)
         self.gpus = Gpus(self.total.get(NGPUS, 0))
         self._needs: dict[Requirement, Need] = {}
+        self._fits_ever: dict[Need, bool] = {}
 
     def need(self, requirement: Requirement) -> Need:
         """What a task with this requirement takes from this node."""
@@ -68,9 +73,14 @@ class Ledger:
 
     def fits_ever(self, need: Need) -> bool:
         """Would it fit if nothing else ran here?"""
-        if need.unfit or not fits(need.amounts, self.total):
+        if need.unfit:
             return False
-        return not need.gpus or Gpus(self.gpus.total).fits(need.gpus)
+        found = self._fits_ever.get(need)
+        if found is None:
+            found = fits(need.amounts, self.total)
+            found = found and (not need.gpus or Gpus(self.gpus.total).fits(need.gpus))
+            self._fits_ever[need] = found
+        return found
 
     def why_never(self, need: Need) -> str:
         """For a log or an error: why it does not fit this node even when nothing else runs here."""
@@ -82,45 +92,77 @@ class Ledger:
             return self.fits_ever(need)
         if need.unfit or need.exclusive or len(self.running) >= self.slots or self._is_taken_whole:
             return False
-        return fits(need.amounts, self._free) and (not need.gpus or self.gpus.fits(need.gpus))
+        free = self._free
+        for counter, amount in need.amounts.items():
+            if amount > free.get(counter, 0):
+                return False
+        return not need.gpus or self.gpus.fits(need.gpus)
 
     def start(self, key: Hashable, need: Need) -> None:
         """Write down that it runs."""
         self.running[key] = need
-        self._free = minus(self._free, need.amounts)
+        self.started += 1
+        self._kinds[need] = self._kinds.get(need, 0) + 1
+        for counter, amount in need.amounts.items():
+            self._free[counter] = self._free.get(counter, 0) - amount
         if need.gpus:
             self.gpus.take(key, need.gpus)
 
     def end(self, key: Hashable) -> None:
         """Write down that it no longer runs."""
         need = self.running.pop(key)
-        self._free = plus(self._free, need.amounts)
+        self._kinds[need] -= 1
+        if not self._kinds[need]:
+            del self._kinds[need]
+        for counter, amount in need.amounts.items():
+            self._free[counter] += amount
         if need.gpus:
             self.gpus.give_back(key)
 
-    def room_for_any(self, needs: Iterable[Need]) -> int:
+    def room_for_any(self, needs: Collection[Need]) -> int:
         """How many more tasks surely fit now, whichever of these each of them turns out to be."""
         room = self.slots - len(self.running)
-        if self._is_taken_whole:
+        if room <= 0 or self._is_taken_whole:
             return 0
-        gpus = []
+        free, wants_gpus = self._free, False
         for need in needs:
-            gpus.append(need.gpus)
+            wants_gpus = wants_gpus or need.gpus > 0
             if need.exclusive:
                 room = min(room, 0 if self.running else 1)
             for counter, amount in need.amounts.items():
-                if amount:
-                    room = min(room, self._free.get(counter, 0) // amount)
-        if any(gpus):
-            room = min(room, self.gpus.room_for_any(gpus))
+                if amount and (left := free.get(counter, 0) // amount) < room:
+                    room = left
+        if wants_gpus:
+            room = min(room, self.gpus.room_for_any([need.gpus for need in needs]))
         return max(room, 0)
 
-    def is_refilled_by(self, needs: Iterable[Need]) -> bool:
-        """Does each of these fit in the place of any that runs, even if several end at once?"""
-        running = self.running.values()
-        return not any(
-            mine is not need and not _takes_no_more(need, mine) for need in needs for mine in running
-        )
+    @property
+    def has_place(self) -> bool:
+        """Is a place in the pool free? Without one nothing fits, whatever it needs."""
+        return len(self.running) < self.slots
+
+    def is_refilled_by(self, needs: Collection[Need], room: int = 0) -> bool:
+        """Does each of these fit in the place of any that runs, even if several end at once and `room` more
+        come as well?
+        """
+        for mine in self._kinds:
+            for need in needs:
+                if mine is not need and not _takes_no_more(need, mine):
+                    return self._has_room_for_all(needs, room)
+        return True
+
+    def _has_room_for_all(self, needs: Collection[Need], room: int) -> bool:
+        """If all that runs became the largest of these, and `room` more of it came: would that be enough?"""
+        if any(need.gpus or need.exclusive for need in (*needs, *self._kinds)):
+            return False
+        for counter in {counter for need in needs for counter in need.amounts}:
+            most = max(need.amounts.get(counter, 0) for need in needs)
+            taken = sum(
+                count * max(most, mine.amounts.get(counter, 0)) for mine, count in self._kinds.items()
+            )
+            if taken + room * most > self.total.get(counter, 0):
+                return False
+        return True
 
     @property
     def free(self) -> Mapping[str, int]:

@@ -73,7 +73,9 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.standing, gate.sealing = PlainStanding(), None
     gate.membership = Membership(gate)
     gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
-    gate.flow = SimpleNamespace(update=lambda **_: None, is_steady=lambda _: False)
+    gate.flow = SimpleNamespace(
+        update=lambda **_: None, is_steady=lambda _: False, wake_from_thread=lambda: None
+    )
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
     gate.subscriptions = SimpleNamespace(
         is_named=False, is_stuck=False, back_off=lambda: None, credit_was_moved=False
@@ -81,6 +83,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.offers = SimpleNamespace(queues={"q": None})
     gate.operator = Operator(gate.consumer, gate.served_anew)
     gate._misfits, gate._serves, gate._named = {}, None, deque()
+    gate._will_look = False
     gate._submit = submitted.append
     return gate
 

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import celery
+import kombu
 import pytest
+from kombu.asynchronous import Hub
+
+from celery_resources.insides import waker
 
 ROOT = Path(__file__).resolve().parents[4]
 HOMES = ("celery_resources/insides", "autoscaler_app/brokers/insides.py")
@@ -146,6 +150,11 @@ def test_an_instance_is_given_it(where: str, name: str, method: str) -> None:
 def test_a_request_keeps_its_timer_since_5_7_and_before_there_is_none_to_cancel() -> None:
     keeps = hasattr(there("celery.worker.request:Request"), "_eta_timer_entry")
     assert keeps is (celery.VERSION >= (5, 7))
+
+
+def test_a_loop_is_woken_by_what_a_thread_tells_it_since_kombu_5_7() -> None:
+    wakes = hasattr(Hub(), waker.RELIES_ON)
+    assert wakes is (kombu.VERSION >= (5, 7))
 
 
 def private_names(tree: ast.Module) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from celery_resources.gangs.gang import Gang
 from celery_resources.intake import flow as flow_module
 from celery_resources.intake.flow import Flow
 from celery_resources.intake.subscriptions import Subscriptions
+from celery_resources.need.requirement import Requirement
 from tests.unit.celery_resources.plain import Request, plain_gate
 
 
@@ -19,12 +21,17 @@ class Told:
 
     active: tuple[str, ...] = ()
     postponed = 0.0
+    decisions = 0
+    quiet: frozenset[str] = frozenset()
+    is_one_credit = False
 
     def __init__(self, *_: Any) -> None:
         self.fitting: set[str] = set()
         self.room = self.credit = -1
 
-    def choose(self, *, allowed: Any, fitting: set[str], idle: bool) -> None:
+    def choose(self, *, allowed: Any, fitting: set[str], idle: bool, rested: bool) -> None:
+        self.decisions += 1
+        fitting = fitting - self.quiet
         self.fitting, self.active = fitting, tuple(fitting)
 
     def apply(self, credit: int, room: int, *, now_consuming: bool) -> bool:
@@ -32,7 +39,10 @@ class Told:
         return False
 
     def counts_the_same(self, room: int) -> bool:
-        return False
+        return self.is_one_credit
+
+    def quiet_until(self, queue: str) -> float:
+        return math.inf if queue in self.quiet else 0.0
 
 
 @pytest.fixture
@@ -74,6 +84,61 @@ def test_what_runs_and_is_acknowledged_takes_no_credit(gate: Any, celery_has: di
     gate.flow.update()
     told = gate.flow.subscriptions
     assert (told.room, told.credit) == (2, 3)
+
+
+@pytest.fixture
+def settled(gate: Any, celery_has: dict[str, Any]) -> Any:
+    """A node of four cpus that serves a small kind and a big one, and the big one brings nothing."""
+    queues = {"q": Requirement({"ncpus": 1}), "big": Requirement({"ncpus": 3})}
+    for queue, requirement in queues.items():
+        gate.kinds.learn(queue, requirement)
+    gate.offers.queues = dict.fromkeys(queues)
+    gate.served_anew()
+    gate.subscriptions = gate.flow.subscriptions
+    gate.subscriptions.is_stuck = gate.subscriptions.credit_was_moved = False
+    gate.subscriptions.is_one_credit, gate.subscriptions.quiet = True, frozenset({"big"})
+    gate.flow.update()
+    gate.subscriptions.decisions = 0
+    return gate
+
+
+def _run(gate: Any, celery_has: dict[str, Any], number: int) -> None:
+    request = Request(f"t{number}")
+    celery_has[request.id] = request
+    gate.asked(request)
+
+
+def test_nothing_is_decided_anew_for_tasks_that_start_and_end_where_they_leave_all_as_it_is(
+    settled: Any, celery_has: dict[str, Any]
+) -> None:
+    for number in range(4):
+        _run(settled, celery_has, number)
+    for number in range(4, 20):
+        # One ends and the next comes in one turn of the loop.
+        del celery_has[f"t{number - 4}"]
+        _run(settled, celery_has, number)
+    for number in range(16, 20):
+        del celery_has[f"t{number}"]
+        settled._tick()
+    assert not settled.books.running
+    assert settled.subscriptions.decisions == 0
+
+
+def test_what_was_left_is_looked_at_as_soon_as_it_fits_again(
+    settled: Any, celery_has: dict[str, Any]
+) -> None:
+    for number in range(3):
+        _run(settled, celery_has, number)
+    settled.subscriptions.quiet = frozenset()
+    settled.flow.update()
+    settled.subscriptions.decisions = 0
+    del celery_has["t0"]
+    settled._tick()
+    assert settled.subscriptions.decisions == 0, "two cpus are free"
+    del celery_has["t1"]
+    settled._tick()
+    assert settled.subscriptions.decisions == 1
+    assert settled.subscriptions.fitting == {"q", "big"}
 
 
 class Qos:

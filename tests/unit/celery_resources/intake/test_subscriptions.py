@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_resources.intake.subscriptions import SETTLE, Subscriptions
+from celery_resources.intake.subscriptions import LATELY, LONGEST_QUIET, SETTLE, Subscriptions
 
 ALL = {"a", "b", "c"}
 
@@ -53,3 +53,52 @@ def test_nothing_is_put_off_when_nothing_is_to_be_added(clock: list[float]) -> N
     chosen.choose(allowed=ALL, fitting={"a"}, idle=False)
     assert chosen.active == {"a"}
     assert chosen.postponed == 0
+
+
+def _dropped(clock: list[float], chosen: Any) -> None:
+    """`b` is consumed, and no longer fits."""
+    clock[0] += LATELY
+    chosen.choose(allowed=ALL, fitting={"a", "b"}, idle=False, rested=True)
+    assert chosen.active == {"a", "b"}
+    chosen.choose(allowed=ALL, fitting={"a"}, idle=False)
+
+
+def test_what_was_consumed_for_nothing_is_left_alone_for_longer_each_time(clock: list[float]) -> None:
+    chosen = _chosen(clock[0], "a")
+    for pause in (SETTLE, 2 * SETTLE, 4 * SETTLE):
+        _dropped(clock, chosen)
+        assert chosen.quiet_until("b") - clock[0] == pytest.approx(pause)
+        chosen.choose(allowed=ALL, fitting={"a", "b"}, idle=True)
+        assert chosen.active == {"a"}, "also in a moment in which nothing runs"
+        assert chosen.postponed == pytest.approx(pause)
+        clock[0] += pause
+        chosen.choose(allowed=ALL, fitting={"a", "b"}, idle=False)
+        assert chosen.active == {"a", "b"}
+    for _ in range(10):
+        _dropped(clock, chosen)
+    assert chosen.quiet_until("b") - clock[0] == pytest.approx(LONGEST_QUIET)
+
+
+def test_a_node_that_rests_consumes_everything(clock: list[float]) -> None:
+    chosen = _chosen(clock[0], "a")
+    _dropped(clock, chosen)
+    chosen.choose(allowed=ALL, fitting={"a", "b"}, idle=True, rested=True)
+    assert chosen.active == {"a", "b"}
+
+
+def test_a_queue_that_brought_something_lately_or_has_something_is_not_left_alone(clock: list[float]) -> None:
+    chosen = _chosen(clock[0], "a")
+    clock[0] += LATELY
+    chosen.delivered("b")
+    clock[0] -= LATELY
+    _dropped(clock, chosen)
+    assert chosen.quiet_until("b") == 0
+    _dropped(clock, chosen)
+    assert chosen.quiet_until("b") > clock[0], "that is long ago"
+    chosen.waiting({"a": 0, "b": 3})
+    assert chosen.quiet_until("b") == 0
+    _dropped(clock, chosen)
+    assert chosen.quiet_until("b") == 0
+    chosen.waiting({"b": 0})
+    _dropped(clock, chosen)
+    assert chosen.quiet_until("b") > clock[0]

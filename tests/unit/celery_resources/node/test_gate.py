@@ -324,3 +324,19 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     gate.asked(task)
     gate.membership.member_lost("q/1", "n2")
     assert ended == [task] * failed
+
+
+def test_one_look_is_for_all_threads_that_end_until_then() -> None:
+    gate = plain_gate([])
+    soon: list[Any] = []
+    later: list[Any] = []
+    gate.consumer.hub = SimpleNamespace(
+        call_soon=soon.append, call_later=lambda seconds, look: later.append(look)
+    )
+    for _ in range(3):
+        gate._ran_in_thread()
+    assert len(soon) == 1
+    soon[0]()
+    later[0]()
+    gate._ran_in_thread()
+    assert len(soon) == 2, "what ends after a look is looked for again"

@@ -76,12 +76,13 @@ def test_what_refills_a_node_fits_whichever_tasks_end_and_whichever_come(
         if ledger.fits_now(need):
             ledger.start(key, need)
     coming = [need for need in [*kinds[:1], *map(ledger.need, others)] if ledger.fits_ever(need)]
-    if not coming or not ledger.running or not ledger.is_refilled_by(coming):
+    room = ledger.room_for_any(coming) if coming else 0
+    if not coming or not ledger.running or not ledger.is_refilled_by(coming, room):
         return
     ended = data.draw(st.lists(st.sampled_from(sorted(ledger.running)), min_size=1, unique=True))
     for key in ended:
         ledger.end(key)
-    for key in ended:
+    for key in [*ended, *map(str, range(room))]:
         need = data.draw(st.sampled_from(coming))
         assert ledger.fits_now(need)
         ledger.start(("new", key), need)
@@ -127,3 +128,15 @@ def test_memory_in_any_unit_is_one_memory() -> None:
     ledger.start("a", ledger.need(Requirement({"memmb": 512})))
     assert ledger.free_in_words() == {"memgb": 0.5}
     assert not ledger.fits_now(ledger.need(Requirement({"memory": "memory::513m"})))
+
+
+def test_a_node_is_refilled_by_what_takes_more_if_there_is_enough_for_all() -> None:
+    ledger = Ledger({"ncpus": 4, "memgb": 16}, 4)
+    one, some = ledger.need(Requirement({"ncpus": 1})), ledger.need(Requirement({"ncpus": 1, "memgb": 4}))
+    more = ledger.need(Requirement({"ncpus": 1, "memgb": 5}))
+    for key in range(3):
+        ledger.start(key, one)
+    assert ledger.is_refilled_by([one, some], room=1)
+    assert not ledger.is_refilled_by([one, some], room=2), "a fifth"
+    assert not ledger.is_refilled_by([one, more], room=1), "20 GiB"
+    assert ledger.is_refilled_by([one, more])
