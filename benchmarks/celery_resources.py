@@ -1,13 +1,14 @@
 """What the package costs a worker, and how well several nodes are filled, on Redis and RabbitMQ.
 
-*No-op tasks*: a worker of plain Celery, whose app never heard of the package, and a node are both up, with four
-places each and the same settings. They are given batches of `BENCH_TASKS` (3,000) in turn, `BENCH_ROUNDS` (5)
-times: the plain worker, the node, the node with tasks that say what they need. The node serves four kinds, of
-which two never have a task. A batch is sent while its worker consumes (*sent meanwhile*), or waits in its queue
-before the worker is told to consume that (*waiting*); counted is until the last task has run (each writes a byte).
+*No-op tasks*: a worker of plain Celery, whose app never heard of the package, and a node are both up, with
+four places each and the same settings. They are given batches of `BENCH_TASKS` (3,000) in turn, as many times
+as `BENCH_ROUNDS` (5) says: the plain worker, the node, the node with tasks that say what they need. The node
+serves four kinds, of which two never have a task. A batch is sent while its worker consumes (*sent
+meanwhile*), or waits in its queue before the worker is told to consume that (*waiting*); it ends when the last
+task has run (each writes a byte).
 
-- The first figure is the processor time of the worker's main process, its children apart, a task: what else the
-  machine does changes it less than seconds on the wall, which tell something on a quiet machine only.
+- The first figure is the processor time of the worker's main process, its children apart, a task: what else
+  the machine does changes it less than seconds on the wall, which tell something on a quiet machine only.
 - Each ratio is of two batches of one round; told are the median and the two ends of all rounds.
 
 *4 nodes, mixed tasks*: `BENCH_MIXED` (2,000) tasks that sleep 0.2 to 0.5 s, of four kinds in turn (`MIX`),

@@ -19,7 +19,7 @@ from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger, Need
 from celery_resources.room.reserving import Reservation
 
-RESTED = 0.05
+RESTED = 0.1
 """Seconds after which a node that nothing was begun on serves what it left because it brought nothing."""
 
 
