@@ -4,8 +4,8 @@
 four places each and the same settings. They are given batches of `BENCH_TASKS` (3,000) in turn, as many times
 as `BENCH_ROUNDS` (5) says: the plain worker, the node, the node with tasks that say what they need. The node
 serves four kinds, of which two never have a task. A batch is sent while its worker consumes (*sent
-meanwhile*), or waits in its queue before the worker is told to consume that (*waiting*); it ends when the last
-task has run (each writes a byte).
+meanwhile*), or waits in its queue before the worker is told to consume that (*waiting*); it ends when the
+last task has run (each writes a byte).
 
 - The first figure is the processor time of the worker's main process, its children apart, a task: what else
   the machine does changes it less than seconds on the wall, which tell something on a quiet machine only.
