@@ -43,7 +43,7 @@ config_is_true() {
 # differs. The new file is never readable for more people than its mode says, not for a moment.
 put() {
   local mode=$1 owner=$2 destination=$3 new
-  new=$(umask 077 && mktemp "$(dirname "$destination")/.new.XXXXXX")
+  new=$(mktemp "$(dirname "$destination")/.new.XXXXXX") # mode 0600
   cat >"$new"
   chown "$owner" "$new"
   chmod "$mode" "$new"
