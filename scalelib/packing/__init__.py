@@ -112,10 +112,10 @@ def least(
 ) -> float:
     """A bound: no packing of all units costs less. Better ones are looked for until it reaches `enough`.
 
-    Without the solver it is that of whole dimensions.
+    Without the solver it is that of whole dimensions, or of the item that costs the most by itself.
     """
     problem = read(items, offers, pools)
-    bound = worth.of(problem, problem.counts).bound
+    bound = max(worth.of(problem, problem.counts).bound, worth.dearest_alone(problem))
     if not solver or bound >= enough or not has_solver():
         return bound
 

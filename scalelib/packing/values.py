@@ -8,6 +8,7 @@ worth of each item.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,3 +70,24 @@ def of(problem: Problem, counts: Sequence[int]) -> Values:
         item=tuple(sum(amount * dimension[d] for d, amount in needs) + smallest for needs in problem.needs),
         bound=max(worth, 0.0) * (1 - 1e-9) if bounded else 0.0,
     )
+
+
+def dearest_alone(problem: Problem) -> float:
+    """What the item that costs the most by itself costs at least, with all running machines for it alone.
+
+    Where running machines have enough of every dimension, they may still be too few, or none that it may use.
+    """
+    left = [float(count) for count in problem.counts]
+    cheapest = [math.inf] * len(left)
+    for number, offer in enumerate(problem.offers):
+        shape = problem.shape(number)
+        for item in shape.fits:
+            units = min(problem.counts[item], problem.most_per_bin[item])
+            for d, amount in problem.needs[item]:
+                units = min(units, shape.capacity[d] // amount)
+            if offer.price:
+                cheapest[item] = min(cheapest[item], offer.price / units)
+            else:
+                left[item] -= units * (problem.counts[item] if offer.most is None else offer.most)
+    costs = [units * each for units, each in zip(left, cheapest, strict=True) if units > 0]
+    return max((each for each in costs if not math.isinf(each)), default=0.0) * (1 - 1e-9)

@@ -1,8 +1,9 @@
 """What the work that a plan serves costs at least, however it is placed: gangs and all priorities included.
 
-The rules that the packer does not know are left away, so that no plan can beat the bound: placement groups
-have room for everybody, a job that would share a machine only with itself shares it with all, and of several
-ways to be placed a slot takes the least of each thing. Nothing depends on what the plan chose.
+The rules that the packer does not know are left away, so that no plan can beat the bound: any placement group
+that is large enough has room for everybody, a job that would share a machine only with itself shares it with
+all, and of several ways to be placed a slot takes the least of each thing. Nothing depends on what the plan
+chose.
 """
 
 from __future__ import annotations
@@ -82,6 +83,18 @@ def _item(plan: Planning, kind: Kind, units: int, offers: list[str], stock: list
             if table[plan.catalogue.of_bucket(bucket, bucket.fixed_placement_group)]
         }
         allowed = frozenset(there)
+    elif kind.colocated:
+        large = {
+            key
+            for key, bucket in zip(offers, plan.scene.buckets, strict=True)
+            if bucket.max_placement_group_size >= kind.node_count
+        }
+        inside = {
+            key
+            for key, lot in zip(stock, _open(plan), strict=True)
+            if lot.nodes[0].placement_group is not None
+        }
+        allowed = frozenset(large | inside)
     return packing.Item(
         key=f"k{kind.no:06d}",
         count=units,

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from scalelib import packing
-from scalelib.bucket import Bucket
 from scalelib.constraints.alternatives import Sharing
 from scalelib.planning.dealing import JobQueue
 from scalelib.planning.fleet import Cohort, Fleet, Offer
 from scalelib.planning.gathering import Choice, Gathering, Place, Score, in_one_group
-from scalelib.planning.groups import Groups
 from scalelib.planning.kinds import Kind
 from scalelib.planning.plain import Purchases, draw, stock_offer
+from scalelib.planning.together import Together
 from scalelib.policy import Policy
 
 SHARE: Final = 0.6
@@ -60,12 +59,16 @@ class Market:
 class Jointly:
     """Places kinds of one priority, each of which has one way to be placed."""
 
-    fleet: Fleet
+    together: Together
+    """The same machines and groups, for work that is placed kind by kind."""
     policy: Policy
-    buckets: Mapping[str, Bucket]
-    groups: Groups
     seconds: float
     purchases: Purchases = field(default_factory=Purchases)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The machines."""
+        return self.together.fleet
 
     def place(
         self, wanted: Mapping[Kind, int], known: Mapping[int, Mapping[Place, int]], *, careful: bool
@@ -83,17 +86,19 @@ class Jointly:
         if not careful:
             finalists = [gathering.one_that_fits(choice)]
         else:
-            pairs = len(wanted) * (len(self.fleet.cohorts) + len(self.buckets))
+            pairs = len(wanted) * (len(self.fleet.cohorts) + len(self.together.buckets))
             most = FINALISTS if self.policy.solver and packing.has_solver() else 1
             finalists = gathering.finalists(choice, pairs, most)
         share = (SHARE if careful else SHARE_OF_ONE_MORE) / len(finalists)
         tried = [
-            self._pack(wanted, one, quick=False, solver=self.policy.solver, share=share) for one in finalists
+            (one, *self._pack(wanted, one, quick=False, solver=self.policy.solver, share=share))
+            for one in finalists
         ]
-        tried = [one for one in tried if not one[2].unplaced and self._may_be_begun(one[2], one[1])]
+        tried = [one for one in tried if not one[-1].unplaced and self._may_be_begun(one[-1], one[-2])]
         if not tried:
             return False
-        parts, market, packed = min(tried, key=lambda one: _score(one[2]))
+        choice, parts, market, packed = min(tried, key=lambda one: _score(one[-1]))
+        self.together.placed.update((kind.no, dict(places)) for kind, places in choice.items())
         self.purchases.note(packed)
         if choice or any(kind.grouped for kind in wanted):
             self.purchases.bound = None  # of this choice of groups only
@@ -103,8 +108,8 @@ class Jointly:
     def _gathering(self, wanted: Mapping[Kind, int]) -> Gathering:
         return Gathering(
             fleet=self.fleet,
-            buckets=self.buckets,
-            groups=self.groups,
+            buckets=self.together.buckets,
+            groups=self.together.groups,
             score=lambda choice, quick: _score(self._pack(wanted, choice, quick=quick, solver=False)[2]),
         )
 
@@ -150,7 +155,7 @@ class Jointly:
                 places.update(self._gathering(wanted).places(kind, choice, fresh=min(count, MOST_FRESH)))
         offers = [*self.fleet.offers]
         for bucket_id, group in sorted(places):
-            bucket = self.buckets.get(bucket_id)
+            bucket = self.together.buckets.get(bucket_id)
             if bucket is not None and group != bucket.fixed_placement_group:
                 offers.append(self.fleet.group_offer(bucket, group))
         return Market(
@@ -209,10 +214,9 @@ class Jointly:
 
     def _carry_out(self, packed: packing.Packing, parts: Mapping[str, Part], market: Market) -> None:
         turns = {name: _Turns(part) for name, part in parts.items() if part.kind.node_count}
-        turns_of: dict[Kind, JobQueue] = {}
         for name, turn in turns.items():
             kind = parts[name].kind
-            turn.begin(turns_of.setdefault(kind, JobQueue(kind)))
+            turn.begin(self.together.queues.setdefault(kind.no, JobQueue(kind)))
         for chosen in packed.bins:
             for cohort in self._machines(chosen, parts, market):
                 self._fill(cohort, chosen, parts, turns)
@@ -225,7 +229,7 @@ class Jointly:
             # Nothing there has to be in the group: leave its room to others.
             offer = next(o for o in self.fleet.offers if o.bucket.id == offer.bucket.id)
         if offer.group is not None:
-            self.groups.note(offer.bucket, offer.group)
+            self.together.groups.note(offer.bucket, offer.group)
         return [self.fleet.buy(offer, chosen.count)]
 
     def _fill(

@@ -252,9 +252,8 @@ def _detail(plan: Planning, node: Node, reason: NodeReason, jobs: Mapping[str, i
 
 def _unserved(plan: Planning, known: frozenset[str]) -> tuple[Unserved, ...]:
     reasons = Reasons(
-        fleet=plan.fleet,
+        together=plan.together,
         shared=plan.shared,
-        groups=plan.together.groups,
         buckets=plan.scene.buckets,
         known=known,
     )

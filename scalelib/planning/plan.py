@@ -163,26 +163,21 @@ class Planning:
             elif not kind.plain and self.together.place(kind, counts[kind]):
                 self.failed = True
                 return
-        jointly = Jointly(
-            fleet=self.fleet,
-            policy=self.policy,
-            buckets=self.together.buckets,
-            groups=self.together.groups,
-            seconds=seconds,
-            purchases=self.purchases,
-        )
         rest = {kind: counts[kind] for kind in kinds if kind.plain and kind not in one_way}
         self.failed = (
             self.failed
-            or not jointly.place(wanted, self.known, careful=self.careful)
+            or not self._jointly(seconds).place(wanted, self.known, careful=self.careful)
             or any(packer.place(rest).values())
         )
         packer.seconds = 0.0
         for kind in () if self.failed else sorted(kinds, key=_order):
             # A cheaper plan may have left room to others.
-            more = min(self.left[kind], self.shared.allowed(kind, counts[kind])) if kind.plain else 0
+            more = min(self.left[kind], self.shared.allowed(kind, counts[kind]))
             if more > 0:
-                served = more - packer.place({kind: more}).get(kind, 0)
+                over = (
+                    packer.place({kind: more}).get(kind, 0) if kind.plain else self.together.place(kind, more)
+                )
+                served = more - over
                 self.shared.take(kind, served, counts[kind])
                 self.left[kind] -= served
 
@@ -201,17 +196,30 @@ class Planning:
                 found[kind] = more
         return found
 
-    def squeeze(self, work: Sequence[tuple[Kind, int]]) -> bool:
-        """Put so many slots of each kind on what is there, in this order. False: they do not fit."""
+    def squeeze(self, work: Sequence[tuple[Kind, int]], *, at_once: bool, weighed: bool = False) -> bool:
+        """Put so many slots of each kind on what is there, in this order or all at once; `weighed` by what
+        they would cost to buy. False: they do not fit.
+        """
         offers, buckets = self.fleet.offers, self.together.buckets
-        self.fleet.offers, self.together.buckets = [], {}
+        if not weighed:
+            self.fleet.offers, self.together.buckets = [], {}
+        joined: dict[Kind, int] = {}
         for kind, count in work:
-            if count > self.shared.allowed(kind) or self.together.place(kind, count):
+            if count > self.shared.allowed(kind):
                 return False
             self.shared.take(kind, count)
             self.kept[kind] = count
+            if at_once and can_be_joined(kind, self.catalogue.table(kind)):
+                joined[kind] = count
+            elif self.together.place(kind, count):
+                return False
+        if joined and not self._jointly(0.0).place(joined, {}, careful=False):
+            return False
         self.fleet.offers, self.together.buckets = offers, buckets
-        return True
+        return not self.bought
+
+    def _jointly(self, seconds: float) -> Jointly:
+        return Jointly(together=self.together, policy=self.policy, seconds=seconds, purchases=self.purchases)
 
     @property
     def is_whole(self) -> bool:

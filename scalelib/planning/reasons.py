@@ -16,6 +16,7 @@ from scalelib.planning.groups import Groups, groups_named
 from scalelib.planning.kinds import Kind
 from scalelib.planning.limits import UNLIMITED
 from scalelib.planning.shared import Shared, consumables
+from scalelib.planning.together import Scope, Together
 
 _NAMES: Mapping[PoolKind, str] = {
     PoolKind.BUCKET: "the bucket",
@@ -33,12 +34,21 @@ Reason = tuple[UnservedReason, str]
 class Reasons:
     """Finds the reason, once all that can be placed has been."""
 
-    fleet: Fleet
+    together: Together
     shared: Shared
-    groups: Groups
     buckets: Sequence[Bucket]
     known: frozenset[str]
     """Resources that some machine has."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The machines, with all that was placed."""
+        return self.together.fleet
+
+    @property
+    def groups(self) -> Groups:
+        """The placement groups."""
+        return self.together.groups
 
     def of(self, kind: Kind) -> Reason:
         """Why slots of this kind are left over, shared things apart."""
@@ -202,15 +212,18 @@ class Reasons:
         room = self.fleet.room(offer)
         pool = self.fleet.limits.tightest(offer.bucket)
         groups = self.groups.full(offer.bucket)
-        if room > 0 and groups is not None and offer.group not in (None, *self.groups.existing(offer.bucket)):
+        is_new = offer.group not in (None, *self.groups.existing(offer.bucket))
+        if room >= max(kind.node_count, 1) and groups is not None and is_new:
             return UnservedReason.PLACEMENT_GROUP, (
                 f"nodearray {offer.bucket.nodearray!r} has {groups} placement groups, and "
                 "max_placement_groups allows no more: raise it, or wait for nodes to go"
             )
         if kind.node_count and room > 0:
+            where = "in any placement group " if kind.grouped else ""
             return UnservedReason.GANG_INCOMPLETE, (
-                f"{kind.node_count} nodes are needed at once, and there is room for fewer: "
-                f"{self._told(pool, offer.bucket)}; raise it, or wait for nodes to go"
+                f"{kind.node_count} nodes are needed at once, and there is {where}room for "
+                f"{self._nodes_for(kind)}: {self._told(pool, offer.bucket)}; raise it, or wait for nodes to "
+                "go"
             )
         group = offer.group
         failing = offer.bucket.failing_groups.get(group or "")
@@ -233,6 +246,13 @@ class Reasons:
         return UnservedReason(pool.kind.value), (
             f"{self._told(pool, offer.bucket)}{several}: raise it, or wait for nodes to go"
         )
+
+    def _nodes_for(self, kind: Kind) -> int:
+        """How many nodes of a gang have room now: everywhere, or in the placement group that has the most."""
+        scopes: list[Scope] = [self.together.outside(kind)]
+        if kind.grouped:
+            scopes += filter(self.together.may_begin, self.together.scopes(groups_named(kind.constraint)))
+        return max(self.together.nodes_for(kind, scope) for scope in scopes)
 
     def _told(self, pool: Pool | None, bucket: Bucket) -> str:
         if pool is None:

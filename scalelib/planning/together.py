@@ -6,7 +6,7 @@ A gang is chosen completely before anything is put anywhere, so one that does no
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as counting
 from typing import Final
@@ -51,9 +51,9 @@ class Piece:
     """Slots that one of these machines holds."""
 
     @property
-    def price(self) -> float:
-        """Money per hour of buying them."""
-        return self.source.price * self.count if isinstance(self.source, Offer) else 0.0
+    def cores(self) -> int:
+        """Cores that buying one of them takes of a ceiling."""
+        return max(self.source.bucket.pools.values(), default=0) if isinstance(self.source, Offer) else 0
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ class Together:
 
         if kind.grouped:
             count = self._group_by_group(kind, count, self._rank_for_gang, put)
-        while count > 0 and (placed := put(self._outside(kind), count)):
+        while count > 0 and (placed := put(self.outside(kind), count)):
             count -= placed
         return count
 
@@ -118,9 +118,31 @@ class Together:
         `gangs`: how many are still to be placed, this one included. `kept`: machines hold what they were
         bought for.
         """
+        for sparing in (False, True):
+            pieces = self._first(kind, scope, gangs, kept=kept, sparing=sparing)
+            if sum(piece.count for piece in pieces) == kind.node_count:
+                return pieces
+        return None
+
+    def nodes_for(self, kind: Kind, scope: Scope) -> int:
+        """How many machines of the scope hold a slot, up to `node_count`."""
+        tries = (self._first(kind, scope, 1, sparing=sparing) for sparing in (False, True))
+        return max(sum(piece.count for piece in pieces) for pieces in tries)
+
+    def _first(
+        self, kind: Kind, scope: Scope, gangs: int, *, kept: bool = False, sparing: bool
+    ) -> list[Piece]:
+        """The best machines of the scope, up to `node_count` of them.
+
+        `sparing`: what takes the fewest cores of the ceilings is bought first. What is cheapest may take so
+        many that no other bucket has any left.
+        """
         missing, pieces = kind.node_count, []
         limits: Limits | None = None
-        for candidate in self._candidates(kind, scope, gangs, kept=kept):
+        candidates: Iterable[Piece] = self._candidates(kind, scope, gangs, kept=kept)
+        if sparing:
+            candidates = sorted(candidates, key=lambda piece: piece.cores)
+        for candidate in candidates:
             if missing <= 0:
                 break
             count = min(candidate.count, missing)
@@ -133,7 +155,7 @@ class Together:
             if count:
                 pieces.append(replace(candidate, count=count))
                 missing -= count
-        return pieces if missing <= 0 else None
+        return pieces
 
     def _candidates(self, kind: Kind, scope: Scope, gangs: int = 1, *, kept: bool = False) -> Iterator[Piece]:
         """Machines of the scope with room for a slot, best first; each once, in its best way."""
@@ -249,7 +271,7 @@ class Together:
 
         if kind.grouped:
             count = self._group_by_group(kind, count, self._rank_for_slots, put)
-        return self._fill(kind, count, self._outside(kind))
+        return self._fill(kind, count, self.outside(kind))
 
     def _rank_for_slots(self, kind: Kind, scope: Scope, count: int) -> _Rank | None:
         """How good this placement group is for so many slots; None if it holds none of them."""
@@ -298,7 +320,7 @@ class Together:
 
     # -- scopes
 
-    def _outside(self, kind: Kind) -> Scope:
+    def outside(self, kind: Kind) -> Scope:
         """Where it may be without regard to groups: everywhere, unless groups were tried first.
 
         Then it is another of its alternatives that does without one, on machines in none.
@@ -326,11 +348,11 @@ class Together:
             if rank is not None:
                 heapq.heappush(turns, (rank, next(numbers), scope))
 
-        for scope in self._scopes(asked):
+        for scope in self.scopes(asked):
             wait(scope)
         while count > 0 and turns:
             rank, number, scope = heapq.heappop(turns)
-            if scope.fresh and not self._may_begin(scope):
+            if scope.fresh and not self.may_begin(scope):
                 continue
             now = rank_of(kind, scope, count)
             if now is None:
@@ -348,7 +370,7 @@ class Together:
                         wait(self._scope(bucket, group, True))
         return count
 
-    def _scopes(self, asked: Sequence[str]) -> Iterator[Scope]:
+    def scopes(self, asked: Sequence[str]) -> Iterator[Scope]:
         """Every placement group that there is or could be."""
         seen: set[tuple[str, str]] = set()
         for bucket in self.buckets.values():
@@ -361,7 +383,7 @@ class Together:
         for key in sorted(self.fleet.by_group.keys() - seen):
             yield Scope(cohorts=self.fleet.by_group[key], offers=())
 
-    def _may_begin(self, scope: Scope) -> bool:
+    def may_begin(self, scope: Scope) -> bool:
         return all(o.group is None or self.groups.may_begin(o.bucket, o.group) for o in scope.offers)
 
     def _scope(self, bucket: Bucket, group: str, fresh: bool) -> Scope:

@@ -29,6 +29,9 @@ MOST_PAIRS: Final = 20_000
 MOST_TRIES: Final = 8
 """How often it is tried to serve more of what a plan leaves unserved."""
 
+MOST_ROUNDS: Final = 2
+"""How often that and a search for a cheaper plan take turns."""
+
 SHUFFLES: Final = 12
 """Orders that are tried besides the usual ones."""
 
@@ -54,7 +57,7 @@ def _first_come(scene: Scene) -> Planning:
         is_whole = all(cheaper.left[kind] <= cheaper.capped[kind] for kind in served)
         if is_whole and cheaper.price < plan.price and not cheaper.held:
             plan = cheaper
-    return min([plan, *_joint(plan, is_first=False)], key=_score) if joined else plan
+    return _joint(plan, is_first=False) if joined else plan
 
 
 def _best(scene: Scene) -> Planning:
@@ -73,7 +76,7 @@ def _best(scene: Scene) -> Planning:
     best = min(plans, key=_score)  # the first of those that are equally good
     if not joined or (best.is_whole and not best.bought):
         return best
-    return min([best, *_joint(best, kept is None)], key=_score)
+    return _joint(best, is_first=kept is None)
 
 
 def _may_be_joined(scene: Scene) -> bool:
@@ -83,28 +86,51 @@ def _may_be_joined(scene: Scene) -> bool:
     return any(not kind.plain for kind in kinds) and len(kinds) * machines <= MOST_PAIRS
 
 
-def _joint(best: Planning, is_first: bool) -> Iterator[Planning]:
-    """Plans that serve what this one does, or more, with everything of one priority placed at once."""
-    scene, known = best.scene, best.together.placed
-    counts = {kind: kind.count - best.left.get(kind, 0) for kind in best.kinds}
-    tries, more_served = MOST_TRIES, False
+def _joint(best: Planning, *, is_first: bool) -> Planning:
+    """A plan that serves what this one does, or more, with everything of one priority placed at once."""
+    for _ in range(MOST_ROUNDS):
+        more = _serving_more(best)
+        cheaper = _cheaper(more, is_first=is_first)
+        if cheaper is more:
+            return more
+        best = cheaper  # what costs less may leave room for those that had none
+    return best
+
+
+def _serving_more(best: Planning) -> Planning:
+    """The plan, or one that serves more of what has no place."""
+    tries = MOST_TRIES
     for kind in best.kinds:
         left = best.left.get(kind, 0) - best.capped.get(kind, 0)
-        more = left if any(best.catalogue.table(kind)) else 0
+        # One more says whether it is worth trying; then all that are left, half of them and so on.
+        more, fits = min(left, 1) if any(best.catalogue.table(kind)) else 0, False
         while more > 0 and tries > 0:
             tries -= 1
+            counts = _served(best)
             trial = {**counts, kind: counts[kind] + more}
-            plan = _placed(Planning(scene, joint=trial, known=known, careful=False))
-            if not plan.failed:
-                counts, left, more_served = trial, left - more, True
-                yield plan
-            more = min(more // 2, left)
-    if scene.problem.policy.expander is Expander.LEAST_COST and (best.bought or more_served):
-        plan = _placed(Planning(scene, joint=counts, known=known))
-        if not plan.failed:
-            yield plan
-        elif scene.problem.policy.solver and is_first:
-            yield _placed(Planning(scene))
+            plan = _placed(Planning(best.scene, joint=trial, known=best.together.placed, careful=False))
+            if plan.failed:
+                more //= 2
+                continue
+            best = plan
+            left = best.left[kind] - best.capped[kind]
+            more, fits = min(more // 2, left) if fits else left, True
+    return best
+
+
+def _cheaper(best: Planning, *, is_first: bool) -> Planning:
+    """The plan, or one that serves the same for less money."""
+    if best.problem.policy.expander is not Expander.LEAST_COST or not best.bought:
+        return best
+    plan = _placed(Planning(best.scene, joint=_served(best), known=best.together.placed))
+    if plan.failed and best.problem.policy.solver and is_first:
+        plan = _placed(Planning(best.scene))
+    return best if plan.failed else min([best, plan], key=_score)
+
+
+def _served(plan: Planning) -> dict[Kind, int]:
+    """Slots of each kind that have a place."""
+    return {kind: kind.count - plan.left.get(kind, 0) for kind in plan.kinds}
 
 
 def _placed(plan: Planning) -> Planning:
@@ -121,7 +147,7 @@ def _squeezed(usual: Planning) -> Planning | None:
     """A plan that serves all, or else as much, on what is there, if one is found; the rest may still buy."""
     if len(usual.kinds) > MOST_KINDS or len(usual.fleet.cohorts) > MOST_MACHINES:
         return None
-    served = {kind: kind.count - usual.left.get(kind, 0) for kind in usual.kinds}
+    served = _served(usual)
     everything = {kind: kind.count - usual.capped.get(kind, 0) for kind in usual.kinds}
     for work in (served,) if served == everything else (everything, served):
         found = _squeezed_as(usual, work)
@@ -132,9 +158,12 @@ def _squeezed(usual: Planning) -> Planning | None:
 
 def _squeezed_as(usual: Planning, work: Mapping[Kind, int]) -> Planning | None:
     """The same for so many slots of each kind."""
-    for order in _orders(usual):
+    orders = list(_orders(usual))
+    tries = [(order, False, False) for order in orders] + [(orders[0], True, False), (orders[0], True, True)]
+    for order, at_once, weighed in tries:
         trial = Planning(usual.scene, solver=False)
-        if trial.squeeze([(kind, work[kind]) for kind in order if work[kind]]):
+        todo = [(kind, work[kind]) for kind in order if work[kind]]
+        if trial.squeeze(todo, at_once=at_once, weighed=weighed):
             return _placed(trial)
     return None
 

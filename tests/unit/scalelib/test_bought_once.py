@@ -13,10 +13,10 @@ from tests.unit.scalelib.carried_out import bought_again, carried_out, world
 from tests.unit.scalelib.fifty_passes import fifty_passes
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(25))
 def test_a_second_and_third_pass_buy_nothing_and_fewer_jobs_never_buy(block: int) -> None:
     """500 worlds; ten thousand of them are in `make bench`."""
-    found = [bought_again(seed) for seed in range(block * 50, block * 50 + 50)]
+    found = [bought_again(seed) for seed in range(block * 20, block * 20 + 20)]
     assert [text for text in found if text] == []
 
 
@@ -27,7 +27,7 @@ def test_the_same_holds_for_a_solver_that_is_cut_short() -> None:
 
 
 def test_without_a_memory_all_work_is_tried_on_all_that_is_there_before_anything_is_bought() -> None:
-    """A snapshot of an older version, or a state file that was lost: most worlds still buy nothing."""
+    """A snapshot of an older version, or a state file that was lost: nothing is bought still."""
     again = 0
     for seed in range(60):
         first = world(random.Random(seed))
@@ -36,7 +36,7 @@ def test_without_a_memory_all_work_is_tried_on_all_that_is_there_before_anything
             again += bool(
                 calculate(carried_out(first, demand, [NodeState.READY] * 9999, known=False)).launches
             )
-    assert again <= 1  # what was packed tightly together is not always found again
+    assert again == 0
 
 
 def test_fifty_passes_over_demand_that_shrinks_launch_nothing() -> None:

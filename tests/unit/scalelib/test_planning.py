@@ -17,7 +17,6 @@ from scalelib.node import NodeState
 from scalelib.planning.clocks import tier_of
 from scalelib.planning.dealing import JobQueue, undealt
 from scalelib.planning.fleet import Tier
-from scalelib.planning.groups import Groups
 from scalelib.planning.kinds import kinds_of
 from scalelib.planning.limits import Limits
 from scalelib.policy import Expander, Policy
@@ -103,18 +102,6 @@ def test_a_bucket_under_an_unknown_pool_is_refused(world: Any) -> None:
         world.plan([], buckets=(replace(world.bucket("F2"), pools={"region": 2}),))
 
 
-def test_the_larger_count_of_a_placement_group_holds(world: Any) -> None:
-    """The cloud's count and what is seen may both lag behind."""
-    bucket = replace(world.bucket("F2"), max_placement_group_size=5, placement_groups={"a": 1, "b": 4})
-    nodes = [replace(world.node(i), placement_group="a") for i in range(3)]
-    limits = Limits(world.pools(), [bucket], nodes)
-    assert (limits.room_in_group(bucket, "a"), limits.room_in_group(bucket, "b")) == (2, 1)
-    assert limits.room(bucket, "c") == 5
-    other = limits.fork()
-    other.take(bucket, "a", 2)
-    assert (limits.room(bucket, "a"), other.room(bucket, "a")) == (2, 0)
-
-
 def test_taking_more_than_there_is_is_a_mistake_of_ours(world: Any) -> None:
     limits = Limits(
         [Pool(name="cluster", kind=PoolKind.CLUSTER, nodes=1), *world.pools()[:-1]], world.buckets(), []
@@ -123,97 +110,12 @@ def test_taking_more_than_there_is_is_a_mistake_of_ours(world: Any) -> None:
         limits.take(world.bucket("F2"), None, 2)
 
 
-def test_made_up_group_names_hold_only_what_a_name_may_hold(world: Any) -> None:
-    buckets = tuple(
-        replace(world.bucket("F2"), id=f"b{spot}", vm_size="Standard F2/s.v2", spot=spot)
-        for spot in (False, True)
-    )
-    demand = world.plan(
-        [Job("g", {"ncpus": 2, "node.spot": [True]}, node_count=2, colocated=True)], buckets=buckets
-    )
-    assert [launch.placement_group for launch in demand.launches] == ["Standard_F2_s_v2_spot_pg0"]
-
-
-def test_no_more_groups_than_allowed(world: Any) -> None:
-    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 1}}})
-    bucket = replace(world.bucket("F2"), max_placement_group_size=2)
-    demand = world.plan([Job("g", {"ncpus": 2}, 3, node_count=2, colocated=True)], buckets=(bucket,))
-    assert [(launch.placement_group, launch.count) for launch in demand.launches] == [("F2_pg0", 2)]
-    assert [(u.count, u.reason.value) for u in demand.unserved] == [(2, "placement-group")]
-
-
-def test_the_sizes_of_a_nodearray_share_its_groups(world: Any) -> None:
-    """A group that one size begins is one less for the others, within one plan as well."""
-    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 2}}})
-    world.most_nodes = 2
-    demand = world.plan([Job("g", {"ncpus": 2}, 4, node_count=2, colocated=True, exclusive=True)])
-    assert [(launch.placement_group, launch.count) for launch in demand.launches] == [
-        ("F2_pg0", 2),
-        ("F4_pg0", 2),
-    ]
-    (unserved,) = demand.unserved
-    assert (unserved.count, unserved.reason.value) == (2, "placement-group")
-    assert "nodearray 'worker' has 2 placement groups" in unserved.detail
-    assert "max_placement_groups" in unserved.detail
-
-
-def test_a_group_asked_for_by_name_that_cannot_be_begun_now_is_no_misfit(world: Any) -> None:
-    job = Job("g", {"ncpus": 1, "node.placement_group": "mine"})
-    failing = [
-        replace(b, failing_groups={"mine": "no capacity"}, placement_groups={"its": 1})
-        for b in world.buckets()
-    ]
-    (unserved,) = world.plan([job], buckets=tuple(failing)).unserved
-    assert (unserved.reason.value, "'mine'" in unserved.detail) == ("set-aside", True)
-    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 0}}})
-    (unserved,) = world.plan([job]).unserved
-    assert unserved.reason.value == "placement-group"
-
-
-@pytest.mark.parametrize(
-    "none", [{"node.placement_group": None}, {"in-a-placement-group": False}, {"node.colocated": [False]}]
-)
-def test_not_to_be_without_a_group_asks_for_one(world: Any, none: dict[str, Any]) -> None:
-    (launch,) = world.plan([Job("a", {"ncpus": 1, "not": none})]).launches
-    assert launch.placement_group == "F2_pg0"
-
-
-@pytest.mark.parametrize("node_count", [0, 2])
-@pytest.mark.parametrize(
-    "constraints",
-    [
-        {"or": [{"in-a-placement-group": True, "ncpus": 2}, {"ncpus": 2}]},
-        {"ncpus": 2, "node.placement_group": ["mine", None]},
-    ],
-)
-def test_where_no_group_can_be_had_the_alternative_without_one_holds(
-    world: Any, constraints: dict[str, Any], node_count: int
-) -> None:
-    job = Job("g", constraints, node_count=node_count)
-    grouped = world.plan([job])
-    assert [launch.placement_group is None for launch in grouped.launches] == [False]
-    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 0}}})
-    demand = world.plan([job])
-    assert (demand.unserved, [launch.placement_group for launch in demand.launches]) == ((), [None])
-    (unserved,) = world.plan([Job("c", constraints, node_count=2, colocated=True)]).unserved
-    assert unserved.reason.value == "placement-group"
-
-
 def test_what_runs_takes_something_wherever_it_could_be_instead(world: Any) -> None:
     """One GPU is not enough for eight tasks that could each have one, and make do with a CPU."""
     either = {"or": [{"ngpus": 1}, {"ncpus": 1}]}
     jobs = [Job(f"r{i}", either, iterations=4, executing_hostnames=[f"ip-{i}"]) for i in (1, 2)]
     nodes = [world.node(1, "F4"), world.node(2, "F4"), world.node(3, "NC6", keep_alive=True)]
     assert [verdict.needed for verdict in world.plan(jobs, nodes).nodes] == [True, True, True]
-
-
-def test_a_machine_in_a_group_that_is_there_comes_before_a_new_one_that_costs_nothing(world: Any) -> None:
-    """Or the work would buy another one at each pass while its first one boots."""
-    free = replace(world.bucket("F2"), price_per_hour=0.0)
-    booting = world.node(1, "F2", NodeState.ACQUIRING, placement_group="later")
-    demand = world.plan([Job("a", {"ncpus": 2}, colocated=True)], [booting], buckets=(free,))
-    assert demand.launches == ()
-    assert [dict(verdict.jobs) for verdict in demand.nodes] == [{"a": 1}]
 
 
 @pytest.mark.parametrize("choosy", [{"ngpus": 1}, {"in-a-placement-group": True, "ncpus": 2}])
@@ -340,15 +242,6 @@ def test_machines_that_are_closed_are_filled_after_all_that_are_open_and_before_
     ]
 
 
-@pytest.mark.parametrize(("told", "seen"), [(4, 1), (1, 4)], ids=["the cloud says more", "we see more"])
-def test_of_two_counts_of_a_placement_group_the_larger_is_believed(world: Any, told: int, seen: int) -> None:
-    """Both may lag behind: a node that was just asked for, or one that is on its way out."""
-    bucket = replace(world.bucket("F2"), max_placement_group_size=5, placement_groups={"a": told})
-    nodes = [world.node(number, placement_group="a") for number in range(seen)]
-    limits = Limits(world.pools(), [bucket], nodes)
-    assert limits.room_in_group(bucket, "a") == 1
-
-
 @pytest.mark.parametrize(
     ("changes", "closed", "tier"),
     [
@@ -389,17 +282,6 @@ def test_the_ceiling_that_is_named_is_the_wider_one_where_both_are_reached(world
     tightest = Limits(pools, [bucket], []).tightest(bucket)
     assert tightest is not None
     assert tightest.name == "cluster"
-
-
-def test_no_more_groups_are_begun_by_name_than_the_nodearray_may_have(world: Any) -> None:
-    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 2}}})
-    bucket = world.bucket("F2")
-    limits = Limits(world.pools(), [bucket], [])
-    groups = Groups(world.policy, limits, [bucket])
-    assert groups.fresh(bucket, ["a", "b", "c"]) == ["a", "b"]
-    groups.note(bucket, "a")
-    limits.take(bucket, "a", 1)
-    assert groups.fresh(bucket, ["a", "b", "c"]) == ["b"]
 
 
 def test_a_machine_is_not_needed_for_what_a_host_that_costs_nothing_could_run(world: Any) -> None:
