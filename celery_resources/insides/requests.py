@@ -6,6 +6,7 @@ each name where it has to be, so that a release that moves one is a red test and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from celery.worker import state as worker_state
@@ -20,9 +21,12 @@ def job_of(request: Any) -> Any | None:
     return reference() if reference is not None else None
 
 
-def is_known(request: Any) -> bool:
-    """Celery has it among all that it knows: what nearly every request that runs is, and quick to ask."""
-    return worker_state.requests.get(request.id) is request
+def not_known(requests: Iterable[Any]) -> list[Any]:
+    """Those that Celery does not have among all that it knows. Asked on every turn of the loop: nearly always
+    there are none, and this is quick to see.
+    """
+    known = worker_state.requests
+    return [request for request in requests if known.get(request.id) is not request]
 
 
 def is_in_books(request: Any) -> bool:

@@ -58,6 +58,8 @@ class Flow:
         self._left_until = 0.0
         """When the first of these is to be consumed again, should it fit (monotonic)."""
         self._started = 0
+        self._due = 0.0
+        """When what was put off is to be looked at (monotonic), unless the node rests before."""
         self._room = 0
         self._refills = False
         self._updating = self._again = self._resumes = False
@@ -146,13 +148,22 @@ class Flow:
         if subscriptions.apply(kept + open_for, self._room, now_consuming=now_consuming):
             # A Redis transport looks at its credit only at the start of a turn of the loop.
             self._waker.wake()
-        if subscriptions.postponed and not self._resumes:
+        if subscriptions.postponed:
+            self._due = time.monotonic() + subscriptions.postponed
+            self._resume_later()
+
+    def _resume_later(self) -> None:
+        if not self._resumes:
             self._resumes = True
-            self._consumer.hub.call_later(min(subscriptions.postponed, RESTED), self._resume)
+            wait = max(0.0, min(self._due - time.monotonic(), RESTED))
+            self._consumer.hub.call_later(wait, self._resume)
 
     def _resume(self) -> None:
         self._resumes = False
-        self.update()
+        if self._is_rested or time.monotonic() >= self._due:
+            self.update()
+        elif self.subscriptions.postponed:
+            self._resume_later()
         self._started = self._gate.ledger.started
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery_resources.errors import InvalidRequirement
 from celery_resources.insides.consuming import QUEUE
-from celery_resources.insides.requests import is_in_books, is_known, job_of, was_cancelled
+from celery_resources.insides.requests import is_in_books, job_of, not_known, was_cancelled
 from celery_resources.need.header import carried, tell, tell_needs
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
@@ -78,7 +78,7 @@ class Books:
 
     def reap(self) -> list[Any]:
         """Strike off what has ended; which requests those were."""
-        ended = [each for each in self.running if not is_known(each) and _has_ended(each)]
+        ended = [request for request in not_known(self.running) if _has_ended(request)]
         for request in ended:
             self.ledger.end(request)
             del self.running[request]

@@ -141,6 +141,29 @@ def test_what_was_left_is_looked_at_as_soon_as_it_fits_again(
     assert settled.subscriptions.fitting == {"q", "big"}
 
 
+def test_what_was_put_off_is_looked_at_when_it_is_due_or_when_the_node_rests(
+    settled: Any, celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(flow_module.time, "monotonic", lambda: clock[0])
+    later: list[Any] = []
+    settled.consumer.hub = SimpleNamespace(call_later=lambda seconds, look: later.append(look))
+    settled.subscriptions.postponed = 1.0
+    settled.flow.update()
+    _run(settled, celery_has, 0)
+    settled.subscriptions.decisions = 0
+    later.pop()()
+    assert (settled.subscriptions.decisions, len(later)) == (0, 1), "it works, and it is too early"
+    clock[0] += 1.0
+    later.pop()()
+    assert (settled.subscriptions.decisions, len(later)) == (1, 1)
+    del celery_has["t0"]
+    settled._tick()
+    settled.subscriptions.decisions = 0
+    later.pop()()
+    assert (settled.subscriptions.decisions, len(later)) == (1, 1), "nothing was begun since the look before"
+
+
 class Qos:
     """The credit of a channel."""
 
