@@ -94,6 +94,11 @@ def counter_of(name: str, value: object) -> str:
 
 def units(name: str, value: object, *, up: bool) -> int:
     """The amount in whole units of its counter; what does not divide evenly is rounded up or down."""
+    if type(value) is int:  # nearly all there are, and whole in any unit
+        size = 1 if name == MEMORY else MEMORY_UNITS.get(name, 0)
+        whole = value * (size or MILLION)
+        if 0 <= whole <= (_MOST_BYTES if size else _MOST_UNITS * MILLION):
+            return whole
     exact, most = _exact(name, value)
     if exact < 0:
         raise InvalidAmount(f"{name}: {shown(value)} is negative: write a number of 0 or more")
@@ -183,11 +188,15 @@ def total(resources: Mapping[str, object]) -> dict[str, int]:
     """
     amounts: dict[str, int] = {}
     for name, value in resources.items():
-        if not is_amount(value):
-            continue
+        count(amounts, name, value)
+    return amounts
+
+
+def count(amounts: dict[str, int], name: str, value: object) -> None:
+    """Add a resource of a node to what it has, per counter (see `total`)."""
+    if is_amount(value):
         counter, amount = counter_of(name, value), units(name, value, up=False)
         amounts[counter] = min(amount, amounts[counter]) if counter in amounts else amount
-    return amounts
 
 
 def fits(taken: Mapping[str, int], free: Mapping[str, int]) -> bool:

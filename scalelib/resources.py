@@ -16,12 +16,12 @@ from scalelib.amounts import (
     MEMORY,
     MEMORY_UNITS,
     InvalidAmount,
+    count,
     counter_of,
     is_amount,
     is_size,
     shown,
     size_in_bytes,
-    total,
     units,
 )
 from scalelib.constraints import PROPERTIES, Constraint, parse
@@ -179,32 +179,30 @@ def machine(
     built_in: bool = True,
 ) -> Machine:
     """A machine with its resources worked out."""
-    resources = dict(own)
-    seen = Machine(label=label, properties=properties, resources=resources, total=_total(label, resources))
+    resources: dict[str, ResourceValue] = {}
+    amounts: dict[str, int] = {}
+    seen = Machine(label=label, properties=properties, resources=resources, total=amounts)  # so far
+
+    def has(name: str, value: ResourceValue) -> None:
+        resources[name] = value
+        try:
+            count(amounts, name, value)
+        except InvalidAmount as error:
+            raise InvalidConfig(f"resources of {label}: {error}") from error
+
+    for name, value in own.items():
+        has(name, value)
     for rule in rules:
         if rule.name in resources or not holds(rule.select, seen):
             continue
         value = _value_of(rule, properties, resources, software_configuration or {})
         if value is None and rule.value is not None:
             continue  # it refers to something that this machine does not have
-        resources[rule.name] = value
-        seen = Machine(
-            label=label, properties=properties, resources=resources, total=_total(label, resources)
-        )
-    if built_in:
-        for name, value in _built_in(properties, seen.total).items():
-            resources.setdefault(name, value)
-        seen = Machine(
-            label=label, properties=properties, resources=resources, total=_total(label, resources)
-        )
+        has(rule.name, value)
+    for name, value in _built_in(properties, amounts).items() if built_in else ():
+        if name not in resources:
+            has(name, value)
     return seen
-
-
-def _total(label: str, resources: Mapping[str, ResourceValue]) -> dict[str, int]:
-    try:
-        return total(resources)
-    except InvalidAmount as error:
-        raise InvalidConfig(f"resources of {label}: {error}") from error
 
 
 def _built_in(properties: Mapping[str, ResourceValue], so_far: Mapping[str, int]) -> dict[str, ResourceValue]:
@@ -217,7 +215,10 @@ def _built_in(properties: Mapping[str, ResourceValue], so_far: Mapping[str, int]
         "ncpus": properties["vcpu_count"],
         "pcpus": properties["pcpu_count"],
         "ngpus": properties["gpu_count"],
-        **{name: _plain(Decimal(memory) / size) for name, size in MEMORY_UNITS.items()},
+        **{
+            name: _no_larger(Decimal(memory) / size) if memory % size else memory // size
+            for name, size in MEMORY_UNITS.items()
+        },
         "nodearray": properties["nodearray"],
         "ccnodeid": properties["node_id"],
     }

@@ -30,9 +30,11 @@ class Constraint(ABC):
 
     def walk(self) -> Iterator[Constraint]:
         """This constraint and every one inside it."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        found: list[Constraint] = [self]
+        while found:
+            each = found.pop()
+            yield each
+            found.extend(reversed(each.children))
 
 
 class Keyed(Constraint):

@@ -30,7 +30,7 @@ def columns(
     needs: Sequence[Sequence[tuple[int, int]]], capacities: Iterable[Sequence[int]], dimensions: int
 ) -> list[Any] | None:
     """What each item needs, an array for each dimension. None: too few items, no numpy, too large numbers."""
-    if len(needs) < MANY or (np := numpy()) is None:
+    if len(needs) < MANY or not dimensions or (np := numpy()) is None:
         return None
     lists = [[0] * len(needs) for _ in range(dimensions)]
     for item, each in enumerate(needs):

@@ -13,12 +13,10 @@ Needs = tuple[tuple[int, int], ...]
 Contents = tuple[float, list[tuple[int, int]]]
 """Worth of a bin, and (item, units) in the order in which they were put in."""
 
-WINDOW: Final = 48
-"""Items of a long order that are looked at one by one before all that still fit are picked out."""
+_NEVER: Final = 1 << 62
+"""More than any bin has."""
 AHEAD: Final = 512
-"""Items among which the next one that fits is searched first."""
-MISSES: Final = 24
-"""Items in a row that did not fit, after which they are picked out again."""
+"""Places of a long order that are searched first for the next item that fits."""
 
 
 class Left:
@@ -29,8 +27,8 @@ class Left:
         self.counts = list(counts)
         self.turn = 0
         """How often something was taken."""
-        self.gone = 0
-        """Items of which nothing is left any more."""
+        self.gone: list[int] = []
+        """Items of which nothing is left any more, as they ran out."""
         np = numpy() if many else None
         self.there: Any = None if np is None else np.array(self.counts) > 0
         """An array: is something left of it?"""
@@ -41,7 +39,7 @@ class Left:
         for item, units in pattern:
             self.counts[item] -= units * times
             if not self.counts[item]:
-                self.gone += 1
+                self.gone.append(item)
                 if self.there is not None:
                     self.there[item] = False
 
@@ -86,68 +84,77 @@ class Order:
 
 
 class LongOrder(Order):
-    """The same for thousands of items, without a look at each: what does not fit is left out all at once."""
+    """The same for thousands of items, without a look at each: the next one that fits is searched for."""
 
     def __init__(self, items: Any, needs: Sequence[Any]) -> None:
         """An array of items, and one of what they need in each dimension."""
         self._all = items, needs
+        self._places, self._columns = items, needs
+        """Of those that are still there, in the same order."""
         self._of: Left | None = None
 
     def _begin(self, left: Left) -> None:
         """Leave out what has run out."""
-        if self._of is not left:
-            self._places, self._columns = self._all
-        there = left.there[self._places]
-        self._places = self._places[there]
-        self._columns = [column[there] for column in self._columns]
+        np = numpy()
+        places, columns = self._all if self._of is not left else (self._places, self._columns)
+        there = left.there[places]
+        self._places = places[there]
+        self._columns = [column[there] for column in columns]
         self._list: list[int] = self._places.tolist()
-        self._least = [int(column.min(initial=1 << 62)) for column in self._columns]
-        self._gone, self._of = left.gone, left
+        self._place_of = np.full(len(left.counts), -1)
+        self._place_of[self._places] = np.arange(len(self._list))
+        self._least = [int(column.min(initial=_NEVER)) for column in self._columns]
+        self._first, self._seen, self._begun, self._of = 0, len(left.gone), len(left.gone), left
+
+    def _catch_up(self, left: Left) -> None:
+        """Let what has run out since the last time fit nowhere; once that is much, leave it out."""
+        if self._of is not left or 2 * (len(left.gone) - self._begun) > len(self._list):
+            self._begin(left)
+            return
+        for item in left.gone[self._seen :]:
+            place = self._place_of[item]
+            if place >= 0:
+                self._columns[0][place] = _NEVER
+        self._seen = len(left.gone)
+        while self._first < len(self._list) and not left.counts[self._list[self._first]]:
+            self._first += 1
 
     def fill(self, capacity: Sequence[int], goods: Goods, left: Left) -> Contents:
         """Put in of what is left all that fits."""
-        if self._of is not left or 8 * (left.gone - self._gone) > len(self._list):
-            self._begin(left)
+        self._catch_up(left)
         needs, most, worth, counts = goods.needs, goods.most, goods.worth, left.counts
         free, pattern, total = list(capacity), [], 0.0
-        window: Sequence[int] = range(min(WINDOW, len(self._list)))
-        at, ahead = 0, AHEAD
-        while True:
-            missed = 0
-            for at in window:
-                item = self._list[at]
-                units = counts[item]
-                if most[item] < units:
-                    units = most[item]
-                for d, amount in needs[item]:
-                    if amount * units > free[d]:
-                        units = free[d] // amount
-                if units:
-                    for d, amount in needs[item]:
-                        free[d] -= amount * units
-                    total += worth[item] * units
-                    pattern.append((item, units))
-                    missed = 0
-                    continue
-                missed += 1
-                if missed == MISSES:
-                    break
-            if any(have < least for have, least in zip(free, self._least, strict=True)):
-                return total, pattern  # nothing is so small
+        at, end = self._first, len(self._list)
+        while at < end:
+            item = self._list[at]
+            units = counts[item]
+            if most[item] < units:
+                units = most[item]
+            for d, amount in needs[item]:
+                if amount * units > free[d]:
+                    units = free[d] // amount
             at += 1
-            window = ()
-            while not window:
-                if at >= len(self._list):
-                    return total, pattern
-                window = self._fitting(at, at + ahead, free)
-                if not window:
-                    at, ahead = at + ahead, ahead * 4
+            if units:
+                for d, amount in needs[item]:
+                    free[d] -= amount * units
+                total += worth[item] * units
+                pattern.append((item, units))
+                continue
+            for d, least in enumerate(self._least):
+                if free[d] < least:
+                    return total, pattern  # nothing is so small
+            at = self._next(at, free)
+        return total, pattern
 
-    def _fitting(self, begin: int, end: int, free: Sequence[int]) -> list[int]:
-        """The first of these places whose items still fit."""
-        fit: Any = None
-        for column, have in zip(self._columns, free, strict=True):
-            here = column[begin:end] <= have
-            fit = here if fit is None else fit & here
-        found: list[int] = (fit.nonzero()[0][:WINDOW] + begin).tolist()
-        return found
+    def _next(self, at: int, free: Sequence[int]) -> int:
+        """The first place from this one on whose item still fits; the end if there is none."""
+        ahead = AHEAD
+        while at < len(self._list):
+            fit: Any = self._columns[0][at : at + ahead] <= free[0]
+            for d in range(1, len(free)):
+                fit &= self._columns[d][at : at + ahead] <= free[d]
+            place = int(fit.argmax())
+            if fit[place]:
+                return at + place
+            at, ahead = at + ahead, ahead * 4
+        return at

@@ -133,6 +133,8 @@ def _shaken(
     Learning goes one way only. Under a ceiling that offers share, or with machines that are there already,
     the packing that holds everything may open bins that never look like the best ones.
     """
+    if not tries:
+        return
     draw = random.Random(0)
     # Equal machines stay equal, in whatever placement group they are.
     alike: dict[tuple[Sequence[int], float], int] = {}

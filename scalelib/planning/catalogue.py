@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
@@ -19,6 +20,9 @@ from scalelib.policy import Policy
 
 Level = tuple[int, int]
 """(number of the alternative, how far down its lists of values): lower is preferred."""
+
+_Held = tuple[int, int, tuple[tuple[str, int], ...]]
+"""What is told of machines from one number to another by counter: how many of the amounts are too small."""
 
 _YES: Final[tuple[Level, ...]] = ((0, 0),)
 
@@ -40,8 +44,9 @@ class Catalogue:
         self._of_buckets: dict[tuple[str, str | None], int] = {}
         self._alike: dict[tuple[object, ...], int] = {}
         self._tables: dict[Kind, list[tuple[Level, ...]]] = {}
-        self._columns: dict[str, list[int]] = {}
-        """What each machine has, by counter."""
+        self._columns: dict[str, tuple[list[int], list[int]]] = {}
+        """What each machine has, by counter, and which amounts there are."""
+        self._held: dict[_Held, list[tuple[Level, ...]]] = {}
         self._parent: Catalogue | None = None
         named = [each for constraint in constraints for each in constraint.walk()]
         named += [each for rule in policy.default_resources for each in rule.select.walk()]
@@ -60,7 +65,7 @@ class Catalogue:
         other = copy(self)
         other.machines, other._numbers = list(self.machines), dict(self._numbers)
         other._of_buckets = dict(self._of_buckets)
-        other._tables, other._columns, other._parent = {}, {}, self
+        other._tables, other._columns, other._held, other._parent = {}, {}, {}, self
         other._opened_by = list(self._opened_by)
         return other
 
@@ -162,11 +167,13 @@ class Catalogue:
                 more = self._holding(only.needs, first)
             else:
                 more = [_levels(kind, machine) for machine in self.machines[first:]]
-            for number, names in self._opened_from(first):
-                if more[number - first]:
-                    ways = kind.alternatives
-                    more[number - first] = tuple(e for e in more[number - first] if asks(ways[e[0]], names))
-            table = self._tables[kind] = [*table, *more]  # the parent's own stays as it is
+            opened = self._opened_from(first)
+            if opened or table:
+                more = [*table, *more]  # the parent's own stays as it is, and so does what kinds share
+            for number, names in opened:
+                if more[number]:
+                    more[number] = tuple(e for e in more[number] if asks(kind.alternatives[e[0]], names))
+            table = self._tables[kind] = more
         return table
 
     def is_reserved(self, machine: int) -> bool:
@@ -194,15 +201,32 @@ class Catalogue:
         return [(n, names) for n, names in enumerate(self._opened_by) if n >= first and names is not None]
 
     def _holding(self, needs: Mapping[str, int], begin: int) -> list[tuple[Level, ...]]:
-        """The levels of what only takes something, on the machines from this number on."""
-        found = [_YES] * (len(self.machines) - begin)
-        for counter, amount in needs.items():
-            column = self._columns.setdefault(counter, [])
-            column.extend(machine.total.get(counter, 0) for machine in self.machines[len(column) :])
-            here = column[begin:] if begin else column
-            if min(here) < amount:
-                found = [yes if has >= amount else () for yes, has in zip(found, here, strict=True)]
+        """The levels of what only takes something, on the machines from this number on.
+
+        Of thousands of kinds many are held by the same machines: they share a list.
+        """
+        columns = {counter: self._column(counter) for counter in needs}
+        too_small = [(counter, bisect_left(columns[counter][1], amount)) for counter, amount in needs.items()]
+        key = begin, len(self.machines), tuple(too_small)
+        found = self._held.get(key)
+        if found is None:
+            found = [_YES] * (len(self.machines) - begin)
+            for counter, amount in needs.items():
+                here = columns[counter][0][begin:]
+                if min(here) < amount:
+                    found = [yes if has >= amount else () for yes, has in zip(found, here, strict=True)]
+            self._held[key] = found
         return found
+
+    def _column(self, counter: str) -> tuple[list[int], list[int]]:
+        """What each machine has of it, and the different amounts that there are, least first."""
+        column, amounts = self._columns.setdefault(counter, ([], []))
+        for machine in self.machines[len(column) :] if len(column) < len(self.machines) else ():
+            column.append(has := machine.total.get(counter, 0))
+            place = bisect_left(amounts, has)
+            if amounts[place : place + 1] != [has]:
+                amounts.insert(place, has)
+        return column, amounts
 
     def known_resources(self) -> set[str]:
         """Every name of a resource that some machine has."""

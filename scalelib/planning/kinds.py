@@ -56,17 +56,18 @@ def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
         # Equal constraints are mostly the same object (see `constraints.parse`): a cheap first sieve.
         key = (-job.priority, id(job.constraints), job.node_count, job.colocated, job.exclusive)
         found.setdefault(key, []).append(job)
-    merged: dict[tuple[int, str], list[Job]] = {}
+    merged: dict[tuple[int, str], tuple[list[Job], tuple[Alternative, ...]]] = {}
     for group in found.values():
-        for key_, part in _split(group):
-            merged.setdefault((-group[0].priority, key_), []).extend(part)
-    return [_kind(no, key[1], merged[key]) for no, key in enumerate(sorted(merged))]
+        ways = _alternatives(group[0])
+        for key_, part in _split(group, ways):
+            merged.setdefault((-group[0].priority, key_), ([], ways))[0].extend(part)
+    return [_kind(no, key[1], *merged[key]) for no, key in enumerate(sorted(merged))]
 
 
-def _split(group: list[Job]) -> list[tuple[str, list[Job]]]:
+def _split(group: list[Job], ways: tuple[Alternative, ...]) -> list[tuple[str, list[Job]]]:
     """The group with its canonical key; job by job if nodes are not to be shared between jobs."""
     key = _canonical(group[0])
-    if not any(way.sharing is Sharing.SAME_JOB for way in _alternatives(group[0])):
+    if not any(way.sharing is Sharing.SAME_JOB for way in ways):
         return [(key, group)]
     return [(f"{key} {job.name}", [job]) for job in group]
 
@@ -83,7 +84,7 @@ def _alternatives(job: Job) -> tuple[Alternative, ...]:
     return tuple(Alternative(way.needs, way.tests, Sharing.NOBODY, way.shared) for way in ways)
 
 
-def _kind(no: int, key: str, jobs: list[Job]) -> Kind:
+def _kind(no: int, key: str, jobs: list[Job], ways: tuple[Alternative, ...]) -> Kind:
     first = jobs[0]
     slots: dict[str, int] = {}
     for job in jobs:
@@ -91,7 +92,7 @@ def _kind(no: int, key: str, jobs: list[Job]) -> Kind:
     return Kind(
         no=no,
         constraint=first.constraints,
-        alternatives=_alternatives(first),
+        alternatives=ways,
         node_count=0 if first.node_count == 1 and not first.colocated else first.node_count,
         colocated=first.colocated,
         priority=first.priority,

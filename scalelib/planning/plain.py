@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -78,7 +78,7 @@ class Packer:
     def place(self, wanted: Mapping[Kind, int]) -> dict[Kind, int]:
         """Put the slots somewhere; what is left over comes back."""
         left = {kind: count for kind, count in wanted.items() if count > 0}
-        levels = {kind: self._levels(kind) for kind in left}
+        levels = self._levels(left)
         deepest = max((len(each) for each in levels.values()), default=0)
         if deepest <= 1 and self._seated(left):
             return {}
@@ -122,8 +122,15 @@ class Packer:
                     self.fleet.put(cohort, kind, way, slots)
         return True
 
-    def _levels(self, kind: Kind) -> list[Level]:
-        return sorted({level for levels in self.fleet.catalogue.table(kind) for level in levels})
+    def _levels(self, kinds: Iterable[Kind]) -> dict[Kind, list[Level]]:
+        found: dict[int, list[Level]] = {}
+        levels = {}
+        for kind in kinds:
+            table = self.fleet.catalogue.table(kind)
+            if id(table) not in found:  # which many kinds share
+                found[id(table)] = sorted({level for ways in table for level in ways})
+            levels[kind] = found[id(table)]
+        return levels
 
     def _pack(
         self, left: Mapping[Kind, int], levels: Mapping[Kind, list[Level]], depth: int, *, buy: bool
