@@ -16,12 +16,11 @@ from tests.unit.scalelib.growth import exponent, lines
 
 
 def by(many: int, monkeypatch: pytest.MonkeyPatch, *problem: object) -> Packing:
-    """Packed with arrays from so many items on; and with so short windows that few items have many."""
+    """Packed with arrays from so many items on; and so short a look ahead that few items take many."""
     with monkeypatch.context() as patch:
         for module in (arrays, shapes):
             patch.setattr(module, "MANY", many)
-        for name, value in (("WINDOW", 3), ("MISSES", 1), ("AHEAD", 2)):
-            patch.setattr(order, name, value)
+        patch.setattr(order, "AHEAD", 2)
         return pack(*problem, solver=False)
 
 
@@ -81,3 +80,9 @@ def test_numpy_is_loaded_for_many_items_only_and_for_amounts_that_it_holds(
     items, offers = many(arrays.MANY)
     vast = Offer(key="vast", capacity=(1 << 60, 1 << 60), price=1e9)
     assert pack(items, [*offers, vast], solver=False).bins == pack(items, offers, solver=False).bins
+
+
+def test_hundreds_of_items_that_take_nothing_share_bins() -> None:
+    items = [Item(key=f"i{n:05d}", count=1 + (n > 9), needs=(), most_per_bin=1) for n in range(arrays.MANY)]
+    bins = pack(items, [Offer(key="o", capacity=(), price=1.0)], solver=False).bins
+    assert sorted(len(each.contents) for each in bins) == [arrays.MANY - 10, arrays.MANY]
