@@ -22,7 +22,6 @@ from typing import Any
 
 from amqp import NotFound
 from celery import bootsteps, signals
-from celery.exceptions import ImproperlyConfigured
 from celery.utils.log import get_logger
 
 from celery_resources.gangs.gang import Duty, Role
@@ -79,9 +78,13 @@ class ResourceGate(bootsteps.StartStopStep):
         if facts is None:
             return
         if c.hub is None:
-            raise ImproperlyConfigured(
-                "resources need the event loop: a Redis or RabbitMQ broker with the prefork or threads pool"
+            logger.critical(
+                "a worker with resources needs an event loop, and with pool %s on broker %s it has none: use "
+                "the prefork, threads or solo pool on Redis or RabbitMQ",
+                *(c.controller.pool_cls.__module__.rpartition(".")[2], c.app.connection().transport_cls),
             )
+            # One line is what helps; any other error would bury it in Celery's own frames.
+            raise SystemExit(1)
         c.resource_gate = self
         self.consumer = c
         self.facts: NodeFacts = facts

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,3 +168,23 @@ def test_a_state_folder_that_cannot_be_written_is_an_error_and_changes_nothing(t
     with pytest.raises(InvalidSetting, match="the node's state cannot be written"):
         standing.change(fenced=True)
     assert not standing.now.fenced
+
+
+def test_a_pool_or_a_broker_without_an_event_loop_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loopless_app.py").write_text(
+        "from celery import Celery\n"
+        "from celery_resources import with_resources\n"
+        'app = with_resources(Celery("loopless", broker="memory://"))\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "loopless_app", "worker", "--resources", "ncpus=1", "-c", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "with pool prefork on broker memory it has none: use the prefork, threads or solo pool" in said
+    assert "Traceback" not in said
