@@ -7,7 +7,7 @@ FOR    := $(VENV)/.installed-for
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check dist bench format oldest newest celery-versions newest-python clean
+.PHONY: help demo test check dist bench format oldest newest celery-versions compat scenarios newest-python clean
 .SECONDARY:
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
@@ -51,6 +51,12 @@ newest:          ## the same with the newest of everything
 
 celery-versions: ## the tests of what runs on nodes, on every other minor of Celery that is promised
 	$(PYTHON) tests/environments.py celery --jobs $(JOBS) $(ARGS)
+
+scenarios: $(FOR)-test ## what people do with Celery, plain and wrapped, on both brokers; writes docs/scenarios.md
+	@$(BIN)/python -m tests.scenarios.celery
+
+compat: $(FOR)-test ## some of Celery's own integration tests, plain and wrapped, on both brokers (ARGS="--whole" for all)
+	@$(BIN)/python -m tests.compat $(ARGS)
 
 newest-python:   ## the quick tests on the newest Python of this machine
 	$(PYTHON) tests/environments.py python --jobs $(JOBS)
