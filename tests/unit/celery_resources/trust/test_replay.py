@@ -63,6 +63,16 @@ def test_a_life_that_begins_after_its_words_is_refused() -> None:
     """It would make every later life of this worker look older."""
     said = replace(SAID, life=NOW + PATIENCE + 1)
     assert "started 121 s after it spoke" in Lives().why_not(said, NOW)
+    assert Lives().why_not(said, NOW, is_fresh=True) == "", "what answers us needs no clock"
+
+
+def test_a_life_that_has_been_silent_for_so_long_that_all_it_said_is_too_old_is_forgotten() -> None:
+    lives = Lives()
+    lives.why_not(SAID, NOW)
+    for count, later, known in ((1, 3 * PATIENCE, 2), (2, 3 * PATIENCE + 1, 1)):
+        now = NOW + later
+        assert lives.why_not(replace(SAID, node="celery@other", count=count, at=now), now) == ""
+        assert len(lives) == known
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

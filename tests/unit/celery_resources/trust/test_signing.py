@@ -118,6 +118,43 @@ def test_whatever_stands_where_a_seal_should_is_none(value: Any) -> None:
         opened(Kind.ACCOUNT, {**BODY, SIGNED: value})
 
 
+def _circle() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+def _depth() -> list[Any]:
+    depth: list[Any] = []
+    for _ in range(100_000):
+        depth = [depth]
+    return depth
+
+
+@pytest.mark.parametrize("value", [b"bytes", _circle(), _depth()], ids=["bytes", "circle", "depth"])
+def test_a_field_of_which_no_text_can_be_made_is_refused(value: Any) -> None:
+    with pytest.raises(NotSealed, match="its fields cannot be read"):
+        opened(Kind.ACCOUNT, {**across(SEALED), "gang": value})
+
+
+def test_what_bears_no_seal_is_not_signed() -> None:
+    with pytest.raises(NotSealed, match="it is not signed"):
+        opened(Kind.ACCOUNT, BODY)
+
+
+@pytest.mark.parametrize("mark", ["", "!", "a", SEALED[SIGNED]["mark"] + "=", "ü"])
+def test_a_mark_that_is_no_text_of_bytes_does_not_hold(mark: str) -> None:
+    with pytest.raises(NotSealed, match="does not hold"):
+        opened(Kind.ACCOUNT, {**BODY, SIGNED: {**SEALED[SIGNED], "mark": mark}})
+
+
+@pytest.mark.parametrize("name", ["pid", "count"])
+def test_whole_numbers_of_a_seal_are_whole(name: str) -> None:
+    sealed = seal(KEY, Kind.ACCOUNT, BODY, replace(SAID, **{name: 1.5}))
+    with pytest.raises(NotSealed, match=f"{name} of its seal is no number of its kind"):
+        opened(Kind.ACCOUNT, sealed)
+
+
 def test_another_key_seals_in_its_own_name_only() -> None:
     forged = seal(OTHER, Kind.ACCOUNT, BODY, SAID)
     assert opened(Kind.ACCOUNT, forged)[1].key == OTHER.public
