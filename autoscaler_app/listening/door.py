@@ -6,7 +6,6 @@ terminal; what does not is refused with a ValueError that names the value, the p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import msgspec
@@ -93,14 +92,14 @@ def requirement(value: object) -> Requirement:
 
 
 def _check(value: object, place: str, depth: int) -> None:
-    """A value of a constraint: a number, a text that can be shown, a truth, or a few of these."""
-    if value is None or isinstance(value, bool):
+    """A value of a constraint: a finite number, a text that can be shown, a truth, or a few of these."""
+    if value is None:
         return
     if isinstance(value, str):
         if value:
             name(value, place)
     elif isinstance(value, int | float):
-        if abs(value) > 1e18 or not math.isfinite(value):
+        if abs(value) > 1e18:
             raise ValueError(f"{place} is {shortened(value)}; an amount below 1e18 would be right")
     elif depth and isinstance(value, list) and len(value) <= MAX_CONSTRAINTS:
         for each in value:

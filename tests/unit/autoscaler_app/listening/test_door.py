@@ -42,7 +42,7 @@ def test_a_name_that_is_no_queue_is_refused_with_what_is_wrong(value: object, wh
     assert not door.is_queue_name(value)
 
 
-@pytest.mark.parametrize("value", ["celery", "res:ncpus=4,memgb=8", "ü" * 127, "a b", "Müller/1"])
+@pytest.mark.parametrize("value", ["celery", "res:ncpus=4,memgb=8", "ü" * 127, "q" * 255, "a b", "Müller/1"])
 def test_a_name_of_a_queue_is_taken_as_it_is(value: str) -> None:
     assert door.queue_name(value) == value
 
@@ -58,6 +58,13 @@ def test_a_name_of_a_queue_is_taken_as_it_is(value: str) -> None:
         ({"constraints": {"node.nodearray": "\x1b[31m"}}, "printable"),
         ({"constraints": {"x": ["a"] * 65}}, "short list"),
         ({"constraints": {"x": [[[[[["a"]]]]]]}}, "short list"),
+        ({"constraints": {"x": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}, "short list"),
+        ({"constraints": {"x": {f"r{i}": 1 for i in range(65)}}}, "short list"),
+        ({"constraints": {"x": {"a": "\x1b[31m"}}}, "printable"),
+        ({"constraints": {"x": {"\x1b[31m": 1}}}, "printable"),
+        ({"constraints": {"x": ["\x1b[31m"]}}, "printable"),
+        ({"constraints": {"x": json.loads("[" * 800 + "]" * 800)}}, "."),
+        ({"constraints": {"ncpus": float("-inf")}}, "finite number"),
         ({"constraints": {f"r{i}": 1 for i in range(65)}}, "65 constraints; at most 64"),
         ({"constraints": {}, "node_count": 10**9}, "node_count is 1000000000; at most"),
         ({"constraints": {}, "node_count": -1}, "node_count"),
@@ -81,6 +88,29 @@ def test_a_requirement_is_taken_with_all_its_parts() -> None:
         "colocated": True,
     }
     assert door.requirement(said).to_json() == said
+
+
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        {f"r{i}": 1 for i in range(64)},
+        {"x": ["a"] * 64},
+        {"x": {f"r{i}": 1 for i in range(64)}},
+        {"x": ""},
+        {"x": 10**18},
+        {"x": [[[["a"]]]]},
+    ],
+    ids=lambda constraints: str(constraints)[:30],
+)
+def test_what_is_within_all_bounds_is_taken(constraints: dict[str, Any]) -> None:
+    said = {"constraints": constraints, "node_count": 100_000}
+    assert door.requirement(said).to_json() == said
+
+
+def test_what_is_said_of_a_requirement_that_is_refused_is_short() -> None:
+    with pytest.raises(ValueError, match="xxx") as refused:
+        door.requirement({"constraints": {}, "x" * 60_000: 1})
+    assert len(str(refused.value)) < 500
 
 
 # -- anything at all, said to a control side whose node is at work

@@ -84,6 +84,14 @@ def test_a_command_that_is_not_for_it_or_not_of_its_control_side_is_refused(
     assert mine.why_not("fence", command()) == ""  # what was refused counts for nothing
 
 
+@pytest.mark.parametrize("to", [None, "x", [NODE], 5])
+def test_a_command_that_names_nobody_is_refused(tmp_path: Path, to: Any) -> None:
+    said = Said(node="fence", pid=0, life=0.0, count=1, at=NOW)
+    assert "signed for something else" in node(tmp_path).why_not(
+        "fence", seal(CONTROL, Kind.COMMAND, {"to": to}, said)
+    )
+
+
 def test_a_command_signed_for_something_else_is_refused(tmp_path: Path) -> None:
     assert "signed for something else" in node(tmp_path).why_not("shutdown", command("pace", seconds=3))
 
@@ -150,6 +158,24 @@ def test_without_a_key_that_was_given_the_first_one_is_kept(tmp_path: Path) -> N
     assert given.why_not("fence", command(key=OTHER, count=1)) == ""
 
 
+def test_who_was_met_first_is_obeyed_alone_from_then_on_without_a_restart(tmp_path: Path) -> None:
+    mine = node(tmp_path, control=None)
+    assert mine.why_not("fence", command(count=1)) == ""
+    assert "another control side" in mine.why_not("fence", command(key=OTHER, count=2))
+    assert mine.why_not("fence", command(count=2)) == ""
+
+
+@pytest.mark.parametrize(
+    "held", ["", "5", "[]", "{}", '{"key": 5, "newest": 1}', '{"key": "k", "newest": "1"}', None]
+)
+def test_a_file_of_the_control_side_that_is_none_is_named(tmp_path: Path, held: str | None) -> None:
+    """Without the count in it commands that were given before would be obeyed again."""
+    file = tmp_path / f"{NODE}.control.json"
+    file.mkdir() if held is None else file.write_text(held)
+    with pytest.raises(InvalidSetting, match=r"control\.json .*remove it"):
+        node(tmp_path)
+
+
 def test_a_command_that_cannot_be_written_down_is_not_done(tmp_path: Path) -> None:
     mine = node(tmp_path)
     (tmp_path / "celery@n1.control.new").mkdir()
@@ -204,6 +230,7 @@ def test_it_can_be_turned_on_where_no_setting_is(tmp_path: Path, monkeypatch: py
 
 def test_off_it_is_nothing_and_on_it_needs_a_folder(tmp_path: Path) -> None:
     assert sealing_of(Settings(), tmp_path, NODE) is None
+    assert sealing_of(Settings(signing=True), tmp_path, NODE) is not None, "it pins the first that it meets"
     with pytest.raises(InvalidSetting, match="CELERY_RESOURCES_STATE"):
         sealing_of(Settings(signing=True), None, NODE)
     with pytest.raises(InvalidSetting, match="is no public key"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,26 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
         keep_or_make(path, os.urandom)
 
 
-def test_a_file_that_holds_no_key_is_refused_and_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [b"", b"!!!", b"abcd", b"\xff" * 43])
+def test_a_file_that_holds_no_key_is_refused_and_left(tmp_path: Path, held: bytes) -> None:
     path = tmp_path / "node.key"
     path.touch(0o600)
+    path.write_bytes(held)
     with pytest.raises(InvalidSetting, match="holds no key; remove it"):
         keep_or_make(path, os.urandom)
-    assert path.read_bytes() == b""
+    assert path.read_bytes() == held
+
+
+def test_what_one_that_was_killed_has_left_half_written_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / f"node.key.{os.getpid()}.new").write_text("half")
+    keep_or_make(tmp_path / "node.key", os.urandom)
+    assert os.listdir(tmp_path) == ["node.key"]
+
+
+def test_without_the_package_that_signs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'celery-cluster-autoscaler\[signed\]'"):
+        KeyPair(bytes(32))
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
@@ -58,6 +73,7 @@ def test_a_signature_holds_for_its_key_and_its_message() -> None:
     mark = one.sign(b"this")
     assert has_signed(one.public, b"this", mark)
     assert not has_signed(one.public, b"that", mark)
+    assert not has_signed("no key", b"this", mark)
     assert not has_signed(other.public, b"this", mark)
     assert not has_signed("no key", b"this", mark)
 
