@@ -165,7 +165,9 @@ class Keeping:
         else:
             self._asked = None
             names = self.layout
-            wait = min(self.connection.brpop_timeout or LONGEST_WAIT, LONGEST_WAIT)
+            # An option since kombu 5.6.
+            theirs = getattr(self.connection, "brpop_timeout", None)
+            wait = min(theirs or LONGEST_WAIT, LONGEST_WAIT)
             command = ["BRPOP", *(names.wake(queue) for queue in queues), wait]
         connection.send_command(*command)
 

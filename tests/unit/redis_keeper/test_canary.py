@@ -52,7 +52,6 @@ METHODS = [
 GIVEN = [
     # of an instance: a method of its class gives it, or names it
     (stock.Channel, "_queue_cycle", "__init__"),
-    (stock.Channel, "brpop_timeout", "__init__"),
     (virtual.Transport, "_callbacks", "__init__"),
     (virtual.QoS, "_delivered", "__init__"),
     (stock.QoS, "_vrestore_count", "__init__"),
@@ -68,7 +67,6 @@ ATTRIBUTES = [
     (stock.Channel, "unacked_index_key"),
     (stock.Channel, "Message"),
     (stock.Channel, "active_queues"),
-    (stock.Transport, "brpop_timeout"),
     (stock.QoS, "unacked_mutex_key"),
     (stock.QoS, "unacked_mutex_expire"),
     (stock.QoS, "visibility_timeout"),
