@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -18,6 +17,7 @@ from kombu import Connection, Queue
 from benchmarks._kills import Breaking
 from redis_keeper import pulse
 from redis_keeper.layout import consumer_of
+from redis_keeper.scripts import GIVE_BACK
 from tests.contract.redis_keeper.holders import bodies, got, holding, put
 
 Connect = Callable[..., Connection]
@@ -56,21 +56,43 @@ def test_what_a_killed_one_had_comes_at_once_and_once(
     assert server.hlen("unacked") == server.llen("q") == 0
 
 
-def test_of_two_that_bury_it_each_message_is_given_back_once(
-    url: str, connect: Connect, server: redis.Redis, wait_until: Wait
-) -> None:
-    """Both have seen the same, and neither looks at what the other does."""
+def test_of_two_that_have_read_the_same_one_gives_it_back(connect: Connect, server: redis.Redis) -> None:
+    """Neither looks at what the other does: the step itself finds that it is done."""
     connection = connect()
-    put(connection, *range(20))
-    with holding(url, "q", 20) as holder:
-        name = holder.wait()
-        holder.kill()
-        shelf = connection.default_channel.pulse.shelf
-        tags = [tag.decode() for tag in server.hkeys("unacked")]
-        wait_until(lambda: server.pubsub_numsub(f"unacked.alive.{name}")[0][1] == 0)
-        given = [shelf.give_back(tag, dead=name) for tag in (*tags, *tags)]
-    assert Counter(given) == {1: 20, 0: 20}
-    assert (server.llen("q"), server.hlen("unacked")) == (20, 0)
+    put(connection, "one")
+    message = Queue("q")(connection.default_channel).get()
+    names, tag = connection.default_channel.layout, message.delivery_tag
+    entry = server.hget("unacked", tag)
+    keys = [names.consumers, names.unacked, names.index, *names.lists(["q"])[:1], names.wake("q")]
+    given = [GIVE_BACK(server, keys, [tag, entry, "one", "RPUSH", "", "", 600]) for _ in range(2)]
+    assert (given, server.llen("q"), server.hlen("unacked")) == ([1, 0], 1, 0)
+
+
+def test_who_seems_dead_is_left_alone_for_a_while_and_anew_after_each_loss(
+    connect: Connect, server: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect()
+    put(connection, "one")
+    message = Queue("q")(connection.default_channel).get()
+    entry = server.hget("unacked", message.delivery_tag) or b""
+    message.ack()
+    server.hset("unacked", "keeper:gone:1:abc:1", entry)
+    server.zadd("unacked.consumers", {"keeper:gone:1:abc": 1})
+    channel = connection.default_channel
+    watcher = pulse.Pulse(channel.layout, channel._own_pool())  # its thread does not run
+    seems_dead = {b"keeper:gone:1:abc": b"1"}
+    monkeypatch.setattr(pulse, "GRACE", 1000.0)
+    watcher._bury(seems_dead)
+    first = dict(watcher._absent)
+    watcher._bury(seems_dead)
+    assert (watcher._absent, server.hlen("unacked")) == (first, 1)
+    watcher._lost()
+    assert watcher._absent == {}
+    watcher._bury(seems_dead)
+    assert watcher._absent["keeper:gone:1:abc"] > first["keeper:gone:1:abc"]
+    monkeypatch.setattr(pulse, "GRACE", 0.0)
+    watcher._bury(seems_dead)
+    assert (server.hlen("unacked"), server.zscore("unacked.consumers", "keeper:gone:1:abc")) == (0, None)
 
 
 def test_a_frozen_one_keeps_what_it_has(
@@ -141,18 +163,24 @@ def test_an_answer_that_breaks_off_loses_nothing(
 
 
 def test_what_was_acknowledged_without_a_connection_is_told_later(
-    url: str, connect: Connect, server: redis.Redis, wait_until: Wait
+    connect: Connect, server: redis.Redis, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(Breaking(url, random.Random(1))) as ways:
-        broken = connect(ways.url)
-        put(connect(), "one", "two")
-        first, second = got(broken, 2, ack=False)
-        ways.arm()
-        # It may be the pulse that meets the break first; then this is heard at once.
-        with suppress(*broken.connection_errors):
-            first.ack()
-        wait_until(lambda: server.hkeys("unacked") == [second.delivery_tag.encode()])
-        assert server.llen("q") == 0
+    connection = connect()
+    put(connection, "one", "two")
+    first, second = got(connection, 2, ack=False)
+    shelf = connection.default_channel.pulse.shelf
+    settle, failures = shelf.settle, [redis.ConnectionError("gone"), redis.TimeoutError("and slow")]
+
+    def fails_at_first(tag: str) -> None:
+        if failures:
+            raise failures.pop()
+        settle(tag)
+
+    monkeypatch.setattr(shelf, "settle", fails_at_first)
+    with pytest.raises(redis.TimeoutError):
+        first.ack()
+    wait_until(lambda: server.hkeys("unacked") == [second.delivery_tag.encode()])
+    assert (server.llen("q"), failures) == (0, [])
 
 
 def test_after_a_restart_of_the_broker_nobody_is_taken_for_dead(
