@@ -62,6 +62,7 @@ def test_a_fetch_that_is_sent_twice_takes_one_message(connect: Connect, server: 
     """As redis-py does, where it was told to try again."""
     connection = connect()
     put(connection, "one", "two")
+    server.delete("unacked.wake.q")
     names = connection.default_channel.layout
     keys = [names.unacked, names.index, names.consumers, names.refused("keeper:x:1"), names.wake("q")]
     answers = [
@@ -69,6 +70,7 @@ def test_a_fetch_that_is_sent_twice_takes_one_message(connect: Connect, server: 
         for _ in range(2)
     ]
     assert answers[0][0] == 1
+    assert server.llen("unacked.wake.q") == 1, "what is left wakes another one"
     assert (answers[1], server.llen("q"), server.hlen("unacked")) == ([REFUSED], 1, 1)
 
 
