@@ -7,7 +7,7 @@ FOR    := $(VENV)/.installed-for
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check dist bench format oldest newest celery-versions compat scenarios newest-python clean
+.PHONY: help demo test check dist chaos bench format oldest newest celery-versions compat scenarios newest-python clean
 .SECONDARY:
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
@@ -35,6 +35,9 @@ check: $(FOR)-check ## format, lint, types, import arrows, docs
 
 dist: $(FOR)-dist ## the wheel, the source distribution, and the blobs of deploy/cyclecloud (ARGS="--help" for the options)
 	@$(BIN)/python deploy/cyclecloud/dist.py $(ARGS)
+
+chaos: $(FOR)-test ## hurt a cluster of real processes at random, and count what was lost (ARGS="--help" for the options)
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(FOR)-test ## measure (NAME=scalelib for one, JSON=1 for one object a line)
 	@$(BIN)/python -m benchmarks $(if $(NAME),--name $(NAME)) $(if $(JSON),--json) $(ARGS)

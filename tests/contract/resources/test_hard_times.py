@@ -15,8 +15,11 @@ NODE = {"ncpus": 4, "memgb": 16}
 
 
 def _is_idle(node: Node) -> bool:
-    told = node.ask("resources")
-    return told["running"] == [] and told["free"] == told["total"] and told["held"] == []
+    answer = node.try_ask("resources")
+    if answer is None:  # a busy machine: it is asked again
+        return False
+    told = answer["ok"]
+    return bool(told["running"] == [] and told["free"] == told["total"] and told["held"] == [])
 
 
 def _is_back(lab: Lab, node: Node) -> None:

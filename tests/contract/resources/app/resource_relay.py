@@ -98,7 +98,11 @@ class Relay:
                 near.close()
                 self.refused += 1
                 continue
-            far = socket.create_connection(self._target)
+            try:
+                far = socket.create_connection(self._target)
+            except OSError:  # the broker is down, and who comes hears that
+                near.close()
+                continue
             with self._lock:
                 pair = Pair(near, far, self._is_held)
                 self._pairs.append(pair)

@@ -1,0 +1,168 @@
+"""Hurt a cluster for a while, let it come to rest, and count."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import click
+import httpx
+
+from demo.process import wait_for
+from demo.site import Run, Site, Wishes
+from tests.chaos.faults import FAULTS, Place
+from tests.durable import DurableBroker
+from tests.labs import relay_to
+from tests.rabbitmq import VARIABLE, RabbitMQ, server_program
+from worker_tasks import tasks
+from worker_tasks.celery import app
+
+KINDS = (tasks.work, tasks.small, tasks.wide, tasks.roomy, tasks.alone)
+PATIENCE = 300.0
+"""Seconds for everything to be finished and gone, once the last fault is over."""
+ENDS_A_RUN = ("kill_a_worker", "evict_a_node")
+ENDS_A_CONNECTION = ("cut_the_nodes", "silence_the_nodes", "kill_the_broker")
+"""RabbitMQ gives back what a connection had, and so it runs once more."""
+ZERO = ("tasks lost", "run twice, unexplained", "busy nodes deleted", "nodes leaked", "processes left")
+"""Rows that are to be zero."""
+
+
+class Chaos:
+    """One run. Faults are those of the seed; what they meet is up to the processes."""
+
+    def __init__(self, place: Place, seed: int) -> None:
+        self._place, self._site, self._random = place, place.site, Random(seed)
+        self._sent: dict[str, float] = {}
+        self._struck: list[tuple[float, str, str]] = []
+        """When, what, and which host or what else was hit."""
+
+    def send(self, count: int) -> None:
+        """Tasks of every kind."""
+        for _ in range(count):
+            task, seconds = self._random.choice(KINDS), self._random.choice([0.05, 0.5, 3.0])
+            self._sent[task.apply_async((seconds,), ignore_result=True).id] = time.time()
+
+    def strike(self, seconds: float) -> None:
+        """Send and hurt for so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.send(self._random.randint(1, 6))
+            time.sleep(self._random.uniform(2, 8))  # the pace of the faults
+            name = self._random.choice(sorted(FAULTS))
+            with contextlib.suppress(httpx.HTTPError):
+                hit = FAULTS[name](self._place, self._random)
+                if hit:
+                    self._struck.append((time.time(), name, hit))
+                    click.echo(f"  {name} {hit}")
+
+    def rest(self) -> None:
+        """Until everything is finished and gone, or for as long as there is patience."""
+        with contextlib.suppress(TimeoutError):
+            wait_for(lambda: set(self._sent) <= set(self._site.finished()), PATIENCE, "all is finished")
+            self._site.wait_until_gone(PATIENCE)
+
+    def table(self) -> dict[str, int | float]:
+        """What is counted."""
+        site, runs = self._site, sorted(self._site.runs(), key=lambda run: run.start)
+        finished, ledger, reports = site.finished(), site.ledger(), site.reports(100_000)
+        began: dict[str, float] = {}
+        for run in runs:
+            began.setdefault(run.id, run.start)
+        again = [run for run in runs if run.start > began[run.id]]
+        twice = {run.id for run in again}
+        unexplained = twice - {run.id for run in runs if self._was_hit(run) or self._was_given_back(run)}
+        return {
+            "faults": len(self._struck),
+            "tasks sent": len(self._sent),
+            "tasks finished": len(self._sent.keys() & finished.keys()),
+            "tasks lost": len(self._sent.keys() - finished.keys()),
+            "run twice, and a fault was why": len(twice - unexplained),
+            "run twice, unexplained": len(unexplained),
+            "passes": len(reports),
+            "passes that failed": sum(not made.ok for made in reports),
+            "nodes launched": ledger["nodes_created"],
+            "nodes deleted": ledger["nodes_removed"],
+            "nodes leaked": len(site.nodes()),
+            "busy nodes deleted": sum(run.end is None and not self._was_hit(run) for run in runs),
+            "longest wait (s)": round(max(began[id_] - at for id_, at in self._sent.items() if id_ in began)),
+            "processes left": len(site.left_behind()),
+        }
+
+    def _was_hit(self, run: Run) -> bool:
+        """A fault ended this run, or its worker before it could acknowledge it."""
+        return any(
+            name in ENDS_A_RUN and hit == run.host and at >= run.start for at, name, hit in self._struck
+        )
+
+    def _was_given_back(self, run: Run) -> bool:
+        """The broker took it for unfinished, when the connection of its worker was lost."""
+        return self._site.broker_url.startswith("amqp") and any(
+            name in ENDS_A_CONNECTION and at >= run.start for at, name, _ in self._struck
+        )
+
+
+@contextlib.contextmanager
+def _broker(kind: str, folder: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Its URL, and how it is killed and started again."""
+    if kind == "valkey":
+        valkey = DurableBroker(folder)
+        try:
+            yield valkey.url, valkey.lose_power, valkey.start_again
+        finally:
+            valkey.stop()
+        return
+    if (program := server_program()) is None:
+        raise click.UsageError(f"no rabbitmq-server on PATH; {VARIABLE} may name one")
+    rabbitmq = RabbitMQ(program, folder)
+    try:
+        yield rabbitmq.new_vhost(), rabbitmq.kill, rabbitmq.start_again
+    finally:
+        rabbitmq.close()
+
+
+@click.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long it is hurt.")
+@click.option("--seed", type=int, help="Which faults.  [default: another one each time]")
+@click.option("--broker", type=click.Choice(["valkey", "rabbitmq"]), default="valkey", show_default=True)
+def main(seconds: float, seed: int | None, broker: str) -> None:
+    """A cluster of real processes, on a broker of its own, is hurt at random, and has to lose nothing."""
+    seed = Random().randrange(10**6) if seed is None else seed
+    click.echo(f"seed {seed}, {broker}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _broker(broker, Path(folder) / "broker") as (url, kill, start),
+        contextlib.closing(relay_to(url)) as relay,
+    ):
+        app.conf.broker_url = url
+        if broker == "rabbitmq":
+            # Otherwise a message may be gone with the broker a moment after it was sent.
+            app.conf.broker_transport_options = {"confirm_publish": True}
+        with Site(_wishes(url, relay.url)) as site:
+            chaos = Chaos(Place(site=site, relay=relay, kill_broker=kill, start_broker=start), seed)
+            chaos.strike(seconds)
+            chaos.rest()
+            table = chaos.table()
+    for row, value in table.items():
+        click.echo(f"  {row:<32} {value}")
+    wrong = [row for row in ZERO if table[row]]
+    click.echo(f"not zero: {', '.join(wrong)}" if wrong else "nothing was lost, leaked or ended at work")
+    sys.exit(bool(wrong))
+
+
+def _wishes(url: str, url_of_nodes: str) -> Wishes:
+    quick = {"told_within": 5.0, "silent_timeout": 30.0, "give_back_after": 10.0, "target_drain_time": 5.0}
+    nodes = {
+        "app": "tests.chaos.app",
+        "environment": {"CELERY_BROKER_URL": url_of_nodes},
+        "on_worker_exit": "restart",
+    }
+    return Wishes(broker_url=url, interval=2.0, boot_seconds=1.0, nodes=nodes, autoscaler=quick)
+
+
+main()
