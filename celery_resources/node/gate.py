@@ -226,19 +226,16 @@ class ResourceGate(bootsteps.StartStopStep):
 
     def _ran_in_thread(self, **kwargs: Any) -> None:
         # In a thread of the pool, just before Celery's books show the end: look shortly after. One look is
-        # for all that end until then.
+        # for all that end before the loop turns.
         if not self._will_look:
             self._will_look = True
             self.consumer.hub.call_soon(self._look_shortly)
         self.flow.wake_from_thread()
 
     def _look_shortly(self) -> None:
-        self.consumer.hub.call_later(0.002, self._look)
-
-    def _look(self) -> None:
         # First: what ends from here on may be seen too late by this look.
         self._will_look = False
-        self._tick()
+        self.consumer.hub.call_later(0.002, self._tick)
 
     # -- starting and ending -----------------------------------------------------------------------------
 

@@ -141,6 +141,17 @@ def test_what_was_left_is_looked_at_as_soon_as_it_fits_again(
     assert settled.subscriptions.fitting == {"q", "big"}
 
 
+def test_a_big_task_that_leaves_room_for_small_ones_only_is_no_reason_to_leave_those(
+    settled: Any, celery_has: dict[str, Any]
+) -> None:
+    settled.subscriptions.quiet = frozenset()
+    settled.flow.update()
+    assert settled.subscriptions.fitting == {"q", "big"}
+    celery_has["large"] = large = Request("large", queue="big")
+    settled.asked(large)
+    assert (settled.subscriptions.fitting, settled.subscriptions.room) == ({"q"}, 1)
+
+
 def test_what_was_put_off_is_looked_at_when_it_is_due_or_when_the_node_rests(
     settled: Any, celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
