@@ -42,7 +42,7 @@ def test_gangs_cost_what_they_must(solver: bool, mean: float, worst: float) -> N
             best = cheapest(problem, served(problem, demand)).money
             assert best is not None, seed
             assert demand.bound is not None
-            assert demand.bound <= best + 1e-6, seed
+            assert 0 < demand.bound <= best + 1e-6, seed
             ratios.append(demand.price_added / min(best, demand.price_added))
     assert statistics.mean(ratios) <= mean
     assert max(ratios) <= worst
