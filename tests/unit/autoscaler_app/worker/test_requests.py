@@ -163,3 +163,14 @@ def test_passes_that_are_asked_for_begin_the_gap_apart(requests: Requests, clock
     with requests.pass_begins(gap=1.0):
         pass
     assert waited == [0.75], "nor for an hour after the clock was set back"
+
+
+def test_a_worker_that_stops_waits_for_no_gap(
+    requests: Requests, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pass(requests, clocks, 1, takes=0.0)
+    requests.stop()
+    is_set, waited = requests._stopping.is_set, []
+    monkeypatch.setattr(requests._stopping, "wait", lambda seconds: waited.append((seconds, is_set())))
+    with requests.pass_begins(gap=3600.0):
+        assert waited == [(3600.0, True)]
