@@ -296,6 +296,8 @@ class Machine:
             self._disk.kill()
             self._disk.communicate()
             self._disk = None
+            # Its cable would go with the network space, but some time later.
+            run("ip", "link", "del", self._cable)
             run("ip", "netns", "del", self._space)
 
 

@@ -89,10 +89,10 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
 @pytest.mark.timeout(900)
 def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path: Path, blobs: Path) -> None:
     newer, older = made_as("9.9.9", tmp_path / "newer"), PROJECT
-    with cluster_in_a_box(tmp_path / "cluster", blobs) as cluster:
+    with cluster_in_a_box(tmp_path / "cluster", blobs, IdleTimeout=60) as cluster:
         cluster.converge()
         old = cluster.parameters["NodeSecret"]
-        cluster.sh("python add_task.py --count 2 --seconds 60")
+        cluster.sh("python add_task.py --count 2 --seconds 150")
         cluster.until(lambda: cluster.at_work() >= 2, 120, "tasks on a node of the old version")
         (host,) = cluster.up()
 
@@ -106,9 +106,9 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         new = cluster.up()[-1]
         assert cluster.node(host).says("cat /opt/celery-autoscaler/version") == f"{VERSION}\n"
         assert cluster.node(new).says("cat /opt/celery-autoscaler/version") == "9.9.9\n"
-        cluster.done(4, 120, "tasks of both nodes")
+        cluster.done(4, 240, "tasks of both nodes")
         assert {where for _, where in cluster.tasks().values()} == {host, new}
-        cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes of both versions, which go")
+        cluster.until(lambda: not cluster.emulator.nodes(), 200, "nodes of both versions, which go")
         journals = "\n".join(path.read_text() for path in cluster.folder.glob("nodes/*/journal"))
         assert journals.count(" received\n") == 4, "nobody was cut off, nothing ran twice"
 
