@@ -49,7 +49,8 @@ def make_app(url: str, transport: str | None) -> Celery:
         worker_hijack_root_logger=False,
     )
 
-    @app.task(name="kills.work")  # type: ignore[untyped-decorator]
+    # Not shared: every other app of this process would have it, and a second one would be a duplicate.
+    @app.task(name="kills.work", shared=False)  # type: ignore[untyped-decorator]
     def work(number: int, seconds: float, log: str) -> None:
         time.sleep(seconds)
         with open(log, "ab", buffering=0) as file:

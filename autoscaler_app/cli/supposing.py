@@ -11,12 +11,11 @@ import click
 
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
-from celery_resources.errors import InvalidRequirement
-from celery_resources.need.requirement import Requirement
 from scalelib.errors import InvalidInput
 
 if TYPE_CHECKING:
     from autoscaler_app.passes.decide.supposing import Outcome
+    from celery_resources import Requirement
 
 
 @click.command()
@@ -71,6 +70,9 @@ def _read(wish: str) -> tuple[str, int]:
 
 
 def _requirement(text: str) -> Requirement:
+    from celery_resources import Requirement
+    from celery_resources.errors import InvalidRequirement
+
     try:
         return Requirement.from_json(json.loads(text))
     except (json.JSONDecodeError, InvalidRequirement) as error:

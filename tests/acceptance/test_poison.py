@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from amqp import NotFound
 from celery import Celery
 from kombu import Producer
 from pytest_celery import CeleryTestSetup
@@ -133,6 +134,18 @@ def poison(url: str) -> int:
     return dropped
 
 
+def takes_notes(url: str) -> bool:
+    """Whether the control worker has made its queue of notes: what RabbitMQ is sent before is nowhere."""
+    if url.startswith("redis"):
+        return True
+    with Celery("thief", broker=url, set_as_current=False) as app, app.connection_for_read() as connection:
+        try:
+            connection.default_channel.queue_declare(NOTES_QUEUE, passive=True)
+        except NotFound:
+            return False
+    return True
+
+
 DROPPED = re.compile(r"(\d+) notes? of producers or nodes dropped since the last pass: it could not be read")
 
 
@@ -141,6 +154,7 @@ DROPPED = re.compile(r"(\d+) notes? of producers or nodes dropped since the last
 def test_after_all_poison_at_once_a_task_gets_its_node_and_finishes(
     celery_setup: CeleryTestSetup, site: Site, send: Send, wait_until: WaitUntil
 ) -> None:
+    wait_until(lambda: takes_notes(site.broker_url), seconds=30, what="notes have a queue")
     wanted = poison(site.broker_url)
     site.start_beat()
     ids = send(2, "small")
