@@ -36,6 +36,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulse, "LEASE", 0.3)
 
 
+@pytest.fixture(autouse=True)
+def alone(url: str, wait_until: Callable[..., Any]) -> Iterator[None]:
+    """This process' sign of life ends before its database is another test's: it would go on there as it began
+    here, and look after whoever is there then."""
+    yield
+    wait_until(lambda: all(each._thread is None for each in pulse._pulses.values()), what="no pulse beats")
+    pulse._pulses.clear()
+
+
 @pytest.fixture
 def connect(url: str) -> Iterator[Callable[..., Connection]]:
     """Opens connections of this transport; they are closed after the test."""
