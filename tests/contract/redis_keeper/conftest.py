@@ -40,9 +40,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def alone(url: str, wait_until: Callable[..., Any]) -> Iterator[None]:
     """This process' sign of life ends before its database is another test's: it would go on there as it began
     here, and look after whoever is there then."""
+    before = dict(pulse._pulses)
+    pulse._pulses.clear()
     yield
+    for each in pulse._pulses.values():
+        # What a test owes to a server that it has stopped would be owed for ever.
+        for of_use in (each._users, each._held, each._owed, each._asked):
+            of_use.clear()
+        each._hurry.set()
     wait_until(lambda: all(each._thread is None for each in pulse._pulses.values()), what="no pulse beats")
     pulse._pulses.clear()
+    pulse._pulses.update(before)
 
 
 @pytest.fixture
