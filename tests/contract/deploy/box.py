@@ -67,7 +67,7 @@ server = ThreadingHTTPServer(("169.254.169.254", 80), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 obeyed = set()
 while True:
-    time.sleep(1)
+    time.sleep(1)  # how often this program, a stand-in for jetpack in the box, asks the metadata service
     try:
         events = json.loads(ask("/metadata/scheduledevents?api-version=2020-07-01"))["Events"]
     except OSError:
