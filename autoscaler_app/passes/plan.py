@@ -46,6 +46,9 @@ class KeepReason(Enum):
     PAUSED = "paused"
 
 
+COMING_UP = (KeepReason.BOOTING, KeepReason.JOINING)
+
+
 class GivenQueues(msgspec.Struct, frozen=True, kw_only=True):
     """This host is to consume exactly these queues."""
 
@@ -145,3 +148,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     price_per_hour: Price
     decided_by: str
     planning_seconds: float
+
+
+class Places:
+    """The places that a plan has for what waits in one queue, by where they are."""
+
+    def __init__(self, plan: Plan, queue: str) -> None:
+        planned = [entry for entry in plan.keep if queue in entry.jobs]
+        # What runs already goes by the name of its queue and its host, and its slots take more of the same.
+        running = f"{queue} on "
+        self.up = {e.node: e.jobs[queue] for e in planned if e.reason not in COMING_UP}
+        """By node. Likewise of those that boot, and (by kind of machine) of those that are asked for."""
+        self.booting = {e.node: e.jobs[queue] for e in planned if e.reason in COMING_UP}
+        self.asked_for = {
+            f"{launch.nodearray}/{launch.vm_size}": launch.jobs[queue]
+            for launch in plan.launch
+            if queue in launch.jobs
+        }
+        self.unserved = [entry for entry in plan.unserved if entry.job == queue]
+        busy = sum(count for e in plan.keep for job, count in e.jobs.items() if job.startswith(running))
+        self.count = busy + sum(sum(of.values()) for of in (self.up, self.booting, self.asked_for))
+
+    def done_seconds(self, waiting: int, run_seconds: float | None, boot_seconds: float) -> float | None:
+        """Until the last of so many has ended, if no more come: one after the other in each place, once
+        those that come are there. None where the run time is unknown, or some have no place.
+        """
+        if not self.count or run_seconds is None or self.unserved:
+            return None
+        late = boot_seconds if self.booting or self.asked_for else 0.0
+        return -(-waiting // self.count) * run_seconds + late

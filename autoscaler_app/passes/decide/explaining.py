@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from autoscaler_app.passes.plan import KeepReason, Plan
+from autoscaler_app.passes.plan import Places, Plan
 from autoscaler_app.passes.report import QueueSaw, Report
 
 
@@ -78,12 +78,9 @@ def explain(
         return _of(made, seen, Why(wait=Wait.PAUSED, count=seen.waiting, sentence=said))
     if made.plan is None:
         return _of(made, seen, Why(wait=Wait.UNKNOWN, count=seen.waiting, sentence=failed))
-    slots = _Slots(made.plan, queue)
-    done = None
-    if slots.all and run_seconds is not None and not slots.unserved:
-        late = boot_seconds if slots.booting or slots.asked_for else 0.0
-        done = -(-seen.waiting // slots.all) * run_seconds + late
-    return _of(made, seen, *_reasons(seen, made.plan, slots, run_seconds, boot_seconds), done=done)
+    places = Places(made.plan, queue)
+    done = places.done_seconds(seen.waiting, run_seconds, boot_seconds)
+    return _of(made, seen, *_reasons(seen, made.plan, places, run_seconds, boot_seconds), done=done)
 
 
 def _of(made: Report, seen: QueueSaw, *why: Why, done: float | None = None) -> Explanation:
@@ -98,47 +95,25 @@ def _of(made: Report, seen: QueueSaw, *why: Why, done: float | None = None) -> E
     )
 
 
-_COMING_UP = (KeepReason.BOOTING, KeepReason.JOINING)
-
-
-class _Slots:
-    """The places that the plan has for a queue."""
-
-    def __init__(self, plan: Plan, queue: str) -> None:
-        planned = [entry for entry in plan.keep if queue in entry.jobs]
-        # What runs already goes by the name of its queue and its host, and its slots take more of the same.
-        running = f"{queue} on "
-        self.up = {e.node: e.jobs[queue] for e in planned if e.reason not in _COMING_UP}
-        self.booting = {e.node: e.jobs[queue] for e in planned if e.reason in _COMING_UP}
-        self.busy = sum(count for e in plan.keep for job, count in e.jobs.items() if job.startswith(running))
-        self.asked_for = {
-            f"{launch.nodearray}/{launch.vm_size}": launch.jobs[queue]
-            for launch in plan.launch
-            if queue in launch.jobs
-        }
-        self.unserved = [entry for entry in plan.unserved if entry.job == queue]
-        self.all = self.busy + sum(map(_sum, (self.up, self.booting, self.asked_for)))
-
-
 def _sum(counts: dict[str, int]) -> int:
     return sum(counts.values())
 
 
 def _reasons(
-    seen: QueueSaw, plan: Plan, slots: _Slots, run_seconds: float | None, boot_seconds: float
+    seen: QueueSaw, plan: Plan, places: Places, run_seconds: float | None, boot_seconds: float
 ) -> Iterator[Why]:
     left = seen.waiting
     takes = f"; nodes take about {boot_seconds:.0f} s to boot here" if boot_seconds else ""
-    places = (
+    kinds = (
         (
             Wait.ROOM,
-            slots.up,
+            places.up,
             "{count} of them {have} a place on {where} and begin as soon as that takes them",
         ),
-        (Wait.BOOT, slots.booting, "{count} wait for {where} to boot and join" + takes),
+        (Wait.BOOT, places.booting, "{count} wait for {where} to boot and join" + takes),
         (
             Wait.LAUNCH,
-            slots.asked_for,
+            places.asked_for,
             "{count} wait for nodes that this pass has asked for: {where}" + takes,
         ),
     )
@@ -146,31 +121,31 @@ def _reasons(
         if order.queue == seen.queue:
             said = f"a gang: {order.order} on {', '.join(order.hosts)}: {order.reason}"
             yield Why(wait=Wait.GANG, count=1, sentence=said)
-    for wait, where, sentence in places:
+    for wait, where, sentence in kinds:
         count = min(left, _sum(where))
         if count:
             left -= count
             have = "has" if count == 1 else "have"
             said = sentence.format(count=count, where=_names(where), have=have)
             yield Why(wait=wait, count=count, sentence=said)
-    for entry in slots.unserved:
+    for entry in places.unserved:
         count = min(left, entry.count)
         left -= count
         yield Why(wait=Wait.UNSERVED, count=entry.count, sentence=f"{entry.reason}: {entry.detail}")
     if left:
-        yield _turn(seen, plan, slots, left, run_seconds)
+        yield _turn(seen, plan, places, left, run_seconds)
 
 
-def _turn(seen: QueueSaw, plan: Plan, slots: _Slots, left: int, run_seconds: float | None) -> Why:
+def _turn(seen: QueueSaw, plan: Plan, places: Places, left: int, run_seconds: float | None) -> Why:
     """Those for whom no slot of their own is planned."""
     learning = next((w for w in plan.warnings if "until the first tasks have told" in w), None)
     if learning is not None and run_seconds is None:
         return Why(wait=Wait.LEARNING, count=left, sentence=learning)
-    if not slots.all:
+    if not places.count:
         said = "the last pass planned nothing for them: the next one does, or says why not"
         return Why(wait=Wait.UNKNOWN, count=left, sentence=said)
     each = "" if run_seconds is None else f"; one takes about {run_seconds:.1f} s"
-    said = f"{left} come after others on the {slots.all} slots that are there or come{each}"
+    said = f"{left} come after others on the {places.count} slots that are there or come{each}"
     return Why(wait=Wait.TURN, count=left, sentence=said)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.decide.situation import read
-from autoscaler_app.passes.plan import Launch, Plan, Unserved
+from autoscaler_app.passes.plan import Launch, Places, Plan, Unserved
 from autoscaler_app.passes.snapshot import QueueSeen, Snapshot
 from celery_resources.need.naming import requirement_of
 from celery_resources.need.requirement import Requirement
@@ -28,8 +28,7 @@ class QueueThen(msgspec.Struct, frozen=True, kw_only=True):
     run_seconds: float | None
     """Mean run time of its tasks; None: unknown."""
     done_seconds: float | None
-    """From now until the last has ended, if no more come: boot, and one task after the other in each slot;
-    None where the run time is unknown or nothing serves it."""
+    """From now until the last has ended, as `Places` reckons it; None if that cannot be told."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,26 +111,12 @@ def outcome(snapshot: Snapshot) -> Outcome:
 
 
 def _then(queue: QueueSeen, plan: Plan, boot: timedelta) -> QueueThen:
-    # What runs already goes by the name of its queue and its host, and its slots take more of the same.
-    names = (queue.queue, f"{queue.queue} on ")
-    there = sum(
-        count
-        for entry in plan.keep
-        for job, count in entry.jobs.items()
-        if job == names[0] or job.startswith(names[1])
-    )
-    coming = sum(launch.jobs.get(queue.queue, 0) for launch in plan.launch)
-    slots, run = there + coming, queue.runtime_seconds
-    done = None
-    if slots and run is not None:
-        # One that comes begins when it has booted; where all are there, at once.
-        done = -(-queue.waiting // slots) * run + (boot.total_seconds() if coming else 0.0)
-    unserved = sum(entry.count for entry in plan.unserved if entry.job == queue.queue)
+    places, run = Places(plan, queue.queue), queue.runtime_seconds
     return QueueThen(
         queue=queue.queue,
         waiting=queue.waiting,
-        slots=slots,
-        unserved=unserved,
+        slots=places.count,
+        unserved=sum(entry.count for entry in places.unserved),
         run_seconds=run,
-        done_seconds=done,
+        done_seconds=places.done_seconds(queue.waiting, run, boot.total_seconds()),
     )
