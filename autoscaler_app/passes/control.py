@@ -15,6 +15,7 @@ from autoscaler_app.listening.listener import Listener
 from autoscaler_app.listening.reluctant import Reluctant
 from autoscaler_app.listening.trust import Trust, open_trust
 from autoscaler_app.listening.workers import BrokersWorkers, Workers
+from autoscaler_app.memory.figures import FiguresBook
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
@@ -45,6 +46,7 @@ class Control:
     state: State
     history: SQLiteNodeHistory
     stories: StoryBook
+    figures: FiguresBook
     provider: Provider
     broker: Broker
     workers: Workers
@@ -93,6 +95,7 @@ class Control:
             state=state,
             history=SQLiteNodeHistory.look(path) if look else SQLiteNodeHistory(path),
             stories=StoryBook.look(path) if look else StoryBook(path),
+            figures=FiguresBook.look(path) if look else FiguresBook(path),
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
@@ -126,4 +129,5 @@ class Control:
         self.provider.close()
         self.history.close()
         self.stories.close()
+        self.figures.close()
         self.state.close()

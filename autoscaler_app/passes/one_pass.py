@@ -66,6 +66,7 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
             made = _written(control, made)
             for sight in sights:
                 stories.tell(control, sight, deeds.launched, made)
+                stories.count(control, sight, made)
             level = logging.INFO if made.ok else logging.WARNING
             log.log(level, "pass %d: %s", made.number, report.summary(made))
         return made

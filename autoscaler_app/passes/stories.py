@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from operator import itemgetter
 
+from autoscaler_app.memory.figures import Figures, largest
 from autoscaler_app.memory.stories.book import Known
 from autoscaler_app.memory.stories.story import Moment, Spent, Story, What
 from autoscaler_app.memory.stories.telling import (
@@ -26,7 +27,7 @@ from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.report import ActionKind, Report
 from scalelib.errors import ScalelibError
-from scalelib.node import Node, NodeId
+from scalelib.node import Node, NodeId, NodeState
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,48 @@ def tell(control: Control, sight: Sight, launched: Iterable[Launched], made: Rep
         control.stories.write(stories, spent, sight.asked.now, kept=kept)
     except ScalelibError as error:
         log.error("the stories of the nodes cannot be written: %s", error)
+
+
+def count(control: Control, sight: Sight, made: Report) -> None:
+    """Write down what this pass saw in figures. What goes wrong with that is logged and stops nothing."""
+    try:
+        control.figures.add(figures_of(sight, made), sight.asked.now)
+    except ScalelibError as error:
+        log.error("the figures of this pass cannot be written: %s", error)
+
+
+def figures_of(sight: Sight, made: Report) -> Figures:
+    """What is drawn over time. Pure."""
+    queues = made.saw.queues if made.saw is not None else ()
+    waiting, running = largest((q.queue, q.waiting, q.running) for q in queues)
+    nodes: dict[str, float] = dict.fromkeys(("up", "booting", "going", "failed"), 0.0)
+    cores: dict[str, float] = defaultdict(float)
+    for node in sight.cloud.nodes:
+        host = sight.host_of.get(node.id)
+        if is_now := _stands(node, is_fenced=host is not None and host.on_its_way != "serving"):
+            nodes[is_now] += 1
+            cores[is_now] += node.vcpu_count
+    return Figures(
+        waiting=waiting,
+        running=running,
+        nodes=nodes,
+        cores_up=cores["up"],
+        cores_booting=cores["booting"],
+        unserved=sum(entry.count for entry in made.plan.unserved) if made.plan else 0,
+        price_per_hour=made.plan.price_per_hour.before if made.plan else 0.0,
+    )
+
+
+def _stands(node: Node, *, is_fenced: bool) -> str:
+    """What a node is in a plot; empty: no machine, or none of which that can be said."""
+    if node.is_ready:
+        return "going" if is_fenced else "up"
+    if node.is_booting:
+        return "booting"
+    if node.state.is_failed:
+        return "failed"
+    is_on_its_way = node.state.is_leaving or node.state.is_booting or node.state is NodeState.READY
+    return "going" if is_on_its_way else ""
 
 
 def told(

@@ -15,6 +15,7 @@ from autoscaler_app.brokers import BrokerError, Depth
 from autoscaler_app.brokers.broker import InLine
 from autoscaler_app.listening.activity import Activity, process_name
 from autoscaler_app.listening.ask import together
+from autoscaler_app.memory.figures import FiguresBook
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
@@ -296,6 +297,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         settings=settings,
         state=state,
         stories=StoryBook(tmp_path / "state.db"),
+        figures=FiguresBook(tmp_path / "state.db"),
         history=SQLiteNodeHistory(tmp_path / "state.db"),
         provider=provider,
         broker=queues,

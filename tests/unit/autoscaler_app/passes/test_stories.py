@@ -124,3 +124,30 @@ def test_a_story_stays_readable_when_it_is_kept(world: World) -> None:
     world.make_pass()
     (story,) = world.control.stories.named("m1")
     assert msgspec.json.decode(msgspec.json.encode(story), type=Story) == story
+
+
+def test_each_pass_that_sees_the_cluster_adds_to_the_figures_over_time(world: World) -> None:
+    world.queues.waiting["celery"] = 3
+    world.make_pass()
+    world.go_on(30)
+    world.make_pass()
+    world.boot()
+    world.go_on(30)
+    world.make_pass()
+    first, second, third = (step.figures for step in world.control.figures.steps("hour", world.now))
+    assert (first.waiting, first.running, first.nodes["up"]) == ({"celery": 3}, {"celery": 0}, 0)
+    assert second.nodes["booting"] == third.nodes["up"] > 0
+    assert second.cores_booting == third.cores_up > 0
+    assert third.price_per_hour > 0
+
+
+def test_figures_that_cannot_be_written_spoil_no_pass(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise InvalidConfig("the disk is full")
+
+    monkeypatch.setattr(world.control.figures, "add", full)
+    made = world.make_pass()
+    assert made.ok
+    assert "the figures of this pass cannot be written" in caplog.text
