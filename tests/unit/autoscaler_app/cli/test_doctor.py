@@ -146,8 +146,33 @@ def run(sick: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_the_worst_comes_first_and_is_the_exit_code(sick: World, run: Any) -> None:
+def test_a_control_worker_that_is_not_in_charge_is_bad(sick: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.process, "facts", lambda seen: {"why_not": "vm-2 has the lease"})
+    assert said(sick, "control") == [(Weight.BAD, "not in charge: vm-2 has the lease")]
+
+
+def test_what_is_set_aside_and_what_a_pass_would_warn_of_are_told(sick: World) -> None:
+    sick.cloud.tried = sick.cloud.nothing_of = {"large": "no machine of this size is to be had"}
+    assert said(sick, "cloud") == [
+        (Weight.WARNING, "nothing is launched in large: no machine of this size is to be had")
+    ]
+    assert "nothing is launched in large: no machine of this size is to be had" in [
+        sentence for _, sentence in said(sick, "work")
+    ]
+
+
+def test_what_is_found_twice_is_said_once(sick: World) -> None:
+    sick.control.broker.dangers = lambda: ["odd", "odd"]  # type: ignore[method-assign]
+    assert said(sick, "broker") == [(Weight.WARNING, "odd")]
+
+
+def test_the_worst_comes_first_and_is_the_exit_code(
+    sick: World, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run().exit_code == Weight.WARNING
+    with monkeypatch.context() as full:
+        full.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+        assert run().output.split()[:2] == ["BAD", "state"], "though it is looked at last"
     sick.go_on(600)
     done = run()
     assert (done.exit_code, done.output.split()[0]) == (Weight.BAD, "BAD")

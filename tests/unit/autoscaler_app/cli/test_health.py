@@ -65,6 +65,8 @@ def test_of_several_matters_the_worst_is_named_and_the_others_are_counted() -> N
     code, said = checked(report(error="the cloud is away", saw=Saw(warnings=("odd",))), paused=True)
     assert code == CRITICAL
     assert said == "CRITICAL: pass 7 failed: the cloud is away (and 2 more: `status`)"
+    code, said = checked(report(error=""), paused=True, why_not="vm-2 has the lease")
+    assert said == "CRITICAL: the control worker is not in charge: vm-2 has the lease (and 1 more: `status`)"
 
 
 def test_work_without_a_place_is_a_warning_with_its_reason(world: World) -> None:

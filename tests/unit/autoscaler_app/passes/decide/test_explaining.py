@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from autoscaler_app.passes.decide.explaining import Explanation, Wait, explain
+from autoscaler_app.passes.plan import GangOrder
 from autoscaler_app.passes.report import Report
 from tests.unit.autoscaler_app.world import World
 
@@ -66,6 +67,32 @@ def test_what_no_machine_is_worth_comes_after_others(world: World) -> None:
     assert [wait for wait, _ in waits(found)][-1] is Wait.TURN
     assert sum(why.count for why in found.why) == 30
     assert found.done_seconds is not None
+
+
+def test_a_gang_that_is_being_reserved_is_said_of_its_own_queue_only(world: World) -> None:
+    world.queues.waiting["celery"] = 4
+    made = world.make_pass()
+    assert made.plan is not None
+
+    def of(queue: str) -> list[Wait]:
+        order = GangOrder(order="form", gang="", queue=queue, hosts=("a", "b"), reason="both are empty")
+        planned = msgspec.structs.replace(made.plan, gangs=(order,))
+        return [wait for wait, _ in waits(told(msgspec.structs.replace(made, plan=planned)))]
+
+    assert of("celery")[0] is Wait.GANG
+    assert Wait.GANG not in of("another")
+
+
+def test_those_for_whom_nothing_is_planned_learn_whether_the_first_are_to_tell(world: World) -> None:
+    world.queues.waiting["celery"] = 4
+    made = world.make_pass()
+    assert made.plan is not None
+    learning = "4 of celery wait until the first tasks have told how long they take"
+    nothing = msgspec.structs.replace(made.plan, launch=())
+    learns = msgspec.structs.replace(made, plan=msgspec.structs.replace(nothing, warnings=(learning,)))
+    assert waits(told(learns, run=None)) == [(Wait.LEARNING, 4)]
+    assert waits(told(learns)) == [(Wait.UNKNOWN, 4)], "they have told"
+    assert waits(told(msgspec.structs.replace(made, plan=nothing), run=None)) == [(Wait.UNKNOWN, 4)]
 
 
 def test_paused_and_failed_passes_say_so(world: World) -> None:

@@ -67,6 +67,28 @@ def test_the_same_need_as_that_of_a_known_queue_is_that_queue(at_work: World) ->
     assert [(q.queue, q.waiting) for q in then.queues] == [("celery", 0), ("res:ncpus=2", 7)]
 
 
+def test_all_that_is_said_of_the_need_is_asked_for(at_work: World) -> None:
+    seen = snapshot(at_work)
+    gang = Requirement({"ncpus": 2}, node_count=2, exclusive=True)
+    (queue,) = [queue for queue in supposed(seen, {gang: 3}).queues if queue.waiting]
+    assert (queue.waiting, queue.node_count, queue.colocated, queue.exclusive) == (3, 2, False, True)
+    assert dict(queue.constraints) == {"ncpus": 2}
+    beside = Requirement({"ncpus": 2}, node_count=2, colocated=True)
+    (queue,) = [queue for queue in supposed(seen, {beside: 1}).queues if queue.waiting]
+    assert (queue.colocated, queue.exclusive) == (True, False)
+
+
+def test_what_holds_the_plan_back_is_said_with_it(at_work: World) -> None:
+    seen = msgspec.structs.replace(snapshot(at_work), paused=True)
+    assert outcome(seen).warnings == decide(seen).plan.warnings != ()
+
+
+def test_a_machine_on_its_way_out_is_no_node_that_is_there(at_work: World) -> None:
+    (machine,) = at_work.cloud.machines.values()
+    machine.wanted = False
+    assert outcome(snapshot(at_work)).nodes_now == 0
+
+
 def test_another_idle_timeout_says_who_would_go(at_work: World) -> None:
     (host,) = at_work.hosts.of.values()
     host.running = []
