@@ -76,6 +76,10 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
     signing: bool = False
     """Nothing is believed in a node's name that it has not signed; commands are signed (docs/signing.md)."""
+    metrics_port: int | None = None
+    """Where the control worker serves its metrics; none: nowhere; 0: a free port."""
+    metrics_host: str = "127.0.0.1"
+    """The address of that: this machine's own, unless others are to read them."""
     least_gap: float = 1.0
     """Passes that are asked for begin at least so far apart."""
     batch_quick: float = 0.25
@@ -137,6 +141,10 @@ def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
         raise InvalidConfig(
             f"{place}: autoscaler.give_back_after is {section.give_back_after}; it is a number of seconds, "
             "0 to give nothing back"
+        )
+    if section.metrics_port is not None and not 0 <= section.metrics_port <= 65535:
+        raise InvalidConfig(
+            f"{place}: autoscaler.metrics_port is {section.metrics_port}; a port is from 0 to 65535"
         )
     if not 1 <= section.lease_seconds <= 3600:
         raise InvalidConfig(

@@ -81,3 +81,17 @@ class Bucket:
     """What its machines are started from; empty if the cloud does not tell."""
     told: Mapping[str, ResourceValue] = field(default_factory=dict)
     """Amounts that its machines were seen to have, where they are not what is promised: these hold."""
+
+
+def room_left(bucket: Bucket, pools: Mapping[str, Pool]) -> tuple[int | None, PoolKind | None]:
+    """How many more nodes may be had of it, and the ceiling that leaves no more; None: there is none."""
+    rooms: dict[PoolKind, int] = {}
+    for name, cores in bucket.pools.items():
+        pool = pools[name]
+        limits = [pool.nodes] if pool.nodes is not None else []
+        if pool.cores is not None and cores:
+            limits.append(pool.cores // cores)
+        if limits:
+            rooms[pool.kind] = min(limits)
+    tightest = min(rooms, key=lambda kind: rooms[kind]) if rooms else None
+    return (None, None) if tightest is None else (rooms[tightest], tightest)

@@ -38,6 +38,12 @@ def price_list(buckets: Iterable[Bucket], prices: Mapping[str, float]) -> dict[s
     }
 
 
+def estimated(buckets: Iterable[Bucket], prices: Mapping[str, float]) -> frozenset[str]:
+    """Ids of the buckets whose price nobody gives."""
+    prices = ByName(prices)
+    return frozenset(bucket.id for bucket in buckets if _known(bucket, prices) is None)
+
+
 def _known(bucket: Bucket, prices: Mapping[str, float]) -> float | None:
     key = f"{bucket.vm_size}/spot" if bucket.spot else bucket.vm_size
     return prices.get(key, bucket.price_per_hour)

@@ -136,18 +136,12 @@ def nodes(seen: Sequence[NodeSaw], made: Plan) -> str:
 
 def buckets_of(cloud: Cloud, sizes: Mapping[str, SizeKnown] | None = None) -> list[dict[str, Any]]:
     """The kinds of machine, with the limit that leaves least room, and what their machines told otherwise."""
+    from scalelib.bucket import room_left
+
     pools = {pool.name: pool for pool in cloud.pools}
     facts = []
     for bucket in cloud.buckets:
-        rooms = {}
-        for name, cores in bucket.pools.items():
-            pool = pools[name]
-            limits = [pool.nodes] if pool.nodes is not None else []
-            if pool.cores is not None and cores:
-                limits.append(pool.cores // cores)
-            if limits:
-                rooms[pool.kind.value] = min(limits)
-        tightest = min(rooms, key=lambda kind: rooms[kind]) if rooms else None
+        left, tightest = room_left(bucket, pools)
         facts.append(
             {
                 "nodearray": bucket.nodearray,
@@ -158,8 +152,8 @@ def buckets_of(cloud: Cloud, sizes: Mapping[str, SizeKnown] | None = None) -> li
                 "memory_gib": bucket.memory_gib,
                 "told": _told(bucket, sizes or {}),
                 "price_per_hour": bucket.price_per_hour,
-                "available": None if tightest is None else rooms[tightest],
-                "limit": tightest,
+                "available": left,
+                "limit": None if tightest is None else tightest.value,
                 "set_aside": _why_not(bucket),
             }
         )

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from autoscaler_app.brokers import BrokerError
-from autoscaler_app.passes import lock, report, stories
-from autoscaler_app.passes.act import ending, growing, housekeeping, serving
+from autoscaler_app.passes import lock, report, stories, way_out
+from autoscaler_app.passes.act import counting, ending, growing, housekeeping, serving
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import Decision, decide
@@ -26,10 +26,13 @@ from autoscaler_app.passes.observe.look import observe
 from autoscaler_app.passes.observe.remembering import learn_run_times, remember
 from autoscaler_app.passes.observe.sight import Sight
 from autoscaler_app.passes.plan import Plan
-from autoscaler_app.passes.report import NodeSaw, QueueSaw, Report, Saw
+from autoscaler_app.passes.report import BucketSaw, DrainSaw, NodeSaw, QueueSaw, Report, Saw, bucket_name
+from scalelib.bucket import room_left
 from scalelib.errors import ScalelibError
 from scalelib.meant import found
 from scalelib.node import Node
+from scalelib.policy import Policy
+from scalelib.prices import estimated, price_list
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +67,9 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
                 **fields,
             )
             made = _written(control, made)
+            news = [stories.tell(control, sight, deeds.launched, made) for sight in sights]
+            counting.count(control, made, deeds.launched, news)
             for sight in sights:
-                stories.tell(control, sight, deeds.launched, made)
                 stories.count(control, sight, made)
             level = logging.INFO if made.ok else logging.WARNING
             log.log(level, "pass %d: %s", made.number, report.summary(made))
@@ -106,7 +110,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
 
     decision = decide(sight.snapshot)
     plan = fields["plan"] = decision.plan
-    fields["saw"] = saw(sight, plan.warnings)
+    fields["saw"] = saw(sight, decision)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
     learnt.write_down(control.state, decision.learnt)
 
@@ -155,8 +159,8 @@ def dry_run(control: Control) -> tuple[Sight, Plan]:
     return sight, decide(sight.snapshot).plan
 
 
-def saw(sight: Sight, holds: Iterable[str] = ()) -> Saw:
-    """The sight in short, for the report, with what the plan says that is held back."""
+def saw(sight: Sight, decision: Decision | None = None) -> Saw:
+    """The sight in short, for the report, with what was decided that is held back, and how much is wanted."""
     running = Counter(task.queue for view in sight.views.values() for task in view.running)
     held = Counter(task.queue for view in sight.views.values() for task in view.held)
     return Saw(
@@ -168,14 +172,69 @@ def saw(sight: Sight, holds: Iterable[str] = ()) -> Saw:
                 running=running[queue.queue],
                 held=held[queue.queue],
                 oldest_seconds=queue.oldest_seconds,
+                slots=None if decision is None else decision.slots.get(queue.queue),
+                run_seconds=queue.runtime_seconds,
             )
             for queue in sight.snapshot.queues
         ),
         nodes=tuple(_node_saw(sight, node) for node in sight.cloud.nodes),
-        warnings=(*holds, *sight.warnings),
+        warnings=(*(() if decision is None else decision.plan.warnings), *sight.warnings),
+        buckets=_buckets_saw(sight),
+        drains=tuple(_drains_saw(sight)),
+        hold=sight.asked.hold,
         unaccounted=sight.unaccounted,
         hearing=sight.hearing,
     )
+
+
+def _buckets_saw(sight: Sight) -> tuple[BucketSaw, ...]:
+    cloud = sight.cloud
+    prices = Policy.from_config(sight.asked.settings.config).prices
+    money, guessed = price_list(cloud.buckets, prices), estimated(cloud.buckets, prices)
+    pools = {pool.name: pool for pool in cloud.pools}
+    nodes: dict[str, Counter[str]] = defaultdict(Counter)
+    for node in cloud.nodes:
+        nodes[bucket_name(node.nodearray, node.vm_size, node.spot)][phase_of(node)] += 1
+    found = []
+    for bucket in cloud.buckets:
+        left, limit = room_left(bucket, pools)
+        found.append(
+            BucketSaw(
+                nodearray=bucket.nodearray,
+                vm_size=bucket.vm_size,
+                spot=bucket.spot,
+                cores=bucket.vcpu_count,
+                price_per_hour=money[bucket.id],
+                is_estimated=bucket.id in guessed,
+                left=left if bucket.valid else 0,
+                limit="" if limit is None else limit.value,
+                set_aside=bool(bucket.set_aside) or bucket.id in sight.asked.set_aside,
+                nodes=dict(nodes[bucket_name(bucket.nodearray, bucket.vm_size, bucket.spot)]),
+            )
+        )
+    return tuple(found)
+
+
+def phase_of(node: Node) -> str:
+    """Where it is, in one of the few words of `PHASES`."""
+    if node.state.is_failed:
+        return "failed"
+    if not node.wanted or node.state.is_leaving:
+        return "leaving"
+    return "ready" if node.is_ready else "booting" if node.state.is_booting else "leaving"
+
+
+def _drains_saw(sight: Sight) -> Iterator[DrainSaw]:
+    names = {str(node.id): node.name for node in sight.cloud.nodes}
+    for node_id, drain in sorted(sight.asked.drains.items()):
+        if node_id in names:
+            seconds = max(0.0, (sight.asked.now - drain.chosen).total_seconds())
+            yield DrainSaw(
+                node=names[node_id],
+                stage=way_out.state_of(drain).value,
+                seconds=seconds,
+                is_stuck=seconds > sight.asked.settings.autoscaler.drain_timeout,
+            )
 
 
 def _node_saw(sight: Sight, node: Node) -> NodeSaw:

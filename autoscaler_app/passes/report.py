@@ -34,6 +34,10 @@ class QueueSaw(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     held: int = 0
     oldest_seconds: float | None = None
+    slots: int | None = None
+    """How many slots its waiting tasks are worth; None: the pass did not come to that."""
+    run_seconds: float | None = None
+    """How long one of its tasks runs, on average; None: not known."""
 
 
 class NodeSaw(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +54,50 @@ class NodeSaw(msgspec.Struct, frozen=True, kw_only=True):
     fenced: bool = False
     heard_seconds_ago: float | None = None
     price_per_hour: float = 0.0
+
+
+class BucketSaw(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of machine, as the pass saw it."""
+
+    nodearray: str
+    vm_size: str
+    spot: bool = False
+    cores: int = 0
+    """Of one machine."""
+    price_per_hour: float = 0.0
+    is_estimated: bool = False
+    """No price is given, and that is an estimate."""
+    left: int | None = None
+    """How many more may be had; None: nothing limits that."""
+    limit: str = ""
+    """The ceiling that leaves no more."""
+    set_aside: bool = False
+    nodes: dict[str, int] = {}
+    """How many there are, by where they are: one of `PHASES`."""
+
+    @property
+    def name(self) -> str:
+        """As reports, plans and metrics call it."""
+        return bucket_name(self.nodearray, self.vm_size, self.spot)
+
+
+PHASES = ("booting", "ready", "failed", "leaving")
+
+
+def bucket_name(nodearray: str, vm_size: str, spot: bool) -> str:
+    """A kind of machine, in one word."""
+    return f"{nodearray}/{vm_size}{'/spot' if spot else ''}"
+
+
+class DrainSaw(msgspec.Struct, frozen=True, kw_only=True):
+    """One node on its way out, as the pass saw it."""
+
+    node: str
+    stage: str
+    seconds: float
+    """Since it was chosen."""
+    is_stuck: bool
+    """That is longer than `drain_timeout`."""
 
 
 class Hearing(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +133,10 @@ class Saw(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[QueueSaw, ...] = ()
     nodes: tuple[NodeSaw, ...] = ()
     warnings: tuple[str, ...] = ()
+    buckets: tuple[BucketSaw, ...] = ()
+    drains: tuple[DrainSaw, ...] = ()
+    hold: str = ""
+    """Why nothing may be ended now (the circuit breaker is open); empty if nothing stands against it."""
     unaccounted: int | None = None
     """Unacknowledged messages that no worker tells of; None where the broker does not say."""
     hearing: Hearing | None = None

@@ -43,8 +43,13 @@ _TOLD: dict[ActionKind, What] = {
 }
 
 
-def tell(control: Control, sight: Sight, launched: Iterable[Launched], made: Report) -> None:
-    """Write down how the stories go on. What goes wrong with that is logged and stops nothing."""
+def tell(
+    control: Control, sight: Sight, launched: Iterable[Launched], made: Report
+) -> tuple[list[Story], list[Spent]]:
+    """Write down how the stories go on. Returns those that have changed, and what was spent.
+
+    What goes wrong with that is logged and stops nothing.
+    """
     try:
         before = control.stories.present()
         stories, spent = told(before, sight, launched, made)
@@ -52,6 +57,8 @@ def tell(control: Control, sight: Sight, launched: Iterable[Launched], made: Rep
         control.stories.write(stories, spent, sight.asked.now, kept=kept)
     except ScalelibError as error:
         log.error("the stories of the nodes cannot be written: %s", error)
+        return [], []
+    return stories, spent
 
 
 def count(control: Control, sight: Sight, made: Report) -> None:

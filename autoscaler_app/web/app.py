@@ -13,13 +13,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from autoscaler_app import schedule
+from autoscaler_app.memory.tally import Tally
 from autoscaler_app.passes.control import utc_now
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.guard import Guard
-from autoscaler_app.web.metrics import exposition
 from autoscaler_app.web.overview import Overview, status
 from autoscaler_app.web.page import policy, render
 from autoscaler_app.web.recent import SHOWN, Recent
+from autoscaler_app.worker.telling.metrics import Facts, exposition
 from scalelib.errors import InvalidConfig
 
 MOST_REPORTS = 1000
@@ -39,6 +40,7 @@ def create_app(
     interval: timedelta = timedelta(seconds=schedule.INTERVAL),
     max_age: timedelta | None = None,
     paused: Callable[[], bool] = lambda: False,
+    tally: Callable[[], Tally] = Tally,
     password: str = "",
     local_only: bool = False,
 ) -> Starlette:
@@ -53,6 +55,7 @@ def create_app(
         interval=interval,
         max_age=max_age if max_age is not None else OLD_AFTER * interval,
         paused=paused,
+        tally=tally,
     )
     return Starlette(
         routes=[
@@ -78,6 +81,7 @@ class _Pages:
         interval: timedelta,
         max_age: timedelta,
         paused: Callable[[], bool],
+        tally: Callable[[], Tally],
     ) -> None:
         self._reports = reports
         self._recent = Recent(reports)
@@ -85,6 +89,7 @@ class _Pages:
         self._interval = interval
         self._max_age = max_age
         self._paused = paused
+        self._tally = tally
 
     def _standing(self) -> Overview:
         return Overview(
@@ -94,6 +99,10 @@ class _Pages:
             max_age=self._max_age,
             paused=self._paused(),
         )
+
+    def _facts(self) -> Facts:
+        newest = next(iter(self._reports(1)), None)
+        return Facts(newest=newest, now=self._now(), paused=self._paused(), tally=self._tally())
 
     def page(self, request: Request) -> Response:
         """For people."""
@@ -118,7 +127,7 @@ class _Pages:
 
     def metrics(self, request: Request) -> Response:
         """For Prometheus."""
-        body, content_type = exposition(self._standing(), request.headers.get("accept", ""))
+        body, content_type = exposition(self._facts, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     def health(self, request: Request) -> Response:

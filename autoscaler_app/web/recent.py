@@ -47,10 +47,6 @@ class Look:
     """The last pass that saw the world: the newest, unless that one failed before."""
     passes: tuple[PassLine, ...] = ()
     """Newest first."""
-    failures: int = 0
-    """Passes that failed since this server was started."""
-    actions: tuple[tuple[tuple[str, bool], int], ...] = ()
-    """How often each kind of action succeeded (True) or not since this server was started."""
 
 
 class Recent:
@@ -60,8 +56,6 @@ class Recent:
         self._reports = reports
         self._lock = threading.Lock()
         self._look = Look()
-        self._actions: Counter[tuple[str, bool]] = Counter()
-        self._began = False
 
     def look(self) -> Look:
         """What the journal says now."""
@@ -69,13 +63,12 @@ class Recent:
             newest = next(iter(self._reports(1)), None)
             known = self._look.newest
             if newest is None:
-                self._look = Look(failures=self._look.failures, actions=self._look.actions)
+                self._look = Look()
             elif known is None or newest.number < known.number:
                 # The first look, or the state file was lost and the journal began anew.
-                self._take(self._reports(SHOWN), before=Look(failures=self._look.failures))
+                self._take(self._reports(SHOWN), before=Look())
             elif newest.number > known.number:
                 self._take(self._since(known.number, newest.number), before=self._look)
-            self._began = True
             return self._look
 
     def _since(self, known: int, newest: int) -> list[Report]:
@@ -90,19 +83,11 @@ class Recent:
     def _take(self, fresh: Sequence[Report], *, before: Look) -> None:
         if not fresh:
             return  # The journal was lost between two reads; the next look finds it empty or new.
-        failures = before.failures
-        # What was in the journal before this server was started is not counted: a counter begins at zero, and
-        # Prometheus would otherwise count the same failures again after each start.
-        if self._began:
-            failures += sum(report.error != "" for report in fresh)
-            self._actions.update((action.kind, action.ok) for report in fresh for action in report.actions)
         lines = (*(_line(report) for report in fresh[:SHOWN]), *before.passes)
         self._look = Look(
             newest=fresh[0],
             seen=next((report for report in fresh if report.saw is not None), before.seen),
             passes=lines[:SHOWN],
-            failures=failures,
-            actions=tuple(sorted(self._actions.items())),
         )
 
 

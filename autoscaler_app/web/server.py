@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from autoscaler_app.memory import tally
 from autoscaler_app.passes.control import Control
 from autoscaler_app.schedule import interval_of
 from autoscaler_app.web.app import create_app
@@ -45,6 +46,7 @@ def serve(
         interval=interval_of(control.app.conf.beat_schedule),
         max_age=max_age,
         paused=lambda: bool(control.state.fact("paused")),
+        tally=lambda: tally.read(control.state.fact(tally.TALLY)),
         password=secret,
         local_only=not secret,
     )

@@ -29,6 +29,7 @@ from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
+from autoscaler_app.worker.telling.port import MetricsPort
 from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
@@ -175,6 +176,7 @@ class Listens(bootsteps.StartStopStep):
         self._listener: Listener | None = None
         self._wake: Wake | None = None
         self._notes: NoteTaker | None = None
+        self._metrics: MetricsPort | None = None
         self.enabled = serves_the_control_queue(parent)
 
     def start(self, parent: Any) -> None:
@@ -191,6 +193,13 @@ class Listens(bootsteps.StartStopStep):
         self._listener.start()
         self._notes = NoteTaker(app, schedule.CONTROL_QUEUE, self._take_notes, mine.lease.why_not)
         self._notes.start()
+        if batch.metrics_port is not None:
+            try:
+                port = MetricsPort(batch.metrics_host, batch.metrics_port, mine.settings.state_file)
+                port.start()
+                self._metrics = port
+            except ScalelibError as error:
+                log.error("no metrics: %s", error)
 
     def stop(self, parent: Any) -> None:
         """Stop listening."""
@@ -201,6 +210,8 @@ class Listens(bootsteps.StartStopStep):
             self._notes.stop()
         if self._wake is not None:
             self._wake.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
 
     def _take_notes(self, bodies: list[bytes]) -> None:
         mine = control()

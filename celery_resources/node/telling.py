@@ -57,6 +57,7 @@ class Telling:
         self._gate = gate
         self._consumer = consumer
         self._seq = itertools.count(1)
+        self._events = 0
         self.started = time.time()
         """When this worker process started, as it tells it: with its id, which life of it this is."""
         self._machine = this_machine()
@@ -95,6 +96,7 @@ class Telling:
             "garbage": set_aside.count,
             "named": gate.subscriptions.is_named,
             "seq": next(self._seq),
+            "events": self._events,
             "started": self.started,
             "machine": self._machine,
         }
@@ -139,6 +141,7 @@ class Telling:
         dispatcher = self._consumer.event_dispatcher
         if dispatcher is None or not dispatcher.enabled:
             return
+        self._events += 1
         payload = self.payload()
         # An event brings these two itself; its `hostname` is the whole nodename.
         del payload["hostname"], payload["pid"]

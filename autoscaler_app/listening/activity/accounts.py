@@ -99,6 +99,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     named: bool = False
     """Its connection bears its name in the broker's list, as long as it is connected."""
     seq: int = 0
+    events: int | None = None
+    """Accounts that went out as events, this one included; None: of a worker that does not tell."""
     started: float = 0.0
     """When the worker process started: with the process id it says which life of the worker speaks."""
     machine: MachineSaid = MachineSaid()
@@ -112,7 +114,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         moment(self.started)
         if not 0 <= self.pace < float("inf"):
             raise ValueError(f"pace is {self.pace}; a number of seconds would be right")
-        for count in (self.scheduled, self.garbage, self.seq, *(runs for runs, _ in self.ended.values())):
+        runs = (runs for runs, _ in self.ended.values())
+        for count in (self.scheduled, self.garbage, self.seq, self.events or 0, *runs):
             if not 0 <= count < MAX_COUNT:
                 raise ValueError(f"a count is {count}; 0 or more would be right")
 
@@ -168,7 +171,7 @@ class Counters:
     evicted: int
     """Sent tasks whose queue was forgotten to make room: their run times are not counted."""
     gaps: int
-    """Accounts of workers that never arrived."""
+    """Accounts that workers sent to who listens, and that never arrived."""
     stale: int
     """Accounts that arrived after a newer one."""
 

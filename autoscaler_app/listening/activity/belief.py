@@ -32,6 +32,7 @@ from autoscaler_app.listening.activity.accounts import (
 from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, ComingTask
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
 from autoscaler_app.listening.activity.lives import Lives
+from autoscaler_app.listening.activity.outcomes import Ends, Outcomes
 from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
 from autoscaler_app.listening.shown import shortened
@@ -62,6 +63,7 @@ class Activity:
         self._finished: OrderedDict[tuple[str, str], float] = OrderedDict()
         """(task id, nodename) -> end by the clock of that worker: an older account does not revive it."""
         self._runs: list[Run] = []
+        self._outcomes = Outcomes()
         self._watched: frozenset[str] = frozenset()
         self._sends: deque[Sent] = deque(maxlen=MAX_SENDS)
 
@@ -207,6 +209,11 @@ class Activity:
             runs, self._runs = tuple(self._runs), []
             return runs
 
+    def take_ends(self) -> Ends:
+        """What became of tasks since the last call."""
+        with self._lock:
+            return self._outcomes.take()
+
     def watch(self, names: frozenset[str]) -> None:
         """Remember when tasks of these names are sent, until `take_sends`."""
         with self._lock:
@@ -265,6 +272,8 @@ class Activity:
         if len(self._queue_of) > MAX_SENT:
             self._queue_of.popitem(last=False)
             self._counts["evicted"] += 1
+        if not event.get("eta"):
+            self._outcomes.sent(task_id, now)
         if name in self._watched:
             self._sends.append(Sent(name, queue, now))
         if event.get("eta") and not self._coming.add(task_id, name, queue, text(event, "eta"), now):
@@ -284,6 +293,7 @@ class Activity:
         task_id, started = text(event, "uuid"), moment(event["timestamp"])
         worker.tells_tasks = True
         self._coming.discard(task_id)
+        self._outcomes.began(task_id, now)
         held = worker.held.pop(task_id, None)
         if task_id in worker.running or self._is_over(task_id, worker, event):
             return
@@ -309,12 +319,15 @@ class Activity:
         self._finished.move_to_end((task_id, worker.nodename))
         if len(self._finished) > MAX_FINISHED:
             self._finished.popitem(last=False)
+        known = task or held
+        queue = (known.queue if known else "") or self._queue_of.get(task_id, ("", ""))[1]
         if event["type"] == "task-succeeded":
-            known = task or held
-            queue = (known.queue if known else "") or self._queue_of.get(task_id, ("", ""))[1]
             self._note_run(queue, event.get("runtime"), datetime.fromtimestamp(at, UTC))
+        elif event["type"] == "task-failed":
+            self._outcomes.failed(queue)
         if not is_back:
             self._queue_of.pop(task_id, None)
+            self._outcomes.over(task_id)
 
     def _is_over(self, task_id: str, worker: Worker, event: Mapping[str, Any]) -> bool:
         """The run that this event tells of is known to have ended: events may come out of order."""
@@ -323,6 +336,7 @@ class Activity:
     def _note_run(self, queue: str, seconds: object, at: datetime, count: int = 1) -> None:
         if not queue or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_RUN:
             return
+        self._outcomes.ran(queue, count)
         if len(self._runs) >= MAX_RUNS:
             self._counts["dropped"] += 1
             return
@@ -345,6 +359,7 @@ class Activity:
         known = self._lives.find(nodename, account.pid, account.started)
         if known is not None and known.is_newer_than(account):
             self._counts["stale"] += 1
+            self._counts["gaps"] += known.gap_before(account, by_event=True) if by_event else 0
             return ()
         self._mute.discard(nodename)
         said_at = _said_at(payload, now)
@@ -353,8 +368,10 @@ class Activity:
             return ()
         if by_event:
             worker.eventless_since = None
-        self._counts["gaps"] += worker.gap_before(account)
+        self._counts["gaps"] += worker.gap_before(account, by_event=by_event)
         changes = worker.take(account, now, self._finished)
+        for task in worker.running.values():
+            self._outcomes.began(task.id, task.started)
         self._lives.part(worker, account.gone)
         self._take_coming(worker, account, now)
         for run in worker.ended_runs:

@@ -73,6 +73,7 @@ class Worker:
         self._untold: dict[str, datetime] = {}
         """Tasks in `running` that only an event named so far, and when that came."""
         self._seq = 0
+        self._events = 0
         self._started = 0.0
 
     def is_life(self, pid: int, started: float) -> bool:
@@ -143,11 +144,18 @@ class Worker:
         """True if the account is of an earlier moment of this life."""
         return bool(account.started) and account.started == self._started and account.seq < self._seq
 
-    def gap_before(self, account: Account) -> int:
-        """How many accounts between the last one and this one never arrived."""
-        if self.told is None or account.started != self._started:
-            return 0
-        return max(0, account.seq - self._seq - 1)
+    def gap_before(self, account: Account, *, by_event: bool) -> int:
+        """How many of its events between the last one and this account never arrived.
+
+        An answer tells nothing of that: those before it may be on their way by the other road.
+        """
+        is_known = self.told is not None and account.started == self._started
+        if account.events is None:
+            return max(0, account.seq - self._seq - 1) if is_known else 0
+        before = self._events if is_known else account.events
+        if by_event or not is_known:
+            self._events = max(before, account.events)
+        return max(0, account.events - before - 1) if by_event else 0
 
     def take(
         self, account: Account, now: datetime, finished: Mapping[tuple[str, str], float]

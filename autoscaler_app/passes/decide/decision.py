@@ -50,6 +50,8 @@ class Decision:
     """Nodes that the plan could not do without."""
     meant: dict[str, Any]
     """For whom the nodes are, to be remembered before anything is launched."""
+    slots: dict[str, int]
+    """By queue: how many slots its waiting tasks are worth."""
     learnt: Learnt
     """What machines of each size have, and what has become of those that were bought: to be remembered
     before anything is launched."""
@@ -99,6 +101,7 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
             now=snapshot.now,
             waited=situation.problem.waited,
         ),
+        slots={queue.queue: situation.slots(queue) for queue in snapshot.queues},
         learnt=Learnt(sizes=situation.sizes, bought=situation.tried.bought, vain=situation.tried.vain),
     )
 

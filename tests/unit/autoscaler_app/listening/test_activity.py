@@ -74,6 +74,29 @@ def test_reports_that_never_came_are_counted(activity: Activity) -> None:
     assert activity.counters().gaps == 3
 
 
+def test_an_answer_to_somebody_else_is_no_event_that_was_lost(activity: Activity) -> None:
+    """A command asks every worker; the account that it gets counts as given, and not as an event."""
+    activity.apply(report(seq=1, events=1), at(0))
+    activity.apply(report(seq=3, events=2), at(1))
+    assert activity.counters().gaps == 0
+    activity.apply(report(seq=6, events=4), at(2))
+    assert activity.counters().gaps == 1
+
+
+def test_an_event_that_an_answer_overtakes_is_not_lost(activity: Activity) -> None:
+    activity.apply(report(seq=1, events=1), at(0))
+    activity.merge({**report(seq=3, events=2), "nodename": "celery@n1"}, at(1))
+    activity.apply(report(seq=2, events=2), at(1))
+    activity.apply(report(seq=4, events=3), at(2))
+    assert (activity.counters().gaps, activity.counters().stale) == (0, 1)
+
+
+def test_a_worker_that_was_first_heard_late_has_lost_nothing_before(activity: Activity) -> None:
+    activity.apply(report(seq=50, events=40), at(0))
+    activity.apply(report(seq=51, events=41), at(1))
+    assert activity.counters().gaps == 0
+
+
 def test_a_worker_that_was_started_again_is_another(activity: Activity) -> None:
     """What its old life ran died with it, once that is shown; until then the host is unknown."""
     activity.apply(report(seq=9, running=[said("a")], machine={"space": "s"}), at(0))

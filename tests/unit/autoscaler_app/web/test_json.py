@@ -35,6 +35,8 @@ def test_status_tells_what_the_command_tells(web: httpx.Client, world: Any, make
         "running": 2,
         "held": 1,
         "oldest_seconds": 90.0,
+        "slots": None,
+        "run_seconds": None,
     }
     assert facts["nodes"][0]["node"] == "worker-1"
     assert facts["price_per_hour"] == {"before": 0.5, "added": 0.1}

@@ -1,0 +1,1 @@
+"""Whom the control worker tells how things stand, and how."""
