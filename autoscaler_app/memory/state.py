@@ -329,6 +329,11 @@ class State:
         rows = self._file.rows("SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,))
         return [(row["number"], row["report"].encode()) for row in rows]
 
+    def report(self, number: int) -> bytes | None:
+        """One report; None if it is not there."""
+        rows = self._file.rows("SELECT report FROM journal WHERE number = ?", (number,))
+        return rows[0]["report"].encode() if rows else None
+
 
 def _move_moments(db: sqlite3.Connection, by: timedelta, now: datetime) -> None:
     """Facts that say by name since when something is so."""

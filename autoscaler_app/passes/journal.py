@@ -37,6 +37,11 @@ class Journal:
         """The newest reports, newest first."""
         return [report.decode(text, number) for number, text in self.state.reports(last)]
 
+    def report(self, number: int) -> Report | None:
+        """One pass; None if it is not, or no longer, there."""
+        text = self.state.report(number)
+        return None if text is None else report.decode(text, number)
+
     def close(self) -> None:
         """Let go of the file."""
         self.state.close()

@@ -1,10 +1,11 @@
-"""A read-only page, JSON, metrics and a health check over the journal. Needs the extra `web`.
+"""Pages, JSON, metrics and a health check over the state file. Needs the extra `web`.
 
-Everything here reads reports and nothing else: no broker, no cloud, no write. So it can be started, stopped
-and killed at any time, on the broker node, beside the control worker.
+Everything here reads, and writes nothing: so it can be started, stopped and killed at any time, on the broker
+node, beside the control worker.
 """
 
 from autoscaler_app.web.app import create_app
+from autoscaler_app.web.remembered import StateFile
 from autoscaler_app.web.server import PASSWORD_VARIABLE, PORT, serve
 
-__all__ = ["PASSWORD_VARIABLE", "PORT", "create_app", "serve"]
+__all__ = ["PASSWORD_VARIABLE", "PORT", "StateFile", "create_app", "serve"]

@@ -9,28 +9,24 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from autoscaler_app import schedule
+from autoscaler_app.cli.health import OLD_AFTER
 from autoscaler_app.memory.tally import Tally
 from autoscaler_app.passes.control import utc_now
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.guard import Guard
 from autoscaler_app.web.overview import Overview, status
-from autoscaler_app.web.page import policy, render
+from autoscaler_app.web.people import People
 from autoscaler_app.web.recent import SHOWN, Recent
+from autoscaler_app.web.remembered import Remembered
 from autoscaler_app.worker.telling.metrics import Facts, exposition
 from scalelib.errors import InvalidConfig
 
 MOST_REPORTS = 1000
 """Of one answer. A report of a large fleet is hundreds of kilobytes."""
-
-REFRESH = 5.0
-"""Seconds after which the page asks for itself again."""
-
-OLD_AFTER = 3
-"""Intervals without a pass after which the last one is old."""
 
 
 def create_app(
@@ -41,13 +37,15 @@ def create_app(
     max_age: timedelta | None = None,
     paused: Callable[[], bool] = lambda: False,
     tally: Callable[[], Tally] = Tally,
+    remembered: Remembered | None = None,
     password: str = "",
     local_only: bool = False,
 ) -> Starlette:
     """An app that shows what `reports` gives: the newest so many reports, newest first.
 
-    A last pass that ended more than `max_age` ago (three intervals, if not given) is old. With a password
-    everything asks for it; `local_only` answers only to this machine's own names.
+    A last pass that ended more than `max_age` ago (three intervals, if not given) is old. Stories, plots and
+    money come from what is `remembered`; without it there are none. With a password everything asks for it;
+    `local_only` answers only to this machine's own names.
     """
     shown = _Pages(
         reports=reports,
@@ -59,7 +57,7 @@ def create_app(
     )
     return Starlette(
         routes=[
-            Route("/", shown.page),
+            *People(shown.standing, remembered).routes(),
             Route("/api/status", shown.status),
             Route("/api/journal", shown.journal),
             Route("/metrics", shown.metrics),
@@ -91,7 +89,8 @@ class _Pages:
         self._paused = paused
         self._tally = tally
 
-    def _standing(self) -> Overview:
+    def standing(self) -> Overview:
+        """How things stand now."""
         return Overview(
             look=self._recent.look(),
             now=self._now(),
@@ -104,15 +103,9 @@ class _Pages:
         newest = next(iter(self._reports(1)), None)
         return Facts(newest=newest, now=self._now(), paused=self._paused(), tally=self._tally())
 
-    def page(self, request: Request) -> Response:
-        """For people."""
-        return HTMLResponse(
-            render(self._standing(), refresh=REFRESH), headers={"content-security-policy": policy()}
-        )
-
     def status(self, request: Request) -> Response:
         """How things stand."""
-        return _json(status(self._standing()))
+        return _json(status(self.standing()))
 
     def journal(self, request: Request) -> Response:
         """Whole reports, newest first."""
@@ -132,7 +125,7 @@ class _Pages:
 
     def health(self, request: Request) -> Response:
         """For whoever restarts or alarms: 200 if the last pass is young and did not fail, else 503."""
-        overview = self._standing()
+        overview = self.standing()
         return PlainTextResponse(f"{overview.sentence}\n", status_code=503 if overview.troubles else 200)
 
 

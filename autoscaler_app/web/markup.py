@@ -37,7 +37,7 @@ def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
         for key, value in attributes.items()
         if value is not None
     )
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
+    return Html(f"<{name}{written}>" + ("" if name == "input" else f"{join(children)}</{name}>"))
 
 
 @dataclass(frozen=True, kw_only=True)

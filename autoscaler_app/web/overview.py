@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from autoscaler_app.cli.health import OLD_AFTER
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.recent import Look, ended
@@ -33,6 +34,11 @@ class Overview:
     def age(self) -> timedelta | None:
         """Since the last pass ended; None if there is none."""
         return self.now - ended(self.look.newest) if self.look.newest else None
+
+    @property
+    def due(self) -> timedelta:
+        """The interval, as who judges by intervals has to know it: `max_age` is what counts."""
+        return self.max_age / OLD_AFTER
 
     @property
     def is_old(self) -> bool:

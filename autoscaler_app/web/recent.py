@@ -23,6 +23,7 @@ class PassLine:
 
     number: int
     started: datetime
+    asked_by: str
     ended: datetime
     seconds: float
     ok: bool
@@ -101,6 +102,7 @@ def _line(report: Report) -> PassLine:
     return PassLine(
         number=report.number,
         started=report.started,
+        asked_by=report.asked_by,
         ended=ended(report),
         seconds=report.seconds,
         ok=report.ok,

@@ -10,11 +10,13 @@ from typing import Any
 
 import uvicorn
 
+from autoscaler_app.cli.explaining import of_task
 from autoscaler_app.memory import tally
 from autoscaler_app.passes.control import Control
 from autoscaler_app.schedule import interval_of
 from autoscaler_app.web.app import create_app
 from autoscaler_app.web.guard import is_loopback
+from autoscaler_app.web.remembered import StateFile
 from scalelib.errors import InvalidConfig
 
 HOST = "127.0.0.1"
@@ -47,6 +49,7 @@ def serve(
         max_age=max_age,
         paused=lambda: bool(control.state.fact("paused")),
         tally=lambda: tally.read(control.state.fact(tally.TALLY)),
+        remembered=StateFile(lambda task_id: of_task(control, task_id)),
         password=secret,
         local_only=not secret,
     )

@@ -68,6 +68,7 @@ def report(number: int, **changes: Any) -> Report:
     fields: dict[str, Any] = {
         "number": number,
         "started": NOON + timedelta(seconds=number),
+        "asked_by": "beat",
         "seconds": 0.5,
         "saw": saw(),
         "plan": plan(),
@@ -155,7 +156,8 @@ def opened(stage: Stage, world: World) -> Iterator[Callable[..., httpx.Client]]:
 
     def open_(**arguments: Any) -> httpx.Client:
         fields: dict[str, Any] = {"interval": timedelta(seconds=15), "paused": lambda: world.paused}
-        stage.app = create_app(world.reports, lambda: world.clock, **(fields | arguments))
+        fields |= {"reports": world.reports, "now": lambda: world.clock}
+        stage.app = create_app(**(fields | arguments))
         clients.append(httpx.Client(base_url=stage.url, trust_env=False))
         return clients[-1]
 
@@ -176,14 +178,20 @@ def web(opened: Callable[..., httpx.Client]) -> httpx.Client:
 class Page(HTMLParser):
     """What a person sees: headings, paragraphs, list items, and the rows of each table by its id."""
 
-    VOID = frozenset({"meta", "link", "br"})
-    TAKEN = frozenset({"h1", "h2", "p", "li", "title", "td", "span", "dd", "dt"})
+    VOID = frozenset({"meta", "link", "br", "input"})
+    TAKEN = frozenset({"h1", "h2", "p", "li", "title", "td", "span", "dd", "dt", "b", "summary"})
 
     def __init__(self, document: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, list[str]] = {name: [] for name in self.TAKEN}
         self.tables: dict[str, list[list[str]]] = {}
+        self.health = ""
+        """What the badge says."""
+        self.banners: list[str] = []
+        """What warns besides, apart from what the script shows."""
+        self.kinds: dict[str, str] = {}
+        """By text of a banner or the badge: its class."""
         self._open: list[str] = []
         self._text: list[tuple[str, list[str]]] = []
         self._table = ""
@@ -201,6 +209,8 @@ class Page(HTMLParser):
             self.tables[self._table] = []
         elif tag == "tr":
             self.tables[self._table].append([])
+        if tag == "p":
+            self._class = dict(attrs).get("class") or ""
         if tag in self.TAKEN:
             self._text.append((tag, []))
 
@@ -210,6 +220,12 @@ class Page(HTMLParser):
             _, pieces = self._text.pop()
             text = " ".join("".join(pieces).split())
             self.texts[tag].append(text)
+            if tag == "p" and text and self._class.startswith("health"):
+                self.health = text
+            if tag == "p" and text and self._class.startswith("banner"):
+                self.banners.append(text)
+            if tag == "p":
+                self.kinds[text] = self._class
             if tag == "td":
                 self.tables[self._table][-1].append(text)
 
@@ -221,21 +237,16 @@ class Page(HTMLParser):
         """The rows of a table, without the headings."""
         return [row for row in self.tables.get(table, []) if row]
 
-    @property
-    def banners(self) -> list[str]:
-        """Paragraphs that warn, apart from the one that the script shows."""
-        return [text for text in self.texts["p"] if text]
-
     def tags_named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
 @pytest.fixture
-def page(web: httpx.Client) -> Callable[[], Page]:
-    """Reads the page now."""
+def page(web: httpx.Client) -> Callable[..., Page]:
+    """Reads a page now."""
 
-    def read() -> Page:
-        answer = web.get("/")
+    def read(address: str = "/") -> Page:
+        answer = web.get(address)
         assert answer.status_code == 200, answer.text
         return Page(answer.text)
 

@@ -33,8 +33,10 @@ Read = Callable[[], Any]
 
 def test_without_a_pass_the_page_says_how_to_get_one(page: Read) -> None:
     read = page()
-    assert read.banners[0].startswith("No pass has been made yet: start `celery -A autoscaler_app worker`")
-    assert "no pass yet" in read.texts["span"]
+    assert read.health.startswith(
+        "CRITICAL: no pass has been made yet: start `celery -A autoscaler_app worker`"
+    )
+    assert read.banners == [], "it is said once"
     assert read.tables == {}
 
 
@@ -42,7 +44,14 @@ def test_queues_are_shown_as_the_last_pass_saw_them(page: Read, world: Any, make
     empty = QueueSaw(queue="celery", waiting=0, running=0)
     full = QueueSaw(queue="render", waiting=12345, running=2, held=1, oldest_seconds=90.0)
     world.write(make.report(1, saw=make.saw(queues=(empty, full))))
-    assert page().rows("queues") == [["celery", "0", "0", "0", ""], ["render", "12,345", "2", "1", "90 s"]]
+    read = page()
+    ((*numbers, said, done),) = read.rows("queues")
+    assert numbers == ["render", "12,345", "2", "1", "90 s"]
+    assert said.startswith("room 2 of them have a place on worker-1")
+    assert said.endswith("turn 12343 come after others on the 2 slots that are there or come")
+    assert done == "", "how long they run is not known"
+    assert "1 queue in which nothing waits or runs" in read.texts["summary"]
+    assert "celery" in read.texts["li"], "out of the way, and a link"
 
 
 def test_a_node_is_shown_with_what_was_decided_about_it_and_why(page: Read, world: Any, make: Any) -> None:
@@ -129,7 +138,13 @@ def test_unserved_slots_are_shown_with_the_reason_and_what_to_do(page: Read, wor
     )
     world.write(make.report(1, plan=make.plan(unserved=(entry,))))
     assert page().rows("unserved") == [
-        ["huge", "3", "never-fits", "no bucket can hold it: ask for less, or add a size"]
+        [
+            "huge",
+            "3",
+            "never-fits",
+            "no bucket can hold it: ask for less, or add a size"
+            "ask for less, or add a larger size to a nodearray.",
+        ]
     ]
 
 
@@ -144,7 +159,7 @@ def test_what_was_done_is_told_apart_from_what_was_tried_in_vain(page: Read, wor
         "launch failed 2 x worker/F4 no capacity in this zone",
         "delete worker-9 idle",
     ]
-    assert read.rows("passes")[0][6] == "delete 1not done launch 2 x worker/F4: no capacity in this zone"
+    assert read.rows("passes")[0][7] == "delete 1not done launch 2 x worker/F4: no capacity in this zone"
 
 
 def test_a_pass_that_did_nothing_says_so(page: Read, world: Any, make: Any) -> None:
@@ -152,14 +167,15 @@ def test_a_pass_that_did_nothing_says_so(page: Read, world: Any, make: Any) -> N
     read = page()
     assert "Pass 1 did nothing." in read.texts["p"]
     assert "Nothing to change, 1 node kept." in read.texts["p"]
-    assert read.rows("passes")[0][6] == "nothing to do"
+    assert read.rows("passes")[0][7] == "nothing to do"
 
 
 def test_the_last_fifty_passes_are_listed_newest_first(page: Read, world: Any, make: Any) -> None:
     world.write(*(make.report(number) for number in range(1, 61)))
-    rows = page().rows("passes")
+    rows = page("/passes").rows("passes")
     assert [int(row[0]) for row in rows] == list(range(60, 10, -1))
-    assert rows[1] == ["59", "2 s ago", "7", "2", "1", "0.50 s", "join 1"]
+    assert rows[1] == ["59", "2 s ago", "beat", "7", "2", "1", "0.50 s", "join 1"]
+    assert page().rows("passes") == rows[:10], "the first page has the last ones only"
 
 
 def test_a_failed_pass_is_said_to_have_failed_and_the_older_sight_to_be_older(
@@ -167,13 +183,10 @@ def test_a_failed_pass_is_said_to_have_failed_and_the_older_sight_to_be_older(
 ) -> None:
     world.write(make.report(1), make.failed(9))
     read = page()
-    assert read.banners[:2] == [
-        "Pass 9 failed: CloudUnreachable: no answer from the cloud",
-        "What stands below is what pass 1 saw 9 s ago.",
-    ]
-    assert "last pass failed" in read.texts["span"]
+    assert read.health == "CRITICAL: pass 9 failed: CloudUnreachable: no answer from the cloud"
+    assert read.banners == ["What stands below is what pass 1 saw 9 s ago."]
     assert read.rows("queues"), "the last sight is still shown"
-    assert read.rows("passes")[0][2:5] == ["?", "?", "?"], "unknown is not zero"
+    assert read.rows("passes")[0][3:6] == ["?", "?", "?"], "unknown is not zero"
 
 
 def test_a_first_pass_that_failed_leaves_nothing_to_show_but_itself(
@@ -181,7 +194,7 @@ def test_a_first_pass_that_failed_leaves_nothing_to_show_but_itself(
 ) -> None:
     world.write(make.failed(1))
     read = page()
-    assert read.banners[1] == "No pass that is still in memory has seen queues and nodes."
+    assert read.banners[0] == "No pass that is still in memory has seen queues and nodes."
     assert set(read.tables) == {"passes"}
 
 
@@ -192,17 +205,18 @@ def test_a_last_pass_is_old_after_three_intervals(
     """The pass ended half a second after it began; from then on it ages."""
     world.write(make.report(1))
     world.clock = world.journal[0].started + timedelta(seconds=0.5 + after)
-    says = "The last pass ended 45 s ago, and one is due every 15 s: see whether the control worker"
-    assert any(text.startswith(says) for text in page().banners) is old
+    says = "CRITICAL: the last pass ended 45 s ago, and one is due every 15 s: see to beat"
+    assert page().health.startswith(says) is old
 
 
 def test_a_pause_and_the_warnings_of_the_pass_are_told(page: Read, world: Any, make: Any) -> None:
     world.paused = True
     world.write(make.report(1, saw=make.saw(warnings=("worker-7 is heard and unknown to the cloud",))))
-    assert page().banners[:2] == [
-        "Paused: nothing is launched, fenced or deleted until `celery -A autoscaler_app autoscaler resume`.",
-        "worker-7 is heard and unknown to the cloud",
-    ]
+    read = page()
+    assert read.health == (
+        "WARNING: paused: nothing is launched, fenced or ended; `resume` ends it (and 1 more: `status`)"
+    )
+    assert read.banners == ["worker-7 is heard and unknown to the cloud"], "the worst is said on top, once"
 
 
 EVIL = "</td><script>alert('1')</script><b a=\"$title"
@@ -240,18 +254,27 @@ def test_no_name_and_no_text_can_be_markup(page: Read, web: httpx.Client, world:
     assert "<script>alert" not in web.get("/").text
 
 
-def test_of_thousands_of_nodes_those_that_matter_are_shown_and_the_rest_counted(
+def test_of_a_thousand_nodes_those_of_a_kind_are_one_line_and_those_of_note_have_their_own(
     page: Read, world: Any, make: Any
 ) -> None:
-    nodes = [make.node(f"worker-{number}") for number in range(1, 1001)]
-    nodes[990] = make.node("worker-991", state="Failed")
-    nodes[995] = make.node("worker-996", fenced=True)
-    world.write(make.report(1, saw=make.saw(nodes=tuple(nodes))))
+    nodes = [make.node(f"worker-{number}", node_id=f"id-{number}") for number in range(1, 1001)]
+    nodes[990] = make.node("worker-991", node_id="id-991", state="Failed")
+    nodes[995] = make.node("worker-996", node_id="id-996", fenced=True)
+    keep = tuple(
+        Keep(node=n.node, node_id=n.node_id, reason=KeepReason.RUNNING, detail=n.node) for n in nodes
+    )
+    world.write(make.report(1, saw=make.saw(nodes=tuple(nodes)), plan=make.plan(keep=keep)))
     read = page()
-    rows = read.rows("nodes")
-    assert len(rows) == 300
-    assert [row[0] for row in rows[-3:]] == ["worker-298", "worker-991", "worker-996"]
-    assert any(text.startswith("and 700 nodes more") for text in read.texts["p"])
+    assert read.rows("groups") == [
+        ["999", "Ready", "worker/Standard_F4s_v2", "1,998", "0", "249.75", "running"],
+        ["1", "Failed", "worker/Standard_F4s_v2", "2", "0", "0.250", "running"],
+    ]
+    assert [row[0] for row in read.rows("nodes")] == ["worker-991", "worker-996"]
+    rows = page("/nodes?state=Failed").rows("nodes")
+    assert [row[0] for row in rows] == ["worker-991"], "a line leads to its nodes"
+    rest = page("/nodes")
+    assert len(rest.rows("nodes")) == 300
+    assert any(text.startswith("and 700 nodes more") for text in rest.texts["p"])
 
 
 def test_the_page_asks_nobody_else_for_anything_and_runs_no_foreign_script(

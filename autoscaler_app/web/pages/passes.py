@@ -1,0 +1,197 @@
+"""Passes: the last ones in a line each; and the page of one: who asked, what changed, what it did and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from autoscaler_app.passes.plan import Plan
+from autoscaler_app.passes.report import Action, Report, Saw, summary
+from autoscaler_app.web import words
+from autoscaler_app.web.markup import Column, Html, join, table, tag
+from autoscaler_app.web.pages import parts, queues
+from autoscaler_app.web.pages.nodes import when
+from autoscaler_app.web.recent import PassLine
+
+WHO = {
+    "beat": "beat",
+    "news": "new work, or a node that came up",
+    "again": "the pass before, which had more to do",
+    "call": "a call of autoscale.delay()",
+    "run": "a person, by the command run",
+}
+"""Who asked for a pass, for people; docs/commands.md says more."""
+
+
+def listed(passes: Sequence[PassLine], now: datetime, *, more: bool = False) -> Html:
+    """A section of passes, newest first. `more`: there are more on their own page."""
+    columns = (
+        Column(name="pass", number=True),
+        Column(name="began"),
+        Column(name="asked by"),
+        Column(name="waiting", number=True),
+        Column(name="running", number=True),
+        Column(name="nodes", number=True),
+        Column(name="took", number=True),
+        Column(name="did", wide=True),
+    )
+    rows = [
+        (
+            parts.a_pass(line.number),
+            parts.ago(line.started, now),
+            line.asked_by,
+            _count(line.waiting),
+            _count(line.running),
+            _count(line.nodes),
+            f"{line.seconds:.2f} s",
+            _did(line),
+        )
+        for line in passes
+    ]
+    title = f"Last {len(rows)} passes" if len(rows) > 1 else "Passes"
+    link = tag("p", tag("a", "more passes", href="passes"), class_="note") if more else None
+    return parts.section(title, table(columns, rows, id_="passes", empty="There is none yet."), link)
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _did(line: PassLine) -> Html:
+    done = ", ".join(f"{kind} {count:,}" for kind, count in line.done) or "nothing to do"
+    said = [tag("span", done if line.done or not line.error else "")]
+    if line.error:
+        said.insert(0, tag("span", parts.pill("failed", "bad"), " ", line.error, class_="row"))
+    shown = line.failed[:3]
+    said += [tag("span", parts.pill("not done", "warn"), " ", text, class_="row") for text in shown]
+    if more := len(line.failed) - len(shown):
+        said.append(tag("span", f"and {more:,} more not done", class_="row"))
+    return join(said)
+
+
+# -- what one decided and did
+
+
+def decided(plan: Plan) -> Html:
+    """What is to change, a line each."""
+    lines = [
+        *(
+            _line(
+                "launch",
+                f"{entry.count:,} × {entry.nodearray}/{entry.vm_size}"
+                f"{' spot' if entry.spot else ''}"
+                f"{f' in {entry.placement_group}' if entry.placement_group else ''}",
+                f"for {words.jobs(entry.jobs)}; {words.money(entry.price_per_hour)} per hour",
+            )
+            for entry in plan.launch
+        ),
+        *(_line("join", entry.hostname, f"to {', '.join(entry.queues) or 'nothing'}") for entry in plan.join),
+        *(
+            _line(
+                f"gang: {entry.order}",
+                entry.gang or entry.queue,
+                f"of {', '.join(entry.hosts)}: {entry.reason}",
+            )
+            for entry in plan.gangs
+        ),
+        *(_line("unfence", entry.node, entry.reason) for entry in plan.unfence),
+        *(_line("fence", entry.node, entry.reason.value) for entry in plan.fence),
+        *(_line("delete", entry.node, entry.reason.value) for entry in plan.delete),
+    ]
+    shown, note = parts.most(lines, "decision", important=lambda line: True)
+    kept = words.plural(len(plan.keep), "node") if plan.keep else "no node"
+    if not lines:
+        return parts.section("Decided", tag("p", f"Nothing to change, {kept} kept.", class_="empty"))
+    by = tag("p", f"{kept} kept. Decided by the {plan.decided_by} packer.", class_="note")
+    return parts.section("Decided", tag("ul", *shown, class_="lines"), note, by)
+
+
+def done(made: Report) -> Html:
+    """What was done, and what was tried in vain."""
+    if not made.actions:
+        return parts.section("Done", tag("p", f"Pass {made.number} did nothing.", class_="empty"))
+    shown, note = parts.most(made.actions, "action", important=lambda action: not action.ok)
+    return parts.section("Done", tag("ul", *map(_action, shown), class_="lines"), note)
+
+
+def _action(action: Action) -> Html:
+    return _line(action.kind, action.target, action.detail, failed=not action.ok)
+
+
+def _line(verb: str, target: str, detail: str, *, failed: bool = False) -> Html:
+    return tag(
+        "li",
+        parts.pill(f"{verb} failed" if failed else verb, "bad" if failed else "plain"),
+        " ",
+        tag("b", target),
+        " ",
+        tag("span", detail, class_="detail"),
+    )
+
+
+# -- one
+
+
+def of_one(made: Report, before: Report | None) -> Html:
+    """The page of one pass. `before`: the pass before it, if that is still in the journal."""
+    inner: list[Html | None] = [_head(made)]
+    if made.error:
+        inner.insert(0, tag("p", f"Failed: {made.error}", class_="banner bad"))
+    if made.saw is not None:
+        inner += [tag("p", warning, class_="banner warn") for warning in made.saw.warnings]
+    inner.append(parts.section("What changed since the pass before", _changes(made, before)))
+    if made.plan is not None:
+        inner += [queues.unserved(made.plan), tag("div", decided(made.plan), done(made), class_="pair")]
+    else:
+        inner.append(done(made))
+    links = [
+        tag("a", f"pass {number}", href=parts.address("pass", number=str(number)))
+        for number in (made.number - 1, made.number + 1)
+        if number > 0
+    ]
+    inner.append(tag("p", links[0], " · " if links[1:] else None, *links[1:], class_="note"))
+    return join(inner)
+
+
+def _head(made: Report) -> Html:
+    who = WHO.get(made.asked_by, "it is not known")
+    return parts.section(
+        f"Pass {made.number}",
+        tag("p", f"Asked for by: {who}.", class_="answer", id="who"),
+        tag("p", f"Began {when(made.started)}, took {made.seconds:.2f} s. {summary(made)}", class_="note"),
+    )
+
+
+def _changes(made: Report, before: Report | None) -> Html:
+    if before is None:
+        return tag("p", "The pass before is not in the journal any more.", class_="empty", id="changes")
+    if made.saw is None or before.saw is None:
+        return tag("p", "One of the two did not see the cluster.", class_="empty", id="changes")
+    lines = list(_differences(made.saw, before.saw))
+    if made.plan is not None and before.plan is not None:
+        now, then = made.plan.price_per_hour.before, before.plan.price_per_hour.before
+        if f"{now:.3f}" != f"{then:.3f}":
+            lines.append(f"price per hour {words.money(then)} → {words.money(now)}")
+    if not lines:
+        return tag("p", "Nothing.", class_="empty", id="changes")
+    return tag("ul", *(tag("li", line) for line in lines[: parts.MOST]), class_="lines", id="changes")
+
+
+def _differences(now: Saw, then: Saw) -> Iterator[str]:
+    queues_then = {queue.queue: queue for queue in then.queues}
+    for queue in now.queues:
+        old = queues_then.get(queue.queue)
+        for what in ("waiting", "running"):
+            was, is_now = getattr(old, what, 0), getattr(queue, what)
+            if was != is_now:
+                yield f"{queue.queue}: {what} {was:,} → {is_now:,}"
+    nodes_then = {node.node_id: node for node in then.nodes}
+    for node in now.nodes:
+        known = nodes_then.pop(node.node_id, None)
+        if known is None:
+            yield f"{node.node} is there: {node.state}"
+        elif known.state != node.state:
+            yield f"{node.node}: {known.state} → {node.state}"
+        elif known.fenced != node.fenced:
+            yield f"{node.node} {'takes no more work' if node.fenced else 'takes work again'}"
+    yield from (f"{node.node} is gone; it was {node.state}" for node in nodes_then.values())
