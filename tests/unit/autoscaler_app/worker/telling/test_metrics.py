@@ -17,12 +17,12 @@ from autoscaler_app.listening.shown import printable
 from autoscaler_app.memory import tally
 from autoscaler_app.memory.tally import Kind, Tally
 from autoscaler_app.passes.one_pass import make_pass
-from autoscaler_app.passes.plan import Plan, Price, Unserved
-from autoscaler_app.passes.report import BucketSaw, DrainSaw, Hearing, QueueSaw, Report, Saw
+from autoscaler_app.passes.report import QueueSaw, Report, Saw
 from autoscaler_app.worker.telling.metrics import OTHERS, Facts, exposition
 from autoscaler_app.worker.telling.port import MetricsPort
 from scalelib.demand import UnservedReason
 from scalelib.errors import InvalidConfig
+from tests.unit.autoscaler_app.worker.telling.everything import full
 from tests.unit.autoscaler_app.world import NOON, World
 
 DOCS = Path(__file__).parents[5] / "docs" / "web.md"
@@ -149,40 +149,6 @@ def test_counters_go_on_where_they_were_when_the_control_worker_is_started_again
 
 
 # -- bounds
-
-
-def full() -> Facts:
-    """As much of everything as there can be."""
-    count = tally.MOST_KINDS + 50
-    counted = Tally(launched={"a/small": 2, "a/large/spot": 1}, gone={"idle": 1})
-    counted.know({f"q{i}" for i in range(count)}, [f"q{i}" for i in range(count)])
-    counted.count_tasks({"q1": 4, f"q{count - 1}": 3, f"q{count - 2}": 2}, {"q1": 1})
-    queues = tuple(
-        QueueSaw(queue=f"q{i}", waiting=i, running=1, held=1, oldest_seconds=i, slots=2, run_seconds=3)
-        for i in range(count)
-    )
-    buckets = (
-        BucketSaw(nodearray="a", vm_size="small", left=7, nodes={"ready": 3, "booting": 1}),
-        BucketSaw(nodearray="a", vm_size="large", spot=True, left=0, set_aside=True),
-    )
-    drains = (
-        DrainSaw(node="n1", stage="fenced", seconds=1000, is_stuck=True),
-        DrainSaw(node="n2", stage="chosen", seconds=10, is_stuck=False),
-    )
-    numbers = dict.fromkeys(("connections", "workers", "coming", "events", "rejected", "dropped"), 1)
-    hearing = Hearing(connected=True, lag_seconds=0.1, evicted=3, gaps=4, stale=5, **numbers)
-    saw = Saw(queues=queues, buckets=buckets, drains=drains, hold="the breaker is open", hearing=hearing)
-    plan = Plan(
-        price_per_hour=Price(before=1.5, added=0.5),
-        decided_by="greedy",
-        planning_seconds=0.01,
-        unserved=tuple(
-            Unserved(job="j", count=i + 1, reason=reason.value, detail="")
-            for i, reason in enumerate(UnservedReason)
-        ),
-    )
-    newest = Report(number=41, started=NOON, seconds=0.5, saw=saw, plan=plan)
-    return Facts(newest=newest, now=NOON + timedelta(seconds=1), tally=counted)
 
 
 def test_there_are_no_more_series_than_are_promised() -> None:
