@@ -81,16 +81,16 @@ class Job:
             parsed = parse(constraints)
         except InvalidConstraint as error:
             raise InvalidConstraint(f"job {name!r}: {error}") from error
-        put = object.__setattr__
-        put(self, "name", name)
-        put(self, "constraints", parsed)
-        put(self, "iterations", _whole(name, "iterations", iterations, 1, _MOST_ITERATIONS))
-        put(self, "node_count", _whole(name, "node_count", node_count, 0, _MOST_NODES))
-        put(self, "colocated", _truth(name, "colocated", colocated))
-        put(self, "exclusive", _truth(name, "exclusive", exclusive))
-        put(self, "executing_hostnames", _hostnames(name, executing_hostnames))
-        put(self, "priority", _whole(name, "priority", priority, -(10**9), 10**9))
-        _check_strategy(name, packing_strategy, self.node_count)
+        _put_name(self, name)
+        _put_constraints(self, parsed)
+        _put_iterations(self, _whole(name, "iterations", iterations, 1, _MOST_ITERATIONS))
+        _put_node_count(self, _whole(name, "node_count", node_count, 0, _MOST_NODES))
+        _put_colocated(self, _truth(name, "colocated", colocated))
+        _put_exclusive(self, _truth(name, "exclusive", exclusive))
+        _put_hostnames(self, _hostnames(name, executing_hostnames) if executing_hostnames != () else ())
+        _put_priority(self, _whole(name, "priority", priority, -(10**9), 10**9))
+        if packing_strategy is not None:
+            _check_strategy(name, packing_strategy, node_count)
 
     def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError(
@@ -164,6 +164,19 @@ class Job:
     from_dict = from_json
 
 
+# What `__init__` alone does: by the slots themselves, as a hundred thousand jobs are made.
+(
+    _put_colocated,
+    _put_constraints,
+    _put_exclusive,
+    _put_hostnames,
+    _put_iterations,
+    _put_name,
+    _put_node_count,
+    _put_priority,
+) = (vars(Job)[key].__set__ for key in Job.__slots__)
+
+
 def _whole(name: str, key: str, value: object, least: int, most: int) -> int:
     if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int)):
         raise InvalidJob(f"job {name!r}: {key}: {shown(value)} is no whole number")
@@ -174,7 +187,7 @@ def _whole(name: str, key: str, value: object, least: int, most: int) -> int:
 
 def _check_strategy(name: str, strategy: object, node_count: int) -> None:
     """`pack` and `scatter` say what a node count says already; anything else is not meant."""
-    if strategy is None or (strategy == "pack" and node_count <= 1) or (strategy == "scatter" and node_count):
+    if (strategy == "pack" and node_count <= 1) or (strategy == "scatter" and node_count):
         return
     what = {
         "scatter": "it puts a slot on each of so many nodes: say how many with node_count, or leave it out",
@@ -185,7 +198,7 @@ def _check_strategy(name: str, strategy: object, node_count: int) -> None:
 
 
 def _truth(name: str, key: str, value: object) -> bool:
-    if not isinstance(value, bool):
+    if value is not False and value is not True:
         raise InvalidJob(f"job {name!r}: {key}: {shown(value)} is neither True nor False")
     return value
 

@@ -45,8 +45,7 @@ ConstraintLike = Constraint | Mapping[str, object] | Sequence[Mapping[str, objec
 _MOST_DEPTH: Final = 32
 _MOST_CACHED: Final = 4096
 _Key = tuple[tuple[tuple[str, object], ...], tuple[type, ...]]
-_cache: dict[_Key, Constraint] = {}
-_TEXT: Final = frozenset({str})
+_cache: dict[_Key | None, Constraint] = {}
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -62,13 +61,15 @@ def parse(value: ConstraintLike | None) -> Constraint:
     # A hundred thousand jobs ask for the same few things: the same object each time lets the planner
     # recognise them without looking inside.
     key = _cache_key(value)
-    if key is None:
-        nested = _parse(value, "constraints", 0)
-        alternatives(nested)  # refuses too many of them here, where only this job fails
-        return nested
-    found = _cache.get(key)
+    try:
+        found = _cache.get(key)
+    except TypeError:
+        found = key = None  # something in it has no hash: a list, say
     if found is None:
         found = _parse(value, "constraints", 0)
+        if key is None or not _is_plain(key):
+            alternatives(found)  # refuses too many of them here, where only this job fails
+            return found
         if len(_cache) >= _MOST_CACHED:
             _cache.clear()
         _cache[key] = found
@@ -78,10 +79,12 @@ def parse(value: ConstraintLike | None) -> Constraint:
 def _cache_key(value: object) -> _Key | None:
     if type(value) is not dict and not isinstance(value, Mapping):
         return None
-    types = tuple(map(type, value.values()))
-    if not (_PLAIN.issuperset(types) and _TEXT.issuperset(map(type, value))):
-        return None
-    return tuple(value.items()), types  # 1, 1.0 and True are equal, and not the same
+    return tuple(value.items()), tuple(map(type, value.values()))  # 1, 1.0 and True are equal, not the same
+
+
+def _is_plain(key: _Key) -> bool:
+    """Texts with numbers and texts: nothing that could be changed later."""
+    return _PLAIN.issuperset(key[1]) and all(type(name) is str for name, _ in key[0])
 
 
 def _parse(value: object, place: str, depth: int) -> Constraint:

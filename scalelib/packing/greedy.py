@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import Any
 
 from scalelib.packing.order import Goods, Left, Order
@@ -57,9 +58,9 @@ class Greedy:
         self.worth = worth
         self.charge = [offer.price or 1.0 for offer in problem.offers] if charge is None else charge
         self.by_tier = by_tier
+        # Asked for of running machines only.
         self.size = [
-            sum(x * amount for x, amount in zip(dimension, offer.capacity, strict=True))
-            for offer in problem.offers
+            0.0 if offer.price else sum(map(mul, dimension, offer.capacity)) for offer in problem.offers
         ]
         self._goods = Goods(problem.needs, worth, problem.most_per_bin if most is None else most)
         self._orders: list[list[Order] | None] = [None] * len(problem.shapes)

@@ -95,11 +95,12 @@ class Room:
 
     def of(self, offer: int) -> int:
         """Bins of this offer that may still be opened."""
-        room = self.offers[offer]
+        room, nodes, left = self.offers[offer], self.nodes, self.cores
         for pool, cores in self.pools_of[offer]:
-            room = min(room, self.nodes[pool])
-            if cores:
-                room = min(room, self.cores[pool] // cores)
+            if nodes[pool] < room:
+                room = nodes[pool]
+            if cores and left[pool] // cores < room:
+                room = left[pool] // cores
         return room
 
     def take(self, offer: int, count: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from scalelib.packing.greedy import Greedy, Packed
 from scalelib.packing.problem import PackedBins, Pattern, Problem
@@ -47,6 +47,7 @@ def rebuild(
     room = problem.room()
     for offer, _ in bins:
         room.take(offer, 1)
+    parts: dict[frozenset[int], Problem] = {}
     for _ in range(tries):
         if late():
             break
@@ -59,9 +60,11 @@ def rebuild(
             room_then.take(offer, -1)
             for item, units in pattern:
                 counts[item] += units
-        wanted = {item for item, count in enumerate(counts) if count}
+        wanted = frozenset(item for item, count in enumerate(counts) if count)
+        if wanted not in parts:
+            parts[wanted] = _only(problem, wanted)
         stirred = [money * (1 + STIR * (draw.random() - 0.5)) for money in worth]
-        after = Greedy(_only(problem, wanted), stirred, dimension).pack(counts, room_then)
+        after = Greedy(parts[wanted], stirred, dimension).pack(counts, room_then)
         old = _as_packed(problem, before, left)
         if after.order <= old.order:
             if after.order < old.order:
@@ -81,6 +84,6 @@ def _as_packed(problem: Problem, bins: Sequence[tuple[int, Pattern]], left: Sequ
     return Packed(bins=counted, left=tuple(left), price=problem.price(counted))
 
 
-def _only(problem: Problem, items: set[int]) -> Problem:
+def _only(problem: Problem, items: Collection[int]) -> Problem:
     """The same problem, as if only these items could be placed."""
     return dataclasses.replace(problem, shapes=tuple(shape.only(items) for shape in problem.shapes))

@@ -54,18 +54,21 @@ class FewShares:
         Sorting leaves equal ones as they were: what is sorted says how those are ordered.
         """
         items, most = self._items, self._most
+        if len(items) <= 1:
+            return [Order(items)]
         poor = [-worth[item] for item in items]
         by_sum = [each / (share or 1e-9) for each, share in zip(poor, self._total, strict=True)]
         by_most = [each / (share or 1e-9) for each, share in zip(poor, most, strict=True)]
         dearest_first = sorted(range(len(items)), key=poor.__getitem__)
-        return [
-            Order([items[place] for place in places])
-            for places in (
-                sorted(self._largest_first, key=by_sum.__getitem__),
-                sorted(self._largest_first, key=by_most.__getitem__),
-                sorted(dearest_first, key=most.__getitem__, reverse=True),
-            )
-        ]
+        first = sorted(self._largest_first, key=by_sum.__getitem__)
+        second = sorted(self._largest_first, key=by_most.__getitem__)
+        third = sorted(dearest_first, key=most.__getitem__, reverse=True)
+        different = [first]
+        if second != first:
+            different.append(second)
+        if third not in different:
+            different.append(third)
+        return [Order([items[place] for place in places]) for places in different]
 
 
 class ManyShares:

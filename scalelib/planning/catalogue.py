@@ -178,7 +178,11 @@ class Catalogue:
 
     def is_reserved(self, machine: int) -> bool:
         """Is the machine of this number only for work that asks for what it has?"""
-        return self._openings()[machine] is not None
+        return self.opened_by(machine) is not None
+
+    def opened_by(self, machine: int) -> frozenset[str] | None:
+        """What work has to ask for to be on the machine of this number; None: nothing."""
+        return self._openings()[machine]
 
     def is_barred(self, kind: Kind) -> bool | None:
         """Is the kind kept off every machine that is reserved? None: off some of them."""

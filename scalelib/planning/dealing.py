@@ -28,20 +28,23 @@ class JobQueue:
         """So many slots by the name of their job; `times` over, if the job whose turn it is has as many."""
         if times > 1:
             name, _ = self._jobs[self._at]
-            self._use(count * times)
+            self._left -= count * times
+            if not self._left:
+                self._next()
             return {name: count}
         given: dict[str, int] = {}
         while count > 0 and self._left > 0:
             name, _ = self._jobs[self._at]
-            taken = min(self._left, count)
+            taken = self._left if self._left < count else count
             given[name] = given.get(name, 0) + taken
             count -= taken
-            self._use(taken)
+            self._left -= taken
+            if not self._left:
+                self._next()
         return given
 
-    def _use(self, count: int) -> None:
-        self._left -= count
-        if self._left == 0 and self._at + 1 < len(self._jobs):
+    def _next(self) -> None:
+        if self._at + 1 < len(self._jobs):
             self._at += 1
             self._left = self._jobs[self._at][1]
 

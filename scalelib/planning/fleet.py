@@ -298,5 +298,8 @@ class Fleet:
 
 def space(free: Amounts, needs: Amounts, alone: bool) -> int:
     """How many times `needs` fits into `free`; 1 at most for what is to be alone there."""
-    times = min((have // need for have, need in zip(free, needs, strict=True) if need), default=1 << 30)
-    return max(min(times, 1) if alone else times, 0)
+    times = 1 if alone else 1 << 30
+    for have, need in zip(free, needs, strict=True):
+        if need and have // need < times:
+            times = have // need
+    return max(times, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +44,8 @@ FEW_TRIES: Final = 12
 """The same where it only matters whether all fits."""
 FEW_PAIRS: Final = 60
 """Kinds times kinds of machine up to which all of that is tried; with more of them, less."""
+GATHERED: Final = 15_000
+"""Choices with all gangs in one group of a bucket, times the same pairs."""
 MOST_ADDED: Final = 8
 """Gangs that get a group here because no other plan has one for them."""
 
@@ -59,6 +61,8 @@ class Gathering:
     """What everything comes to with this choice; True: at one look."""
     known: dict[tuple[bool, _Key], tuple[Score, int, Choice]] = field(default_factory=dict)
     """Of choices that were looked at: what they come to, and when they were."""
+    begun: dict[tuple[str, tuple[str, ...], int], Sequence[str]] = field(default_factory=dict)
+    """Groups that each bucket could begin."""
 
     def score_of(self, choice: Choice, quick: bool) -> Score:
         """The same, each choice looked at once."""
@@ -133,7 +137,8 @@ class Gathering:
         def share(tries: int) -> int:
             return min(tries, tries * FEW_PAIRS // max(pairs, 1))
 
-        starts = [choice, *self._gathered(choice), *self._drawn(choice, share(DRAWS))]
+        gathered = self._gathered(choice, max(STARTS, GATHERED // max(pairs, 1)))
+        starts = [choice, *gathered, *self._drawn(choice, share(DRAWS))]
         starts.sort(key=lambda start: self.score_of(start, True))
         for start in starts[:STARTS]:
             self._moved(start, share(QUICK_TRIES) // STARTS, quick=True)
@@ -156,12 +161,17 @@ class Gathering:
             if self.may_be(other.values()):
                 yield other
 
-    def _gathered(self, choice: Choice) -> Iterator[Choice]:
-        """Choices with all gangs that can be there in one group of a bucket, to share its machines."""
-        for bucket_id in self.buckets:
+    def _gathered(self, choice: Choice, most: int | None = None) -> Iterator[Choice]:
+        """Choices with all gangs that can be there in one group of a bucket, to share its machines.
+
+        With `most` of them, of the buckets that are in use first.
+        """
+        used = {bucket_id for places in choice.values() for bucket_id, _ in places}
+        first = {each.id for each in sorted(self.buckets.values(), key=lambda b: b.id not in used)[:most]}
+        for bucket in (each for each in self.buckets.values() if each.id in first):
             other, new = dict(choice), Counter[Place]()
             for kind, places in choice.items():
-                there = [place for place in self.places(kind, other) if place[0] == bucket_id]
+                there = self.places(kind, other, only=bucket)
                 if there:
                     place = max(there, key=lambda place: new[place])
                     other[kind] = {place: sum(places.values())}
@@ -199,22 +209,33 @@ class Gathering:
                         if self.may_be(other.values()):
                             yield other
 
-    def places(self, kind: Kind, choice: Choice, fresh: int = 1) -> list[Place]:
-        """Groups that the kind could be in; for each bucket so many that are not begun yet."""
+    def places(
+        self, kind: Kind, choice: Choice, fresh: int = 1, *, only: Bucket | None = None
+    ) -> list[Place]:
+        """Groups that the kind could be in, of all buckets or this one; of each so many not begun yet."""
         asked, levels = groups_named(kind.constraint), self.fleet.catalogue.levels
-        chosen = dict.fromkeys(place for places in choice.values() for place in places)
+        chosen: dict[str, dict[str, None]] = {}
+        for bucket_id, group in (place for places in choice.values() for place in places):
+            chosen.setdefault(bucket_id, {})[group] = None
         found: dict[Place, None] = {}
-        for bucket in self.buckets.values():
-            names = [*self.groups.existing(bucket), *(group for b, group in chosen if b == bucket.id)]
-            more = self.groups.several(bucket, asked, len(names) + fresh)
+        for bucket in self.buckets.values() if only is None else (only,):
+            names = [*self.groups.existing(bucket), *chosen.get(bucket.id, ())]
+            more = self._fresh(bucket, asked, len(names) + fresh)
             names += [name for name in more if name not in names][:fresh]
             for name in names:
                 if levels(kind, self.fleet.group_offer(bucket, name).machine):
                     found[bucket.id, name] = None
         for place, cohorts in sorted(self.fleet.by_group.items()):
-            if any(levels(kind, cohort.machine) for cohort in cohorts):
+            if (only is None or place[0] == only.id) and any(levels(kind, c.machine) for c in cohorts):
                 found[place] = None
         return list(found)
+
+    def _fresh(self, bucket: Bucket, asked: Sequence[str], count: int) -> Sequence[str]:
+        """So many groups that the bucket could begin: the same for as long as nothing is placed."""
+        key = (bucket.id, tuple(asked), count)
+        if key not in self.begun:
+            self.begun[key] = self.groups.several(bucket, asked, count)
+        return self.begun[key]
 
     def may_be(self, choice: Iterable[Mapping[Place, int]]) -> bool:
         """May all these groups be begun?"""

@@ -17,7 +17,8 @@ from scalelib.planning.dealing import JobQueue
 from scalelib.planning.fleet import Cohort, Fleet, Offer
 from scalelib.planning.gathering import Choice, Gathering, Place, Score, in_one_group
 from scalelib.planning.kinds import Kind
-from scalelib.planning.plain import Purchases, draw, stock_offer
+from scalelib.planning.plain import Purchases
+from scalelib.planning.stock import draw, stock_offer
 from scalelib.planning.together import Together
 from scalelib.policy import Policy
 

@@ -45,7 +45,7 @@ class Kind:
     def __post_init__(self) -> None:
         self.sharing = max((each.sharing for each in self.alternatives), default=Sharing.ANYBODY)
         self.grouped = self.colocated or any(each.grouped for each in self.alternatives)
-        own = any(way.sharing is Sharing.SAME_JOB for way in self.alternatives)
+        own = bool(self.sharing) and any(way.sharing is Sharing.SAME_JOB for way in self.alternatives)
         self.plain = not self.node_count and not self.grouped and not own
 
 
@@ -55,7 +55,10 @@ def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
     for job in jobs:
         # Equal constraints are mostly the same object (see `constraints.parse`): a cheap first sieve.
         key = (-job.priority, id(job.constraints), job.node_count, job.colocated, job.exclusive)
-        found.setdefault(key, []).append(job)
+        if key in found:
+            found[key].append(job)
+        else:
+            found[key] = [job]
     merged: dict[tuple[int, str], tuple[list[Job], tuple[Alternative, ...]]] = {}
     for group in found.values():
         ways = _alternatives(group[0])
@@ -86,9 +89,11 @@ def _alternatives(job: Job) -> tuple[Alternative, ...]:
 
 def _kind(no: int, key: str, jobs: list[Job], ways: tuple[Alternative, ...]) -> Kind:
     first = jobs[0]
-    slots: dict[str, int] = {}
-    for job in jobs:
-        slots[job.name] = slots.get(job.name, 0) + job.iterations
+    slots = {job.name: job.iterations for job in jobs}
+    if len(slots) < len(jobs):  # some have the same name
+        slots = dict.fromkeys(slots, 0)
+        for job in jobs:
+            slots[job.name] += job.iterations
     return Kind(
         no=no,
         constraint=first.constraints,
@@ -96,7 +101,7 @@ def _kind(no: int, key: str, jobs: list[Job], ways: tuple[Alternative, ...]) -> 
         node_count=0 if first.node_count == 1 and not first.colocated else first.node_count,
         colocated=first.colocated,
         priority=first.priority,
-        jobs=sorted(slots.items()),
+        jobs=[(name, slots[name]) for name in sorted(slots)],
         count=sum(slots.values()),
         names=frozenset(slots),
         key=key,

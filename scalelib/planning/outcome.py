@@ -259,7 +259,10 @@ def _unserved(plan: Planning, known: frozenset[str]) -> tuple[Unserved, ...]:
     )
     found = []
     for kind in plan.kinds:
-        left, capped = plan.left.get(kind, 0), dict(undealt(kind, plan.capped.get(kind, 0)))
+        left = plan.left.get(kind, 0)  # with those that are capped
+        if not left:
+            continue
+        capped = dict(undealt(kind, plan.capped.get(kind, 0)))
         found += _because(reasons.used_up(kind) if capped else None, capped)
         others = {name: slots - capped.get(name, 0) for name, slots in undealt(kind, left)}
         found += _because(reasons.of(kind) if any(others.values()) else None, others)

@@ -13,13 +13,11 @@ from scalelib.planning.catalogue import Catalogue, Level
 from scalelib.planning.fleet import Cohort, Fleet, Offer, Tier
 from scalelib.planning.kinds import Kind
 from scalelib.planning.seating import Seat, seat
+from scalelib.planning.stock import draw, looks_at_the_machine, stock_of, stock_offer
 from scalelib.policy import Expander, Policy
 
 _BUY: Final = 99
 """Tier of what is bought: even where it costs nothing, what runs already is filled first."""
-
-_ANOTHERS: Final = 10
-"""Comes on top of the tier of a machine that was bought for other work: it comes last of those there are."""
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -140,7 +138,7 @@ class Packer:
         if not at:
             return dict(left)
         market = Market(
-            stock=self._stock(at),
+            stock=stock_of(self.fleet, at),
             offers=[offer for offer in self.fleet.offers if self.fleet.room(offer) > 0] if buy else [],
         )
         if not (market.stock or market.offers):
@@ -242,18 +240,6 @@ class Packer:
             cohorts.sort(key=lambda cohort: (cohort.tier, cohort.no))
         return again
 
-    def _stock(self, at: Mapping[Kind, Level]) -> dict[str, list[Cohort]]:
-        """Machines that may have room for something here, equal ones together."""
-        needs = [self.fleet.needs(kind, level[0]) for kind, level in at.items()]
-        least = [min(amounts) for amounts in zip(*needs, strict=True)]
-        together: dict[tuple[object, ...], list[Cohort]] = {}
-        for cohort in self.fleet.cohorts:
-            if cohort.closed or any(free < need for free, need in zip(cohort.free, least, strict=True)):
-                continue
-            key = (cohort.is_anothers, cohort.tier, cohort.machine, cohort.free, cohort.empty)
-            together.setdefault(key, []).append(cohort)
-        return {f"s{i:06d}": cohorts for i, cohorts in enumerate(together.values())}
-
     def _item(
         self,
         kind: Kind,
@@ -264,9 +250,9 @@ class Packer:
         way = kind.alternatives[level[0]]
         allowed: frozenset[str] | None = None
         barred = self.fleet.catalogue.is_barred(kind)
-        if barred and not (way.tests or way.sharing or len(kind.alternatives) > 1):
+        if barred and not looks_at_the_machine(kind):
             allowed = market.everybodys(self.fleet.catalogue)  # where there is room, the packer knows
-        elif way.tests or way.sharing or len(kind.alternatives) > 1 or barred is None:
+        elif looks_at_the_machine(kind) or barred is None:
             table = self.fleet.catalogue.table(kind)
             stocked = {
                 key
@@ -347,30 +333,6 @@ def _score(packed: packing.Packing) -> tuple[int, float]:
 
 def _sum(left: int | None, more: int) -> int | None:
     return None if left is None else max(left, 0) + more
-
-
-def draw(fleet: Fleet, cohorts: list[Cohort], count: int) -> list[Cohort]:
-    """So many machines out of equal cohorts; what is drawn is taken off the list."""
-    drawn = []
-    while count > 0:
-        cohort = cohorts[0]
-        part = fleet.part(cohort, count)
-        if part is cohort:
-            cohorts.pop(0)
-        drawn.append(part)
-        count -= part.count
-    return drawn
-
-
-def stock_offer(key: str, cohorts: Sequence[Cohort]) -> packing.Offer:
-    """Equal machines that are there, as the packer sees them."""
-    return packing.Offer(
-        key=key,
-        capacity=tuple(max(free, 0) for free in cohorts[0].free),
-        price=0.0,
-        most=sum(cohort.count for cohort in cohorts),
-        tier=int(cohorts[0].tier) + _ANOTHERS * cohorts[0].is_anothers,
-    )
 
 
 def priority_of(bucket: Bucket, policy: Policy) -> int:

@@ -173,7 +173,7 @@ class Together:
             return (anothers, spread, here.tier, piece.level, *special, piece.space, here.no)
 
         there = self.fleet.with_room(kind, scope.cohorts)
-        have = [piece for cohort in there if (piece := self.cohort_piece(kind, cohort)) is not None]
+        have = self._pieces(kind, there)
         if kept:
             have = [
                 replace(piece, space=min(piece.space, cohort.still_meant(kind)))
@@ -188,13 +188,19 @@ class Together:
 
     def cohort_piece(self, kind: Kind, cohort: Cohort) -> Piece | None:
         """These machines, the best way a slot fits there now; None if none does."""
-        if cohort.closed:
-            return None
-        for level in self.fleet.catalogue.levels(kind, cohort.machine):
-            slots = self.fleet.space(kind, cohort, level[0])
-            if slots > 0:
-                return Piece(source=cohort, way=level[0], level=level, count=cohort.count, space=slots)
-        return None
+        return next(iter(self._pieces(kind, [cohort])), None)
+
+    def _pieces(self, kind: Kind, cohorts: Iterable[Cohort]) -> list[Piece]:
+        """Those on which a slot fits now, each in its best way."""
+        levels, found = self.fleet.catalogue.table(kind), []
+        for cohort in cohorts:
+            for level in () if cohort.closed else levels[cohort.machine]:
+                slots = self.fleet.space(kind, cohort, level[0])
+                if slots > 0:
+                    piece = Piece(source=cohort, way=level[0], level=level, count=cohort.count, space=slots)
+                    found.append(piece)
+                    break
+        return found
 
     def _offer_piece(self, kind: Kind, offer: Offer) -> Piece | None:
         levels = self.fleet.catalogue.levels(kind, offer.machine)

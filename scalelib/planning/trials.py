@@ -150,10 +150,25 @@ def _squeezed(usual: Planning) -> Planning | None:
     served = _served(usual)
     everything = {kind: kind.count - usual.capped.get(kind, 0) for kind in usual.kinds}
     for work in (served,) if served == everything else (everything, served):
-        found = _squeezed_as(usual, work)
+        found = None if _is_too_much(usual, work) else _squeezed_as(usual, work)
         if found is not None:
             return found
     return None
+
+
+def _is_too_much(usual: Planning, work: Mapping[Kind, int]) -> bool:
+    """Does the work need more of something than all that is there has free?"""
+    fleet = usual.fleet
+    free = [0] * len(fleet.counters)
+    for lot in usual.scene.lots:
+        for d, amount in enumerate(lot.free):
+            free[d] += max(amount, 0) * len(lot.nodes)
+    for kind, count in work.items():
+        units = count * max(kind.node_count, 1)
+        ways = [fleet.needs(kind, way) for way in range(len(kind.alternatives))] if units else ()
+        for d, least in enumerate(map(min, zip(*ways, strict=True))):
+            free[d] -= units * least
+    return min(free, default=0) < 0
 
 
 def _squeezed_as(usual: Planning, work: Mapping[Kind, int]) -> Planning | None:

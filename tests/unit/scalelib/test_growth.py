@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks import scalelib as bench
+from scalelib.job import Job
 from scalelib.planner import Problem
 from tests.unit.scalelib.growth import calls
 
 
 def test_machines_are_read_once_however_many_plans_are_tried() -> None:
     """Work for which more has to be bought: all of it is tried in a dozen orders on what is there."""
-    found = calls(bench.a_million_tasks(100_000, 200))
+    short_of_one = replace(
+        bench.a_million_tasks(100, 50),
+        jobs=tuple(Job(f"queue-{i}", {"ncpus": 3, "memmb": 1000 + i}, iterations=32) for i in range(10)),
+    )
+    found = calls(short_of_one)
     assert found["Planning.squeeze"] > 10
-    assert found["Catalogue.of_node"] == found["tier_of"] == 200
+    assert found["Catalogue.of_node"] == found["tier_of"] == 50
     assert found["machine"] == 50 + 50  # each kind of node, each bucket
+
+
+def test_work_that_is_more_than_all_that_is_there_is_not_tried_there() -> None:
+    assert calls(bench.a_million_tasks(100_000, 200))["Planning.squeeze"] == 0
+
+
+def test_nodes_that_differ_by_what_nobody_asks_for_are_packed_as_one() -> None:
+    found = calls(bench.uneven_nodes(500, each=200))
+    assert found["Shape.__init__"] < 420  # 472 if each total is a machine of its own
+
+
+def test_gangs_of_many_kinds_are_gathered_in_few_buckets() -> None:
+    """A packing of all of them for each of 50 sizes takes three times as long as all the rest."""
+    found = calls(bench.many_gangs(20))
+    assert found["Gathering.score_of"] < 40  # 60 of all buckets
+    assert found["Groups.several"] < 200  # some thousands if each choice asks again
 
 
 def test_names_of_new_nodes_are_written_out_when_somebody_reads_them() -> None:
