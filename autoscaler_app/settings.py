@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from autoscaler_app.passes.decide.bounds import quiet
 from scalelib.config import load as load_config
 from scalelib.errors import InvalidConfig
 
@@ -80,6 +82,16 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where the control worker serves its metrics; none: nowhere; 0: a free port."""
     metrics_host: str = "127.0.0.1"
     """The address of that: this machine's own, unless others are to read them."""
+    most_leaving: int = 0
+    """So many nodes may be on their way out at once, of those that the autoscaler chooses; 0: any number."""
+    most_leaving_share: float = 1.0
+    """The same as a share of all nodes; one may always be."""
+    quiet_hours: tuple[str, ...] = ()
+    """Times in which no node is chosen to go: `mon-fri 08:00-18:00`."""
+    quiet_zone: str = "UTC"
+    """The time zone of `quiet_hours`."""
+    paused_long: float = 86_400.0
+    """A pause that has lasted for so many seconds is told as bad, no longer as a warning."""
     least_gap: float = 1.0
     """Passes that are asked for begin at least so far apart."""
     batch_quick: float = 0.25
@@ -155,6 +167,27 @@ def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
             f"{place}: autoscaler.silent_timeout is {section.silent_timeout}; it is at least twice "
             f"autoscaler.told_within ({section.told_within}), or hosts that are asked seldom look silent"
         )
+    if section.most_leaving < 0:
+        raise InvalidConfig(
+            f"{place}: autoscaler.most_leaving is {section.most_leaving}; it is a number of nodes, 0 for any"
+        )
+    if not 0 < section.most_leaving_share <= 1:
+        raise InvalidConfig(
+            f"{place}: autoscaler.most_leaving_share is {section.most_leaving_share}; it is more than 0, "
+            "and 1 for all nodes"
+        )
+    for window in section.quiet_hours:
+        try:
+            quiet.parse(window)
+        except InvalidConfig as error:
+            raise InvalidConfig(f"{place}: autoscaler.quiet_hours: {error}") from error
+    try:
+        ZoneInfo(section.quiet_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidConfig(
+            f"{place}: autoscaler.quiet_zone is {section.quiet_zone!r}, which is no time zone known here; "
+            "'Europe/London' would be right"
+        ) from error
     return section
 
 

@@ -56,6 +56,8 @@ class UnservedReason(Enum):
     """A bucket would hold it by what the cloud promises, and none by what its machines were seen to have."""
     FUTILE = "futile"
     """Machines were bought for it and never ran any of it; the control side says so, not the planner."""
+    PAUSED = "paused"
+    """A person has paused growth for it; the control side says so, not the planner."""
     SET_ASIDE = "set-aside"
     """Every bucket that fits is set aside for now, after a capacity failure say, or takes no new nodes."""
     RESERVED = "reserved"

@@ -15,6 +15,7 @@ import msgspec
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.cli import health, process
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
+from autoscaler_app.memory.orders import PAUSED, recall
 from scalelib.demand import UnservedReason
 from scalelib.errors import ScalelibError
 from scalelib.names import ByName
@@ -57,6 +58,7 @@ WHAT_TO_DO: Mapping[UnservedReason, str] = {
     UnservedReason.NEVER_FITS: "ask for less, or add a larger size to a nodearray",
     UnservedReason.TOLD_LESS: "ask for what they really have (`buckets`), or `try-again` when they have more",
     UnservedReason.FUTILE: "see why the machines ran none of it (`history`, `why NODE`), then `try-again`",
+    UnservedReason.PAUSED: "`resume`, with the queue or nodearray that is paused",
     UnservedReason.SET_ASIDE: "wait until the cloud has capacity again, or add sizes to a nodearray",
     UnservedReason.RESERVED: "ask for what the machines have, or set nodearrays.<name>.reserved to false",
     UnservedReason.SHARED_RESOURCE: "wait until others release it, or raise what the cluster shares",
@@ -119,8 +121,9 @@ def _guarded(about: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]
 def _passes(control: Control, interval: timedelta) -> Iterator[Finding]:
     """What `status --check` says of passes."""
     last = next(iter(control.reports(1)), None)
-    paused = bool(control.state.fact("paused"))
-    for matter in health.matters_of_passes(last, control.now(), interval, paused=paused):
+    paused = recall(control.state, control.now()).pauses
+    long = control.settings.autoscaler.paused_long
+    for matter in health.matters_of_passes(last, control.now(), interval, paused=paused, paused_long=long):
         yield Finding(weight=Weight(matter.code), about="passes", sentence=matter.sentence)
 
 
@@ -203,6 +206,8 @@ def _work(control: Control) -> Iterator[Finding]:
 
 def _warnings(sight: Sight, plan: Plan) -> Iterator[Finding]:
     for warning in dict.fromkeys((*sight.warnings, *plan.warnings)):
+        if warning.startswith(PAUSED):  # told already
+            continue
         yield Finding(weight=Weight.WARNING, about="work", sentence=warning)
 
 

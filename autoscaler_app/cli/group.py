@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from autoscaler_app.cli import doctor, explaining, process, show, supposing
+from autoscaler_app.cli import by_hand, doctor, explaining, pausing, process, show, supposing
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
 from scalelib.errors import InvalidConfig, InvalidInput
 
@@ -47,6 +47,7 @@ def autoscaler() -> None:
 @speaks
 def status(ctx: click.Context, json_: bool, check: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
+    from autoscaler_app import settings as settings_module
     from autoscaler_app.cli import health
     from autoscaler_app.passes.journal import Journal
     from autoscaler_app.schedule import interval_of
@@ -56,7 +57,14 @@ def status(ctx: click.Context, json_: bool, check: bool) -> None:
         if check:
             last = next(iter(journal.reports(1)), None)
             interval = interval_of(ctx.obj.app.conf.beat_schedule)
-            code, sentence = health.check(last, journal.now(), interval, paused=journal.paused, worker=worker)
+            code, sentence = health.check(
+                last,
+                journal.now(),
+                interval,
+                paused=journal.orders().pauses,
+                paused_long=settings_module.load().autoscaler.paused_long,
+                worker=worker,
+            )
             say(as_json({"code": code, "sentence": sentence}) if json_ else sentence)
             ctx.exit(code)
         facts = show.status_of(journal) | {"control_worker": worker}
@@ -227,28 +235,6 @@ def cost(json_: bool, days: int, by: str) -> None:
     say(as_json(facts) if json_ else stories.cost_text(facts))
 
 
-@autoscaler.command()
-@click.pass_context
-@speaks
-def pause(ctx: click.Context) -> None:
-    """From the next pass on: look and tell, but launch, fence and delete nothing."""
-    from autoscaler_app.passes import lock
-
-    with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
-        control.state.set_fact("paused", True)
-    say("paused; `resume` ends it")
-
-
-@autoscaler.command()
-@click.pass_context
-@speaks
-def resume(ctx: click.Context) -> None:
-    """End a pause."""
-    with opened(ctx, look=False) as control:
-        control.state.set_fact("paused", False)
-    say("resumed")
-
-
 @autoscaler.command("try-again")
 @click.pass_context
 @speaks
@@ -315,5 +301,10 @@ def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None
         serve(control, host, port, max_age=age, ready=lambda url: say(f"Ready: {url}"))
 
 
-for each in (doctor.doctor, explaining.explain, supposing.whatif, process.ping, process.stop, process.reload):
+for each in (
+    *(doctor.doctor, explaining.explain, supposing.whatif),
+    *(by_hand.hold, by_hand.unhold, by_hand.drain, by_hand.undrain, by_hand.delete),
+    *(pausing.pause, pausing.resume),
+    *(process.ping, process.stop, process.reload),
+):
     autoscaler.add_command(each)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from autoscaler_app.memory.orders import PAUSED, Pause, told
 from autoscaler_app.passes.report import Report, summary
 
 OLD_AFTER = 3
@@ -24,13 +25,22 @@ class Matter(NamedTuple):
 
 
 def check(
-    last: Report | None, now: datetime, interval: timedelta, *, paused: bool, worker: dict[str, Any] | None
+    last: Report | None,
+    now: datetime,
+    interval: timedelta,
+    *,
+    paused: Sequence[Pause],
+    paused_long: float = 86_400.0,
+    worker: dict[str, Any] | None,
 ) -> tuple[int, str]:
     """The worst that is wrong as an exit code (0, 1, 2), and a line that names it and counts the others.
 
     `worker`: the control worker of this machine as `ping` tells it; None where there is none.
     """
-    matters = [*matters_of_passes(last, now, interval, paused=paused), *_matters_of_work(last)]
+    matters = [
+        *matters_of_passes(last, now, interval, paused=paused, paused_long=paused_long),
+        *_matters_of_work(last),
+    ]
     if worker is not None and worker["why_not"]:
         matters.append(Matter(CRITICAL, f"the control worker is not in charge: {worker['why_not']}"))
     matters.sort(key=lambda matter: -matter.code)
@@ -43,7 +53,12 @@ def check(
 
 
 def matters_of_passes(
-    last: Report | None, now: datetime, interval: timedelta, *, paused: bool
+    last: Report | None,
+    now: datetime,
+    interval: timedelta,
+    *,
+    paused: Sequence[Pause],
+    paused_long: float = 86_400.0,
 ) -> Iterator[Matter]:
     """Whether passes are made, and do what they are for."""
     if last is None:
@@ -60,8 +75,12 @@ def matters_of_passes(
         )
     if last.error:
         yield Matter(CRITICAL, f"pass {last.number} failed: {last.error}")
-    if paused:
-        yield Matter(WARNING, "paused: nothing is launched, fenced or ended; `resume` ends it")
+    for pause in paused:
+        lasts = (now - (pause.at or now)).total_seconds()
+        said = (
+            f"paused: {pause.stops}, for {lasts / 3600:.1f} h now ({told(pause)}); `{pause.ended_by}` ends it"
+        )
+        yield Matter(CRITICAL if lasts > paused_long else WARNING, said)
 
 
 def _matters_of_work(last: Report | None) -> Iterator[Matter]:
@@ -70,4 +89,5 @@ def _matters_of_work(last: Report | None) -> Iterator[Matter]:
             yield Matter(WARNING, f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}")
     if last is not None and last.saw is not None:
         for warning in last.saw.warnings:
-            yield Matter(WARNING, warning)
+            if not warning.startswith(PAUSED):  # it is told as it is now
+                yield Matter(WARNING, warning)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autoscaler_app.listening.shown import printable
+from autoscaler_app.memory.orders import told
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
@@ -203,6 +204,8 @@ def _told_as_text(told: Mapping[str, Mapping[str, float]]) -> str:
     return ", ".join(f"{name} {both['told']:g}, not {both['promised']:g}" for name, both in told.items())
 
 
+ORDERED = {"hold": "on hold ", "drain": "draining", "delete": "to end  "}
+
 LOOKED_BACK = 50
 """Reports, in search of the last pass that saw the cluster."""
 
@@ -210,7 +213,13 @@ LOOKED_BACK = 50
 def status_of(journal: Journal) -> dict[str, Any]:
     """How things stand, from the journal."""
     last = journal.reports(1)
-    facts: dict[str, Any] = {"paused": journal.paused, "last_pass": None}
+    orders, now = journal.orders(), journal.now()
+    facts: dict[str, Any] = {
+        "paused": journal.paused,
+        "pauses": orders.pauses,
+        "orders": {i: each for i, each in orders.nodes.items() if not each.is_over(now)},
+        "last_pass": None,
+    }
     if not last:
         return facts
     made = last[0]
@@ -265,8 +274,11 @@ def status(facts: dict[str, Any]) -> str:
         )
     lines = [not_in_charge] if not_in_charge else []
     lines += [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
-    if facts["paused"]:
-        lines.append("PAUSED: nothing is launched, fenced or deleted; `resume` ends it")
+    lines += [f"PAUSED: {each.stops} ({told(each)}); `{each.ended_by}` ends it" for each in facts["pauses"]]
+    lines += [
+        f"{ORDERED[each.what]} {each.node}: by {told(each)}"
+        for each in sorted(facts["orders"].values(), key=lambda each: each.node)
+    ]
     seen = facts.get("seen_by")
     if seen is None:
         lines.append("no pass has seen the cluster lately")

@@ -34,6 +34,9 @@ STAYS = {
     KeepReason.HELD: "room is kept there for work that came first",
     KeepReason.HELD_BACK: "a guard holds its end back",
     KeepReason.PAUSED: "passes are paused: `resume` ends that",
+    KeepReason.ON_HOLD: "a person holds it: `unhold` ends that",
+    KeepReason.BUDGET: "as many nodes as may be are on their way out: it goes when others have gone",
+    KeepReason.QUIET: "these are quiet hours: no node is chosen to go",
 }
 """Why a node is still here, for people; docs/commands.md has the same list."""
 

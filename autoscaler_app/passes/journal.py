@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from autoscaler_app import settings as settings_module
+from autoscaler_app.memory.orders import Orders, recall
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes import report
 from autoscaler_app.passes.report import Report
@@ -31,7 +32,11 @@ class Journal:
     @property
     def paused(self) -> bool:
         """Passes look and tell, and do nothing."""
-        return bool(self.state.fact("paused"))
+        return any(pause.is_whole for pause in self.orders().pauses)
+
+    def orders(self) -> Orders:
+        """What people asked for by hand."""
+        return recall(self.state, self.now())
 
     def reports(self, last: int) -> list[Report]:
         """The newest reports, newest first."""

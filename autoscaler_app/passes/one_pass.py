@@ -105,6 +105,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
     may()
     housekeeping.bury_the_dead(control, deeds, sight)
     housekeeping.forget_strangers(control, sight)
+    housekeeping.forget_orders(control, sight)
     housekeeping.give_back(control, deeds, sight)
     housekeeping.sweep(control, deeds)
 

@@ -8,10 +8,14 @@ import msgspec
 
 
 class DeleteReason(Enum):
-    """Why a node is ended. The last four are clean-up paths that need no certificate."""
+    """Why a node is ended. The last five are clean-up paths that need no certificate."""
 
     IDLE = "idle"
     SURPLUS = "surplus"
+    BY_HAND = "by-hand"
+    """A person asked to have it drained."""
+    NOW = "now"
+    """A person asked to have it ended at once, and was told what that kills."""
     FAILED = "failed"
     BOOT_TIMEOUT = "boot-timeout"
     NEVER_JOINED = "never-joined"
@@ -25,6 +29,15 @@ class FenceReason(Enum):
     SURPLUS = "surplus"
     HUNGRY = "not-eating"
     """Hungry: it has room and starts nothing of what waits in its queues."""
+    BY_HAND = "by-hand"
+    """A person asked to have it drained."""
+    ON_HOLD = "on-hold"
+    """A person holds it: it stays."""
+
+    @property
+    def is_way_out(self) -> bool:
+        """It takes no more work because it is to go."""
+        return self is not FenceReason.ON_HOLD
 
 
 class KeepReason(Enum):
@@ -44,6 +57,9 @@ class KeepReason(Enum):
     HELD = "held"
     HELD_BACK = "held-back"
     PAUSED = "paused"
+    ON_HOLD = "on-hold"
+    BUDGET = "budget"
+    QUIET = "quiet-hours"
 
 
 COMING_UP = (KeepReason.BOOTING, KeepReason.JOINING)
@@ -87,6 +103,8 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     hostname: str
     reason: FenceReason
+    detail: str = ""
+    """Who asked for it, and why, where somebody did."""
 
 
 class Unfence(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +121,8 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     node_id: str
     reason: DeleteReason
+    detail: str = ""
+    """Who asked for it, and why, where somebody did."""
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):

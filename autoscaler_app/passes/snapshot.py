@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from autoscaler_app.memory.orders import Orders
 from celery_resources.settings import ONE_CPU
 from scalelib.errors import InvalidInput
 
@@ -220,6 +221,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Why nothing is to be deleted now (the circuit breaker is open); empty if nothing stands against it."""
     paused: bool = False
     """True: look and tell, launch nothing, fence nothing, delete nothing."""
+    orders: Orders = Orders()
+    """What people asked for by hand."""
 
 
 def encode(snapshot: Snapshot) -> bytes:

@@ -71,7 +71,8 @@ STEPS = (
             "nothing ran there or was meant for it for `idle_timeout` (`idle`); or the plan could have done "
             "without it for so long, even if tasks touch it now and then (`surplus`); or it has had room and "
             "started nothing of what waits in its queues, or in those that the plan gave it, for "
-            "`hunger_timeout` (`not-eating`)"
+            "`hunger_timeout` (`not-eating`); or a person has asked for it (`by-hand`). One "
+            "that a person holds (`on-hold`) is fenced too, and stays"
         ),
         deed="fence",
         ends_when=(
@@ -250,6 +251,11 @@ class CleanUp:
     """It is told by silence: if too many nodes are silent at once, none of them goes."""
 
 
+def _now(situation: Situation, verdict: NodeVerdict, node: Node, host: HostSeen | None) -> bool:
+    order = situation.by_hand.of(node)
+    return order is not None and order.what == "delete"
+
+
 def _failed(situation: Situation, verdict: NodeVerdict, node: Node, host: HostSeen | None) -> bool:
     works = host is not None and situation.is_heard(host) and host.running + host.held > 0
     return node.state.is_failed and not works
@@ -268,6 +274,16 @@ def _silent(situation: Situation, verdict: NodeVerdict, node: Node, host: HostSe
 
 
 CLEAN_UP = (
+    CleanUp(
+        reason=DeleteReason.NOW,
+        shown_by=(
+            "a person has asked for it (`delete NODE --now`) and was told which tasks that kills; those that "
+            "are acknowledged late go back to their queues when the node is gone"
+        ),
+        deadline="",
+        is_shown=_now,
+        may_be_our_ears=False,
+    ),
     CleanUp(
         reason=DeleteReason.FAILED,
         shown_by=(

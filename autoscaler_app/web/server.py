@@ -12,6 +12,7 @@ import uvicorn
 
 from autoscaler_app.cli.explaining import of_task
 from autoscaler_app.memory import tally
+from autoscaler_app.memory.orders import is_paused
 from autoscaler_app.passes.control import Control
 from autoscaler_app.schedule import interval_of
 from autoscaler_app.web.app import create_app
@@ -47,9 +48,9 @@ def serve(
         control.now,
         interval=interval_of(control.app.conf.beat_schedule),
         max_age=max_age,
-        paused=lambda: bool(control.state.fact("paused")),
         tally=lambda: tally.read(control.state.fact(tally.TALLY)),
         remembered=StateFile(lambda task_id: of_task(control, task_id)),
+        paused=lambda: is_paused(control.state, control.now()),
         password=secret,
         local_only=not secret,
     )

@@ -77,7 +77,14 @@ ENDS = {
     "paused": [
         f"{PASSES}/decide/test_decision.py::test_while_it_is_paused_that_is_a_warning",
         "tests/unit/autoscaler_app/cli/test_pausing.py::test_a_pause_lasts_until_it_is_ended",
+        f"{PASSES}/test_by_hand.py::test_a_pause_ends_by_itself_and_is_forgotten",
     ],
+    "on hold": [
+        f"{PASSES}/test_by_hand.py::"
+        "test_a_node_on_hold_takes_nothing_is_kept_for_as_long_as_that_and_then_serves_again"
+    ],
+    "disruption budget": [f"{PASSES}/decide/bounds/test_budget.py::test_when_one_is_gone_the_next_goes"],
+    "quiet hours": [f"{PASSES}/decide/bounds/test_budget.py::test_when_quiet_hours_end"],
     "did not answer": [
         f"{LISTENING}/test_reluctant.py::"
         "test_one_that_does_not_answer_is_waited_for_once_and_asked_all_the_same",

@@ -8,7 +8,7 @@ from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.act.hands import NO_ANSWER, node_ids, nodenames_of, tell_hosts
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
-from autoscaler_app.passes.plan import Delete, Plan
+from autoscaler_app.passes.plan import Delete, Fence, Plan
 from scalelib.node import NodeId
 
 
@@ -18,10 +18,14 @@ def fence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     hosts = {entry.hostname: entry for entry in plan.fence}
     ids = dict(zip(hosts, node_ids(sight, hosts), strict=True))
     for hostname, entry in hosts.items():
-        state.begin_drain(ids[hostname], hostname, entry.reason.value, now)
+        if entry.reason.is_way_out:
+            state.begin_drain(ids[hostname], hostname, entry.reason.value, now)
+        else:
+            state.end_drain(ids[hostname])
     for hostname, told in tell_hosts(control, sight, hosts, "fence", {"reason": "autoscaler"}).items():
-        deeds.note("fence", hostname, ok=told, detail=hosts[hostname].reason.value if told else NO_ANSWER)
-        if told:
+        entry = hosts[hostname]
+        deeds.note("fence", hostname, ok=told, detail=_why(entry) if told else NO_ANSWER)
+        if told and entry.reason.is_way_out:
             state.mark_fenced(ids[hostname], control.now())
             deeds.again = deeds.again or way_out.is_empty(control.activity.host(hostname))
 
@@ -44,6 +48,11 @@ def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
         else:
             deeds.note("shut-down", entry.node, ok=False, detail="not proven empty; looked at again")
     _delete(control, deeds, ready)
+
+
+def _why(entry: Fence | Delete) -> str:
+    """The reason, and who asked for it where somebody did."""
+    return entry.reason.value + (f": {entry.detail}" if entry.detail else "")
 
 
 def _note_fences(control: Control, sight: Sight) -> None:
@@ -70,7 +79,7 @@ def _shut_down(control: Control, deeds: Deeds, sight: Sight, entry: Delete) -> N
     processes = [] if view is None else [worker.process for worker in view.workers]
     control.state.mark_shut_down(entry.node_id, processes, now)
     control.workers.tell("shutdown", nodenames)
-    deeds.note("shut-down", entry.node, detail=entry.reason.value)
+    deeds.note("shut-down", entry.node, detail=_why(entry))
 
 
 def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
@@ -81,7 +90,7 @@ def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
     for entry in ready:
         outcome = outcomes.get(NodeId(entry.node_id))
         ok = outcome is None or outcome.ok
-        detail = entry.reason.value if outcome is None or outcome.ok else outcome.error
+        detail = _why(entry) if outcome is None or outcome.ok else outcome.error
         deeds.note("delete", entry.node, ok=ok, detail=detail)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from autoscaler_app.listening.activity import HostView, at_work
+from autoscaler_app.memory import orders
+from autoscaler_app.memory.orders import NodeOrder
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.hosts import short_name
@@ -100,6 +102,20 @@ def forget_strangers(control: Control, sight: Sight) -> None:
             timeout = settings.told_within if is_over else settings.silent_timeout
             if (now - max(listening, worker.heard)).total_seconds() > timeout:
                 control.activity.forget_worker(worker.nodename, worker.pid, worker.started)
+
+
+def forget_orders(control: Control, sight: Sight) -> None:
+    """Orders that are over, where nothing is left to be undone, and those about nodes that are gone."""
+    now, present = control.now(), {node.id for node in sight.cloud.nodes}
+    fenced = {i for i, host in sight.host_of.items() if host.on_its_way == "fenced"}
+
+    def is_due(node_id: str, order: NodeOrder) -> bool:
+        return node_id in present and (not order.is_over(now) or node_id in fenced)
+
+    orders.change_nodes(
+        control.state, lambda all_: {i: order for i, order in all_.items() if is_due(i, order)}
+    )
+    orders.change_pauses(control.state, lambda all_: [pause for pause in all_ if not pause.is_over(now)])
 
 
 def give_back(control: Control, deeds: Deeds, sight: Sight) -> None:

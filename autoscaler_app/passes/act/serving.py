@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 def unfence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
     """Hosts whose demand came back: their drain is called off."""
-    hosts = [entry.hostname for entry in plan.unfence]
+    hosts = {entry.hostname: entry.reason for entry in plan.unfence}
     for hostname, told in tell_hosts(control, sight, hosts, "unfence", {}).items():
-        deeds.note("unfence", hostname, ok=told, detail="" if told else NO_ANSWER)
+        deeds.note("unfence", hostname, ok=told, detail=hosts[hostname] if told else NO_ANSWER)
     for node_id in node_ids(sight, hosts):
         control.state.end_drain(node_id)
 

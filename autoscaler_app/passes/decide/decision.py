@@ -7,13 +7,16 @@ of their importance and the first answer decides; whatever is not known keeps th
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from autoscaler_app.memory.orders import NodeOrder, told
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs, vain
+from autoscaler_app.passes.decide.bounds.budget import Budget
 from autoscaler_app.passes.decide.holds import Holds
 from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud, read
 from autoscaler_app.passes.plan import (
@@ -35,7 +38,7 @@ from autoscaler_app.passes.snapshot import HostSeen, Learnt, Snapshot
 from autoscaler_app.passes.way_out import State, Step
 from scalelib import planner
 from scalelib.meant import noted
-from scalelib.node import NodeId
+from scalelib.node import Node, NodeId
 from scalelib.planner import Demand, NodeVerdict, UnservedReason
 
 
@@ -63,8 +66,8 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     `clock` only measures how long the planning took.
     """
     started = clock()
-    situation = read(snapshot)
-    demand = planner.calculate(situation.problem)
+    situation, demand = _planned(read(snapshot))
+    no_growth = situation.by_hand.no_growth()
     fates = _Fates(situation)
     for verdict in demand.nodes:
         fates.add(verdict)
@@ -74,11 +77,12 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
             for u in demand.unserved
         ),
         *_futile(situation),
+        *_spared(situation),
     )
     plan = Plan(
         join=tuple(fates.join),
         gangs=() if snapshot.paused else tuple(fates.gang_orders()),
-        launch=() if snapshot.paused else _launches(demand),
+        launch=() if no_growth else _launches(demand),
         fence=tuple(fates.fence),
         unfence=tuple(fates.unfence),
         delete=tuple(fates.delete),
@@ -91,19 +95,48 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     )
     # Unknown is not idle, and what cannot be seen is not known to be dispensable.
     unknown = {i for i, host in situation.host_of.items() if situation.is_unknown(host)}
+    unknown |= fates.let_go_on
     return Decision(
         plan=plan,
         active=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.jobs)),
         needed=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.needed)),
         meant=noted(
             demand,
-            launches=not snapshot.paused,
+            launches=not no_growth,
             now=snapshot.now,
             waited=situation.problem.waited,
         ),
         slots={queue.queue: situation.slots(queue) for queue in snapshot.queues},
         learnt=Learnt(sizes=situation.sizes, bought=situation.tried.bought, vain=situation.tried.vain),
     )
+
+
+MOST_TRIES = 3
+"""How often it is planned anew where growth is paused for a queue, before what waits there is left out."""
+
+
+def _planned(situation: Situation) -> tuple[Situation, Demand]:
+    """The engine's answer. What waits in a queue for which growth is paused gets the room that is there."""
+    demand, paused = planner.calculate(situation.problem), situation.by_hand.no_growth_for()
+    for last in (False,) * MOST_TRIES + (True,):
+        bought = Counter[str]()
+        for launch in demand.launches:
+            bought.update({job: slots for job, slots in launch.jobs.items() if job in paused})
+        if not bought:
+            break
+        if last:
+            spared = {q.queue: situation.slots(q) for q in situation.snapshot.queues if q.queue in paused}
+        else:
+            spared = dict(bought + Counter(situation.spared))
+        situation = replace(situation, spared=spared)
+        demand = planner.calculate(situation.problem)
+    return situation, demand
+
+
+def _spared(situation: Situation) -> Iterator[Unserved]:
+    paused = situation.by_hand.no_growth_for()
+    for queue, slots in sorted(situation.spared.items()):
+        yield Unserved(job=queue, count=slots, reason=UnservedReason.PAUSED.value, detail=paused[queue])
 
 
 _REFUTED = frozenset({UnservedReason.TOLD_LESS.value, UnservedReason.FUTILE.value})
@@ -129,13 +162,13 @@ MOST_NAMED = 5
 def _warnings(snapshot: Snapshot, fates: _Fates) -> Iterator[str]:
     """A sentence for everything that holds something back, with what ends it."""
     yield from fates.holds.warnings()
+    yield from fates.budget.warnings()
     learning = [q.queue for q in snapshot.queues if q.waiting and fates.situation.is_learning(q)]
     if learning:
         names = ", ".join(learning[:MOST_NAMED])
         more = f" and {len(learning) - MOST_NAMED} more" if len(learning) > MOST_NAMED else ""
         yield f"{names}{more}: no more is asked for until the first tasks have told how long they run"
-    if snapshot.paused:
-        yield "paused: nothing is launched, fenced or ended until `autoscaler resume`"
+    yield from fates.situation.by_hand.warnings()
     aside = sorted(snapshot.set_aside.items())
     for what, why in aside[:MOST_NAMED]:
         yield f"nothing is launched in {what}: {why}"
@@ -164,6 +197,9 @@ class _Fates:
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
         self.holds = Holds(situation)
+        self.budget = Budget(situation)
+        self.let_go_on: set[NodeId] = set()
+        """Nodes that a person has let go on: their clocks begin anew."""
         self.join: list[GivenQueues] = []
         self.fence: list[Fence] = []
         self.unfence: list[Unfence] = []
@@ -175,6 +211,12 @@ class _Fates:
         """Decide about one node."""
         situation, node = self.situation, self.situation.node(verdict.node.id)
         host = situation.host_of.get(node.id)
+        order = situation.by_hand.of(node)
+        if order is not None and not is_ended_by_the_cloud(node):
+            return self._as_asked(verdict, host, order)
+        over = situation.by_hand.over(node)
+        if over is not None and host is not None and self._goes_on(verdict, host, over):
+            return self._keep(verdict, KeepReason.IDLE, f"the {over.what} by {over.who} is over")
         if situation.snapshot.paused:
             return self._keep(verdict, KeepReason.PAUSED)
         if not node.managed:
@@ -203,6 +245,44 @@ class _Fates:
             return self._serving(verdict, host)
         return self._on_its_way(verdict, host, step)
 
+    def _as_asked(self, verdict: NodeVerdict, host: HostSeen | None, order: NodeOrder) -> None:
+        """A node about which a person has given an order: that goes before all that is decided here."""
+        situation, node, why = self.situation, self.situation.node(verdict.node.id), told(order)
+        is_serving = host is not None and situation.is_heard(host) and host.on_its_way == "serving"
+        if order.what == "hold":
+            if host is not None and is_serving:
+                self._fence(node, host, FenceReason.ON_HOLD, why)
+            return self._keep(verdict, KeepReason.ON_HOLD, f"held by {why}")
+        if (reason := way_out.clean_up(situation, verdict, node, host)) is not None:
+            return self._end(verdict, reason, why)
+        if host is None or not node.is_ready:
+            return self._keep(
+                verdict, KeepReason.BOOTING, f"to be drained once its worker is heard, by {why}"
+            )
+        step = way_out.step_at(host.on_its_way)
+        if step.state is not State.LEFT and not situation.is_heard(host):
+            detail = host.why_unknown or "its worker has not told anything lately"
+            return self._keep(verdict, KeepReason.UNKNOWN, detail)
+        if is_serving:
+            self._fence(node, host, FenceReason.BY_HAND, why)
+        elif way_out.goes_on(step, host):
+            return self._end(verdict, DeleteReason.BY_HAND, why)
+        return self._keep(verdict, KeepReason.DRAINING, f"{step.kept}; by {why}")
+
+    def _goes_on(self, verdict: NodeVerdict, host: HostSeen, over: NodeOrder) -> bool:
+        """Let a host serve again that took none because a person wanted it so. False: it serves, or goes."""
+        step = way_out.step_at(host.on_its_way)
+        if step.state is not State.FENCED or not self.situation.is_heard(host):
+            return False
+        why = f"the {over.what} by {over.who} is over"
+        self.unfence.append(Unfence(node=verdict.node.name, hostname=host.hostname, reason=why))
+        self.let_go_on.add(verdict.node.id)
+        self._serve(verdict, host)
+        return True
+
+    def _fence(self, node: Node, host: HostSeen, reason: FenceReason, why: str = "") -> None:
+        self.fence.append(Fence(node=node.name, hostname=host.hostname, reason=reason, detail=why))
+
     def gang_orders(self) -> Iterator[GangOrder]:
         """What becomes of gangs, once every node has been decided about."""
         situation = self.situation
@@ -227,11 +307,14 @@ class _Fates:
                 self._candidates.setdefault(name, []).append(candidate)
                 return
 
-    def _end(self, verdict: NodeVerdict, reason: DeleteReason) -> None:
+    def _end(self, verdict: NodeVerdict, reason: DeleteReason, asked: str = "") -> None:
+        paused = self.situation.by_hand.no_shrinking(verdict.node.nodearray)
+        if paused and not asked:
+            return self._keep(verdict, KeepReason.PAUSED, f"would go as {reason.value}, but {paused}")
         if why := self.holds.why(verdict.node, reason):
             return self._keep(verdict, KeepReason.HELD_BACK, f"would go as {reason.value}, but {why}")
         node = verdict.node
-        self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason))
+        self.delete.append(Delete(node=node.name, node_id=node.id, reason=reason, detail=asked))
         return None
 
     def _on_its_way(self, verdict: NodeVerdict, host: HostSeen, step: Step) -> None:
@@ -249,11 +332,15 @@ class _Fates:
     def _serving(self, verdict: NodeVerdict, host: HostSeen) -> None:
         """A node whose worker takes work: surplus, idle for too long, or fine."""
         node = verdict.node
-        if (reason := self._surplus(verdict, host)) is not None:
-            self.fence.append(Fence(node=node.name, hostname=host.hostname, reason=reason))
+        reason = self._surplus(verdict, host)
+        stays = None if reason is None else self.budget.stays(node)
+        if reason is not None and stays is None:
+            self._fence(node, host, reason)
             return self._keep(verdict, KeepReason.DRAINING, way_out.step_at("serving").kept)
         self._serve(verdict, host)
         self._free_for_a_gang(verdict, host)
+        if stays is not None:
+            return self._keep(verdict, *stays)
         if self.situation.new_work(verdict):
             return self._keep(verdict, KeepReason.MATCHED)
         if verdict.warm:

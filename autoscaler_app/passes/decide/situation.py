@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from autoscaler_app import settings as settings_module
+from autoscaler_app.passes.decide.bounds.by_hand import ByHand
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
 from autoscaler_app.passes.decide.learning import is_worth_waiting
 from autoscaler_app.passes.decide.offered import offered
@@ -39,6 +40,18 @@ class Situation:
     autoscaler: Autoscaler
     cloud: Cloud
     host_of: Mapping[NodeId, HostSeen]
+    spared: Mapping[str, int] = field(default_factory=dict)
+    """By queue: slots for which nothing is to be bought because a person has paused that."""
+
+    @cached_property
+    def by_hand(self) -> ByHand:
+        """What people asked for."""
+        return ByHand.read(self.snapshot.orders, self.snapshot.now, paused=self.snapshot.paused)
+
+    @cached_property
+    def _given_to_hands(self) -> frozenset[NodeId]:
+        """Nodes that take no new work because somebody wants it so."""
+        return frozenset(node.id for node in self.cloud.nodes if self.by_hand.of(node) is not None)
 
     @cached_property
     def problem(self) -> Problem:
@@ -49,11 +62,13 @@ class Situation:
     def _capacity(self) -> Problem:
         """The same without any work."""
         out_of_service = {i for i, host in self.host_of.items() if host.on_its_way in ("leaving", "left")}
+        out_of_service |= self._given_to_hands
+        set_aside = {**self.snapshot.set_aside, **self.by_hand.set_aside(self.cloud.buckets)}
         closed = {i for i, host in self.host_of.items() if host.on_its_way == "fenced"}
         return Problem(
             jobs=(),
             nodes=tuple(self._as_capacity(node, node.id in out_of_service) for node in self.cloud.nodes),
-            buckets=offered(self.cloud.buckets, self.snapshot.set_aside, self._told),
+            buckets=offered(self.cloud.buckets, set_aside, self._told),
             pools=self.cloud.pools,
             history={
                 NodeId(i): NodeTimes(
@@ -102,9 +117,13 @@ class Situation:
                     priority=queue.priority,
                 )
                 for queue in sorted(self.snapshot.queues, key=self._came)
-                if (slots := self.slots(queue) - self.futile.get(queue.queue, 0)) > 0
+                if (slots := self._asked(queue)) > 0
             ]
         )
+
+    def _asked(self, queue: QueueSeen) -> int:
+        """How many slots the engine is asked for."""
+        return self.slots(queue) - self.futile.get(queue.queue, 0) - self.spared.get(queue.queue, 0)
 
     def _came(self, queue: QueueSeen) -> tuple[float, str]:
         """Its place in the line: by the age of its next task, or else by how long it had nothing at all."""
@@ -124,7 +143,8 @@ class Situation:
         return {
             node.id: why_lost(node, host, is_hungry=host is not None and self.is_hungry(host))
             for node, host in ((node, self.host_of.get(node.id)) for node in self.cloud.nodes)
-            if clocks.tier_of(capacity[node.id], self._capacity) is None
+            if node.id not in self._given_to_hands
+            and clocks.tier_of(capacity[node.id], self._capacity) is None
         }
 
     @cached_property

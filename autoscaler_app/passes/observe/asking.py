@@ -15,7 +15,9 @@ from typing import Any
 from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HostView, Sent
 from autoscaler_app.listening.notes import DROPPED
+from autoscaler_app.memory import orders
 from autoscaler_app.memory.kinds import MAX_KINDS
+from autoscaler_app.memory.orders import Orders
 from autoscaler_app.memory.state import Drain, KnownHost
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
@@ -80,7 +82,7 @@ class Asked:
     meant: Mapping[str, Any] | None
     """What the last pass noted of whom its nodes are for."""
     learnt: Learnt
-    paused: bool
+    orders: Orders
     set_aside: Mapping[str, str]
     hold: str
     strays: Strays
@@ -138,7 +140,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         untimed=control.state.fact("untimed") or {},
         meant=control.state.fact("meant"),
         learnt=recall(control.state),
-        paused=bool(control.state.fact("paused")),
+        orders=orders.recall(control.state, now),
         set_aside=dict(control.provider.set_aside()),
         hold=control.provider.no_ending,
         strays=strays,

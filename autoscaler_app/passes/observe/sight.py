@@ -134,7 +134,8 @@ def put_together(asked: Asked) -> Sight:
         listening_since=asked.listening_since or now,
         set_aside=dict(asked.set_aside),
         hold=asked.hold,
-        paused=asked.paused,
+        paused=_is_paused(asked),
+        orders=asked.orders,
     )
     return Sight(
         asked=asked,
@@ -159,11 +160,16 @@ def put_together(asked: Asked) -> Sight:
 
 def _told_to_consume(asked: Asked, meant: Meant) -> dict[str, tuple[str, ...]]:
     """By host name: what the last plan gave it, unless nothing is carried out."""
-    if asked.paused:
+    if _is_paused(asked):
         return {}
     views = [HostSeen(hostname=view.hostname) for view in asked.views.values()]
     hosts = match_hosts(views, asked.cloud.nodes)
     return {host.hostname: tuple(meant[node_id]) for node_id, host in hosts.items() if node_id in meant}
+
+
+def _is_paused(asked: Asked) -> bool:
+    """Nothing is carried out at all."""
+    return any(pause.is_whole for pause in asked.orders.pauses)
 
 
 def _eventless(asked: Asked) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from autoscaler_app.cli import health, show
 from autoscaler_app.cli.group import autoscaler
 from autoscaler_app.cli.health import CRITICAL, OK, WARNING
+from autoscaler_app.memory.orders import Pause
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.one_pass import make_pass
 from autoscaler_app.passes.report import Report, Saw
@@ -30,7 +32,7 @@ def report(**fields: Any) -> Report:
 
 
 def checked(
-    last: Report | None, *, age: float = 10, paused: bool = False, why_not: str = ""
+    last: Report | None, *, age: float = 10, paused: Sequence[Pause] = (), why_not: str = ""
 ) -> tuple[int, str]:
     now = NOON + timedelta(seconds=age)
     return health.check(last, now, INTERVAL, paused=paused, worker={"why_not": why_not})
@@ -38,7 +40,7 @@ def checked(
 
 def test_all_is_well(world: World) -> None:
     made = world.make_pass()
-    code, said = health.check(made, made.started, INTERVAL, paused=False, worker=IN_CHARGE)
+    code, said = health.check(made, made.started, INTERVAL, paused=(), worker=IN_CHARGE)
     assert (code, said.split(":")[:2]) == (OK, ["OK", " pass 1 0 s ago"])
 
 
@@ -50,7 +52,7 @@ def test_all_is_well(world: World) -> None:
         (OK, "OK", {"age": 45.9}),
         (CRITICAL, "pass 7 failed: the cloud is away", {"last": report(error="the cloud is away")}),
         (CRITICAL, "not in charge: vm-2 has the lease", {"why_not": "vm-2 has the lease"}),
-        (WARNING, "paused: ", {"paused": True}),
+        (WARNING, "paused: ", {"paused": [Pause()]}),
         (WARNING, "a queue is odd", {"last": report(saw=Saw(warnings=("a queue is odd",)))}),
     ],
 )
@@ -62,7 +64,7 @@ def test_what_is_wrong_is_named_with_what_to_do(code: int, said: str, how: dict[
 
 
 def test_of_several_matters_the_worst_is_named_and_the_others_are_counted() -> None:
-    code, said = checked(report(error="the cloud is away", saw=Saw(warnings=("odd",))), paused=True)
+    code, said = checked(report(error="the cloud is away", saw=Saw(warnings=("odd",))), paused=[Pause()])
     assert code == CRITICAL
     assert said == "CRITICAL: pass 7 failed: the cloud is away (and 2 more: `status`)"
     code, said = checked(report(error=""), paused=True, why_not="vm-2 has the lease")
@@ -72,7 +74,7 @@ def test_of_several_matters_the_worst_is_named_and_the_others_are_counted() -> N
 def test_work_without_a_place_is_a_warning_with_its_reason(world: World) -> None:
     world.queues.waiting["celery"] = 10_000
     made = world.make_pass()
-    code, said = health.check(made, made.started, INTERVAL, paused=False, worker=IN_CHARGE)
+    code, said = health.check(made, made.started, INTERVAL, paused=(), worker=IN_CHARGE)
     assert code == WARNING
     assert "of celery (" in said
 

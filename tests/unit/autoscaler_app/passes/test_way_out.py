@@ -51,7 +51,7 @@ def test_once_the_workers_were_told_to_shut_down_nothing_is_called_off() -> None
 
 def test_every_reason_is_either_a_clean_up_or_needs_the_certificate() -> None:
     proven = set(DeleteReason) - way_out.WITHOUT_CERTIFICATE
-    assert proven == {DeleteReason.IDLE, DeleteReason.SURPLUS}
+    assert proven == {DeleteReason.IDLE, DeleteReason.SURPLUS, DeleteReason.BY_HAND}
     assert {DeleteReason.NEVER_JOINED, DeleteReason.SILENT} == way_out.TOLD_BY_SILENCE
 
 
