@@ -90,6 +90,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Times in which no node is chosen to go: `mon-fri 08:00-18:00`."""
     quiet_zone: str = "UTC"
     """The time zone of `quiet_hours`."""
+    shadow: bool = False
+    """Decide and report, and act on nothing."""
     paused_long: float = 86_400.0
     """A pause that has lasted for so many seconds is told as bad, no longer as a warning."""
     least_gap: float = 1.0

@@ -100,13 +100,14 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
 @click.option(
     "--patience", default=30.0, show_default=True, help="Seconds to wait for a pass that is running."
 )
+@click.option("--shadow", is_flag=True, help="Decide and report, act on nothing, beside whoever acts.")
 @click.pass_context
 @speaks
-def run(ctx: click.Context, json_: bool, patience: float) -> None:
+def run(ctx: click.Context, json_: bool, patience: float, shadow: bool) -> None:
     """Make one pass here and now. Exit code 1 if anything in it failed."""
     from autoscaler_app.passes.one_pass import make_pass
 
-    with opened(ctx, look=False) as control:
+    with opened(ctx, look=False, shadow=shadow) as control:
         made = make_pass(control, patience=patience, asked_by="run")
     say(as_json(made) if json_ else show.report(made))
     ctx.exit(0 if made.ok else 1)

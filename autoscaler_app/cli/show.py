@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from autoscaler_app.listening.shown import printable
 from autoscaler_app.memory.orders import told
 from autoscaler_app.passes import report as report_module
+from autoscaler_app.passes.act.shadow import told as told_of_shadow
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Hearing, NodeSaw, Report
 
@@ -95,7 +96,10 @@ def report(made: Report) -> str:
         f"{'done  ' if action.ok else 'FAILED'} {action.kind:9} {action.target}  {action.detail}"
         for action in made.actions
     ]
-    if made.plan is not None:
+    if made.shadow is not None:
+        assert made.plan is not None
+        lines += [told_of_shadow(made.shadow), *plan(made.plan).splitlines()]
+    elif made.plan is not None:
         lines += [
             f"unserved {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
             for entry in made.plan.unserved
@@ -233,6 +237,7 @@ def status_of(journal: Journal) -> dict[str, Any]:
         "ok": made.ok,
         "summary": report_module.summary(made),
     }
+    facts["shadow"] = made.shadow
     if seen is not None and seen.saw is not None:
         facts["seen_by"] = {
             "number": seen.number,
@@ -279,6 +284,8 @@ def status(facts: dict[str, Any]) -> str:
         f"{ORDERED[each.what]} {each.node}: by {told(each)}"
         for each in sorted(facts["orders"].values(), key=lambda each: each.node)
     ]
+    if (shadow := facts.get("shadow")) is not None:
+        lines.append(f"SHADOW: {told_of_shadow(shadow)}")
     seen = facts.get("seen_by")
     if seen is None:
         lines.append("no pass has seen the cluster lately")

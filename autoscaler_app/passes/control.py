@@ -20,6 +20,7 @@ from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.memory.stories.book import StoryBook
+from autoscaler_app.passes.act.tied import TiedBroker, TiedProvider, TiedWorkers
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.lease.keeping import Lease
 from autoscaler_app.passes.lease.opening import open_lease
@@ -57,6 +58,8 @@ class Control:
     strays: StrayWatch
     lease: Lease
     """Whether it may act."""
+    in_shadow: bool = False
+    """It decides and reports, and does nothing."""
     trust: Trust | None = None
     """None: whoever speaks is believed."""
     reluctant: Reluctant = field(default_factory=Reluctant)
@@ -77,18 +80,25 @@ class Control:
     """Seconds between the two at the last pass; None before the first."""
 
     @classmethod
-    def open(cls, app: Any, settings: Settings | None = None, *, look: bool = False) -> Control:
+    def open(
+        cls, app: Any, settings: Settings | None = None, *, look: bool = False, shadow: bool = False
+    ) -> Control:
         """Read the settings and open everything they name; nothing is sent anywhere yet.
 
-        To `look` only: what is remembered is read, and nothing is written anywhere. Raises InvalidConfig.
+        To `look` only: what is remembered is read, and nothing is written anywhere. In the `shadow`, as the
+        setting has it too, it is remembered what was seen, and nothing is done. Raises InvalidConfig.
         """
         settings = settings or settings_module.load()
+        in_shadow = shadow or settings.autoscaler.shadow
         path = settings.state_file
         state = State.look(path) if look else State(path)
         provider = open_provider(settings.config, state_file=path, look=look)
         trust = open_trust(settings, state) if settings.autoscaler.signing else None
         activity = Activity()
         activity.expect(coming.from_json(state.fact("coming") or ()), utc_now())
+        broker = open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url)
+        workers = BrokersWorkers(app, settings.autoscaler.ask_timeout, trust)
+        hands_are_tied = look or in_shadow
         return cls(
             app=app,
             settings=settings,
@@ -99,12 +109,17 @@ class Control:
             provider=provider,
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
+            provider=TiedProvider(provider) if hands_are_tied else provider,
+            broker=TiedBroker(broker) if hands_are_tied else broker,
+            workers=TiedWorkers(workers) if hands_are_tied else workers,
+            in_shadow=in_shadow,
             activity=activity,
             queues=KnownQueues(app, settings, state),
             runtimes=Runtimes.from_json(state.fact("runtimes") or {}),
             periodic=Periodic(settings.autoscaler.beat_schedule_app, state),
             strays=StrayWatch(settings.autoscaler.give_back_after),
-            lease=open_lease(app, settings),
+            # Who does nothing may look on while another control side acts.
+            lease=open_lease(app, settings, needed=not shadow),
             trust=trust,
         )
 

@@ -17,7 +17,10 @@ import msgspec
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.passes import lock, report, stories, way_out
 from autoscaler_app.passes.act import counting, ending, growing, housekeeping, serving
+from autoscaler_app.passes import lock, report, stories
+from autoscaler_app.passes.act import ending, growing, housekeeping, serving, shadow
 from autoscaler_app.passes.act.deeds import Deeds
+from autoscaler_app.passes.act.shadow import SHADOW
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.decide.decision import Decision, decide
 from autoscaler_app.passes.observe import learnt
@@ -93,8 +96,12 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
     the broker ends it; a host that does not answer is tried again in the next one. What was seen is in
     `sights`, if it came to that.
     """
+    if control.in_shadow:
+        _run_in_shadow(control, fields, sights)
+        return
     # Time may have passed, and somebody else be in charge by now: asked again before each kind of deed.
     may = control.lease.check
+    control.state.change(SHADOW, lambda _: None)
     housekeeping.settle(control, deeds)
     learn_run_times(control)
     sight = observe(control, followed(control))
@@ -127,6 +134,23 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
     ending.call_off(control, sight, plan)
     serving.set_the_pace(control, sight)
     ending.remind(control, deeds)
+
+
+def _run_in_shadow(control: Control, fields: dict[str, Any], sights: list[Sight]) -> None:
+    """The same without a deed: what would be done is added up. What is seen is remembered as ever."""
+    learn_run_times(control)
+    sight = observe(control, followed(control))
+    sights.append(sight)
+    remember(control, sight)
+    control.state.forget_nodes(set(sight.known) - {str(node.id) for node in sight.cloud.nodes})
+    decision = decide(sight.snapshot)
+    plan = fields["plan"] = decision.plan
+    seen = fields["saw"] = saw(sight, plan.warnings)
+    control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
+    learnt.write_down(control.state, decision.learnt)
+    so_far = shadow.recall(control.state.fact(SHADOW))
+    fields["shadow"] = total = shadow.added_up(so_far, plan, seen, control.now())
+    control.state.set_fact(SHADOW, msgspec.to_builtins(total))
 
 
 MOST_OFFERINGS = 4

@@ -143,6 +143,25 @@ class Saw(msgspec.Struct, frozen=True, kw_only=True):
     """None: a pass of a command, where nobody listens."""
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """What passes would have done that do nothing, added up beside what is."""
+
+    since: datetime
+    until: datetime
+    """Until when money is added up."""
+    launched: int = 0
+    ended: int = 0
+    cost: float = 0.0
+    cost_is: float = 0.0
+    """Of what was really there."""
+    per_hour: float = 0.0
+    per_hour_is: float = 0.0
+    wanted: dict[str, int] = {}
+    """By `<nodearray>/<vm_size>`: nodes that it would launch now."""
+    going: tuple[str, ...] = ()
+    """Ids of nodes that it would let go now."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One pass."""
 
@@ -161,6 +180,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
     again: bool = False
     """There is more to do at once."""
+    shadow: Shadow | None = None
+    """Nothing was done, and this would have been; None: the pass was made in earnest."""
 
 
 def summary(report: Report) -> str:
@@ -183,7 +204,7 @@ def summary(report: Report) -> str:
         f"nodes {len(report.saw.nodes) if report.saw else 0}",
         f"wanted new {launched}",
         f"unserved {sum(unserved.count for unserved in plan.unserved)}",
-        did or "nothing to do",
+        did or ("in the shadow: nothing done" if report.shadow else "nothing to do"),
         f"{report.seconds:.2f} s",
     ]
     failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]

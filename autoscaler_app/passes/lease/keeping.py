@@ -183,3 +183,16 @@ def name_of_this_process() -> str:
 def _process(marked: Marked) -> str:
     what = f"control worker {marked.nodename}" if marked.nodename else "a command that makes a pass"
     return f"{what} (process {marked.pid})"
+
+
+class Unneeded(Lease):
+    """That of who does nothing: whoever has it may keep it."""
+
+    def why_not(self) -> str:
+        """Nothing stands against a look."""
+        return ""
+
+    @contextmanager
+    def for_a_pass(self) -> Iterator[None]:
+        """Around a pass that does nothing."""
+        yield

@@ -7,7 +7,7 @@ from typing import Any
 from autoscaler_app.brokers.connection import kind_of
 from autoscaler_app.passes.lease.amqp import AmqpClaim
 from autoscaler_app.passes.lease.claim import Claim
-from autoscaler_app.passes.lease.keeping import Lease, name_of_this_process
+from autoscaler_app.passes.lease.keeping import Lease, Unneeded, name_of_this_process
 from autoscaler_app.passes.lease.redis import RedisClaim
 from autoscaler_app.schedule import interval_of
 from autoscaler_app.settings import Settings
@@ -16,11 +16,11 @@ SHORTEST = 3.0
 """Seconds. A process that does not get to run for so long is nothing special on a busy machine."""
 
 
-def open_lease(app: Any, settings: Settings) -> Lease:
-    """Connects only when it is asked for."""
+def open_lease(app: Any, settings: Settings, *, needed: bool = True) -> Lease:
+    """Connects only when it is asked for. Where it is not `needed` it is never asked for, and all may be."""
     interval = interval_of(app.conf.beat_schedule or {}).total_seconds()
     seconds = min(settings.autoscaler.lease_seconds, max(SHORTEST, interval))
-    return Lease(_claim(app, seconds), settings.mark_file)
+    return (Lease if needed else Unneeded)(_claim(app, seconds), settings.mark_file)
 
 
 def _claim(app: Any, seconds: float) -> Claim:

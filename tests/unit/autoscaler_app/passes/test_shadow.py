@@ -1,0 +1,91 @@
+"""In the shadow all is decided and reported, nothing is done, and what would have been is added up."""
+
+from __future__ import annotations
+
+import pytest
+
+from autoscaler_app.cli import show
+from autoscaler_app.passes import report
+from autoscaler_app.passes.act.tied import TiedBroker, TiedProvider, TiedWorkers
+from autoscaler_app.passes.report import Shadow
+from tests.unit.autoscaler_app.world import Host, World
+
+
+def tie(world: World) -> None:
+    control = world.control
+    control.in_shadow = True
+    control.provider = TiedProvider(world.cloud)
+    control.broker, control.workers = TiedBroker(world.queues), TiedWorkers(world.hosts)
+
+
+@pytest.fixture
+def host(world: World) -> Host:
+    """One small node that is up, at 1 per hour, with nothing to do; from here on hands are tied."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    world.queues.waiting["celery"] = 0
+    world.make_pass()
+    host.told.clear()
+    tie(world)
+    return host
+
+
+def total(world: World) -> Shadow:
+    made = world.make_pass()
+    assert made.shadow is not None
+    assert made.actions == ()
+    return made.shadow
+
+
+def test_what_would_be_launched_is_counted_once_and_costs_while_it_is_wanted(
+    world: World, host: Host
+) -> None:
+    world.queues.waiting["celery"] = 6
+    first = total(world)
+    assert (first.launched, first.cost, list(world.cloud.machines)) == (2, 0.0, ["m1"])
+    assert (first.per_hour_is, first.per_hour) == (1.0, 3.0)
+    world.go_on(90)
+    second = total(world)
+    assert (second.launched, second.cost, second.cost_is) == (2, pytest.approx(0.075), pytest.approx(0.025))
+    world.queues.waiting["celery"] = 8
+    assert total(world).launched == 3
+
+
+def test_what_would_be_ended_is_counted_once_and_saves(world: World, host: Host) -> None:
+    world.go_on(301)
+    assert [total(world).ended for _ in range(2)] == [1, 1]
+    world.go_on(3600)
+    made = total(world)
+    assert (made.cost, made.cost_is, made.per_hour) == (0.0, 1.0, 0.0)
+    assert (world.cloud.ended, host.told, world.control.state.drains()) == ([], [], {})
+
+
+def test_messages_stay_where_they_are_even_those_of_nodes_that_are_gone(world: World, host: Host) -> None:
+    host.running = ["t1"]
+    total(world)
+    world.cloud.machines.clear()
+    world.hosts.of.clear()
+    world.go_on(60)
+    total(world)
+    assert world.queues.given_back == []
+    assert world.control.state.known_hosts() == {}, "so that nothing of it is given back later"
+
+
+def test_it_is_told_in_the_line_of_the_pass_and_by_what_shows_it(world: World, host: Host) -> None:
+    world.queues.waiting["celery"] = 6
+    made = world.make_pass()
+    assert "in the shadow: nothing done" in report.summary(made)
+    assert "it would have launched 2 and ended 0, and cost 0.000 beside 0.000" in show.report(made)
+
+
+def test_the_first_pass_in_earnest_forgets_the_sums_and_does_what_is_to_be_done(
+    world: World, host: Host
+) -> None:
+    world.queues.waiting["celery"] = 6
+    total(world)
+    world.control.in_shadow, world.control.provider = False, world.cloud
+    world.control.broker, world.control.workers = world.queues, world.hosts
+    made = world.make_pass()
+    assert (made.shadow, len(world.cloud.machines)) == (None, 3)
+    assert world.control.state.fact("shadow") is None
