@@ -176,6 +176,18 @@ def create_failed(memory: Memory, which: Offering, reason: str, now: datetime, b
     return failed(counted, which, reason, now, first_window=window)
 
 
+def forgiven(memory: Memory, now: datetime) -> tuple[Memory, list[str]]:
+    """Every window is over: one node may be tried; and where that is. A probe under way is waited for.
+
+    What failed so far is kept: if the probe fails too, the next window is as long as it would have been.
+    """
+    over = {
+        which: replace(episode, until=min(episode.until, now)) for which, episode in memory.episodes.items()
+    }
+    which = {w for w, episode in memory.episodes.items() if episode.until > now} | set(memory.failed_creates)
+    return replace(memory, episodes=over, failed_creates={}), sorted(which)
+
+
 def created(memory: Memory, which: Offering, nodes: Iterable[NodeId], now: datetime) -> Memory:
     """After a create that added nodes; in an offering in trouble, that was the probe."""
     memory = replace(memory, booting={**memory.booting, **dict.fromkeys(nodes, which)})

@@ -85,6 +85,10 @@ class CycleCloudProvider:
         """
         return {} if self._seen is None else self._watch.set_aside(self._seen.cloud, self._now())
 
+    def try_again(self) -> list[str]:
+        """One node may be tried at once wherever something is set aside; where that is."""
+        return self._watch.try_again(self._now())
+
     # -- growing ----------------------------------------------------------------------------------------
 
     def request_id(

@@ -163,6 +163,13 @@ class Watch:
             memory = failures.arrived(self.document.failures, _offering(request), since)
             self._keep(replace(self.document, failures=memory))
 
+    def try_again(self, now: datetime) -> list[str]:
+        """A person says that what failed is mended."""
+        with self._changing():
+            memory, which = failures.forgiven(self.document.failures, now)
+            self._keep(replace(self.document, failures=memory))
+        return which
+
     def ending(self, nodes: Collection[NodeId], now: datetime) -> None:
         """We are about to end these nodes. Said before the call: it must not look like an eviction."""
         with self._changing():

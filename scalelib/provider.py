@@ -137,6 +137,11 @@ class Provider(Protocol):
         `<bucket id>@<placement group>` where it is but a group that fails.
         """
 
+    def try_again(self) -> Sequence[str]:
+        """What is set aside may be tried at once, as after its window: a person knows that it is mended. What
+        that was.
+        """
+
     @property
     def no_ending(self) -> str:
         """Why no node is to be ended now, as of the last look; empty if nothing stands against it."""

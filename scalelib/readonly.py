@@ -1,4 +1,4 @@
-"""A provider that can be looked at and not changed: what `read_only` puts around the real one."""
+"""A provider that can be looked at and not changed: what `read_only`, looks and the shadow have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from scalelib.node import NodeId
 from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, Provider, StillThere, Swept
 
-WHY: Final = "nothing was done: read_only is set"
+WHY: Final = "nothing was done: this only looks (read_only, shadow)"
 
 
 class ReadOnly:
@@ -58,6 +58,10 @@ class ReadOnly:
         """Put nothing right."""
         return ()
 
+    def try_again(self) -> Sequence[str]:
+        """What failed stays as it is remembered."""
+        return ()
+
     def still_there(self) -> Sequence[StillThere]:
         """Nodes that were told to end and are still there."""
         return self._provider.still_there()
@@ -69,7 +73,7 @@ class ReadOnly:
     @property
     def no_ending(self) -> str:
         """Why no node is to be ended."""
-        return self._provider.no_ending or WHY
+        return self._provider.no_ending
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """The clock was set."""

@@ -117,6 +117,11 @@ class Machines:
     def set_aside(self) -> Mapping[str, str]:
         return dict(self.tried)
 
+    def try_again(self) -> tuple[str, ...]:
+        tried = tuple(sorted(self.tried))
+        self.tried.clear()
+        return tried
+
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         self.moved += by
 

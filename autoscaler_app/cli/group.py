@@ -249,6 +249,20 @@ def try_again(ctx: click.Context) -> None:
     say(f"forgotten: {len(before.sizes)} sizes, {len(before.vain)} kinds of work bought for in vain")
 
 
+@autoscaler.command("retry-failed")
+@json_option
+@click.pass_context
+@speaks
+def retry_failed(ctx: click.Context, json_: bool) -> None:
+    """Try at once what is set aside because it failed: one node each, and all of it once that is up."""
+    from autoscaler_app.passes import lock
+
+    with opened(ctx, look=False) as control, lock.held(control.settings.lock_file, patience=30):
+        tried = list(control.provider.try_again())
+    lines = [f"{each}: one node may be tried from the next pass on" for each in tried]
+    say(as_json({"tried": tried}) if json_ else "\n".join(lines) or "nothing is set aside because it failed")
+
+
 @autoscaler.command()
 @json_option
 @speaks

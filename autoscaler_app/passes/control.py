@@ -20,7 +20,7 @@ from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
 from autoscaler_app.memory.stories.book import StoryBook
-from autoscaler_app.passes.act.tied import TiedBroker, TiedProvider, TiedWorkers
+from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.lease.keeping import Lease
 from autoscaler_app.passes.lease.opening import open_lease
@@ -31,6 +31,7 @@ from autoscaler_app.settings import Settings
 from scalelib.clouds import open_provider
 from scalelib.history import SQLiteNodeHistory
 from scalelib.provider import Provider
+from scalelib.readonly import ReadOnly
 
 
 def utc_now() -> datetime:
@@ -110,6 +111,7 @@ class Control:
             broker=open_broker(app, management_url=settings.autoscaler.rabbitmq_management_url),
             workers=BrokersWorkers(app, settings.autoscaler.ask_timeout, trust),
             provider=TiedProvider(provider) if hands_are_tied else provider,
+            provider=ReadOnly(provider) if hands_are_tied else provider,
             broker=TiedBroker(broker) if hands_are_tied else broker,
             workers=TiedWorkers(workers) if hands_are_tied else workers,
             in_shadow=in_shadow,

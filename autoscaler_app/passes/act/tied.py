@@ -1,87 +1,21 @@
-"""Hands that are tied: a cloud, a broker and workers that can be looked at, and to which nothing is done.
+"""Hands that are tied: a broker and workers that can be looked at, and to which nothing is done.
 
-Each is put around a real one. A command that only looks has them, and so has a control side in the shadow:
-what neither may do is kept from them here, and no method of a pass has to ask whether it is in earnest.
+Each is put around a real one, as `scalelib.readonly` is around a cloud. A command that only looks has them,
+and so has a control side in the shadow: what neither may do is kept from them here, and no method of a pass
+has to ask whether it is in earnest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from autoscaler_app.brokers import Broker, Depth
 from autoscaler_app.brokers.broker import Consumers, InLine
 from autoscaler_app.listening.workers import Workers
-from scalelib.node import NodeId
-from scalelib.provider import Cloud, LaunchRequest, LaunchResult, NodeOutcome, Provider, StillThere, Swept
 
 LOOKS = frozenset({"resources", "claims"})
 """The commands to workers that only ask."""
-
-TIED = "nothing is done here: this only looks"
-
-
-class TiedProvider:
-    """A cloud in which nothing is launched or ended."""
-
-    def __init__(self, real: Provider) -> None:
-        self._real = real
-
-    def cloud(self) -> Cloud:
-        """Look once."""
-        return self._real.cloud()
-
-    def launch(self, request: LaunchRequest) -> LaunchResult:
-        """Create nothing."""
-        return LaunchResult(request_id=request.request_id, added=0, message=TIED)
-
-    def find_launch(self, request_id: str) -> LaunchResult | None:
-        """What became of a launch."""
-        return self._real.find_launch(request_id)
-
-    def start(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
-        """Start nothing."""
-        return tuple(NodeOutcome(id=node, ok=False, error=TIED) for node in nodes)
-
-    def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
-        """End nothing."""
-        return tuple(NodeOutcome(id=node, ok=False, error=TIED) for node in nodes)
-
-    def close(self) -> None:
-        """Let go of connections and files."""
-        self._real.close()
-
-    def request_id(
-        self, *, nodearray: str, vm_size: str, count: int, spot: bool, placement_group: str | None
-    ) -> str:
-        """An id that is never sent."""
-        return "tied"
-
-    def settle(self) -> Sequence[LaunchResult]:
-        """Open launches stay open: finding out may send one again."""
-        return ()
-
-    def sweep(self) -> Sequence[Swept]:
-        """The books stay as they are, and so does what is in none."""
-        return ()
-
-    def still_there(self) -> Sequence[StillThere]:
-        """Nobody is told again."""
-        return ()
-
-    def set_aside(self) -> Mapping[str, str]:
-        """What nothing is to be launched in now."""
-        return self._real.set_aside()
-
-    @property
-    def no_ending(self) -> str:
-        """Why no node is to be ended now."""
-        return self._real.no_ending
-
-    def clock_was_set(self, by: timedelta, now: datetime) -> None:
-        """The clock was set."""
-        self._real.clock_was_set(by, now)
 
 
 class TiedBroker:

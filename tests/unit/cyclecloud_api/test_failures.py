@@ -62,6 +62,22 @@ def test_each_failed_probe_doubles_the_window_up_to_an_hour() -> None:
     assert windows == [300, 600, 1200, 2400, 3600, 3600, 3600]
 
 
+def test_what_a_person_forgives_is_tried_at_once_and_forgets_nothing_of_the_window() -> None:
+    memory = failures.failed(Memory(), D4, "no capacity", NOON, first_window=WINDOW)
+    memory, which = failures.forgiven(memory, later(1))
+    assert (which, blocked(memory, D4, later(1)), must_probe(memory, D4)) == ([D4], "", True)
+    probing = failures.created(memory, D4, [], later(2))
+    again = failures.failed(probing, D4, "no capacity", later(3), first_window=WINDOW)
+    assert again.episodes[D4].until == later(3) + 2 * WINDOW
+    assert failures.forgiven(Memory(), NOON) == (Memory(), [])
+
+
+def test_a_person_may_have_ten_failed_creates_forgotten() -> None:
+    creates = {D4: (NOON,) * failures.MOST_FAILED_CREATES}
+    memory, which = failures.forgiven(Memory(failed_creates=creates), later(1))
+    assert (which, blocked(memory, D4, later(1))) == ([D4], "")
+
+
 def test_failures_inside_a_window_are_the_same_piece_of_news() -> None:
     memory = failures.failed(Memory(), D4, "none", NOON, first_window=WINDOW)
     assert failures.failed(memory, D4, "none", later(299), first_window=WINDOW) == memory

@@ -6,15 +6,16 @@ import pytest
 
 from autoscaler_app.cli import show
 from autoscaler_app.passes import report
-from autoscaler_app.passes.act.tied import TiedBroker, TiedProvider, TiedWorkers
+from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
 from autoscaler_app.passes.report import Shadow
+from scalelib.readonly import ReadOnly
 from tests.unit.autoscaler_app.world import Host, World
 
 
 def tie(world: World) -> None:
     control = world.control
     control.in_shadow = True
-    control.provider = TiedProvider(world.cloud)
+    control.provider = ReadOnly(world.cloud)
     control.broker, control.workers = TiedBroker(world.queues), TiedWorkers(world.hosts)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from autoscaler_app.listening.workers import Workers
-from autoscaler_app.passes.act.tied import LOOKS, TIED, TiedBroker, TiedProvider, TiedWorkers
+from autoscaler_app.passes.act.tied import LOOKS, TiedBroker, TiedWorkers
 from scalelib.node import NodeId
-from scalelib.provider import LaunchRequest, Provider
+from scalelib.provider import LaunchRequest
+from scalelib.readonly import WHY, ReadOnly
 from tests.unit.autoscaler_app.world import Host, World
 
 COMMANDS = (
@@ -41,12 +42,12 @@ class Untouchable:
 
 def test_nothing_reaches_the_cloud_but_looks() -> None:
     real: Any = Untouchable("cloud", "find_launch", "set_aside", "clock_was_set", "close")
-    tied = TiedProvider(real)
+    tied = ReadOnly(real)
     request = LaunchRequest(request_id="r", nodearray="a", vm_size="s", count=3)
-    assert (tied.launch(request).added, tied.launch(request).message) == (0, TIED)
+    assert (tied.launch(request).added, tied.launch(request).message) == (0, WHY)
     for outcomes in (tied.terminate([NodeId("n")]), tied.start([NodeId("n")])):
         assert [(each.id, each.ok) for each in outcomes] == [("n", False)]
-    assert (tied.settle(), tied.sweep(), tied.still_there()) == ((), (), ())
+    assert (tied.settle(), tied.sweep(), tied.try_again()) == ((), (), ())
     for look in (tied.cloud, lambda: tied.find_launch("r"), tied.set_aside, tied.close):
         look()
     assert real.asked == ["cloud", "find_launch", "set_aside", "close"]
@@ -75,8 +76,3 @@ def test_workers_are_asked_and_never_told(command: str, world: World) -> None:
 
 def test_what_only_asks_is_known() -> None:
     assert {"resources", "claims"} == LOOKS
-
-
-def test_a_tied_cloud_is_one() -> None:
-    tied: Provider = TiedProvider(Untouchable("cloud"))  # type: ignore[arg-type]
-    assert tied.request_id(nodearray="a", vm_size="s", count=1, spot=False, placement_group=None)
