@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from autoscaler_app.memory.orders import PAUSED, Pause, told
+from autoscaler_app.memory.orders import PAUSED, Pause, noted
 from autoscaler_app.passes.report import Report, summary
 
 OLD_AFTER = 3
@@ -39,7 +39,7 @@ def check(
     """
     matters = [
         *matters_of_passes(last, now, interval, paused=paused, paused_long=paused_long),
-        *_matters_of_work(last),
+        *_matters_of_work(last, pauses_are_told=bool(paused)),
     ]
     if worker is not None and worker["why_not"]:
         matters.append(Matter(CRITICAL, f"the control worker is not in charge: {worker['why_not']}"))
@@ -77,17 +77,16 @@ def matters_of_passes(
         yield Matter(CRITICAL, f"pass {last.number} failed: {last.error}")
     for pause in paused:
         lasts = (now - (pause.at or now)).total_seconds()
-        said = (
-            f"paused: {pause.stops}, for {lasts / 3600:.1f} h now ({told(pause)}); `{pause.ended_by}` ends it"
-        )
+        long = f", for {lasts / 3600:.1f} h now" if lasts > paused_long else ""
+        said = f"{PAUSED}{pause.stops}{long}{noted(pause)}; `{pause.ended_by}` ends it"
         yield Matter(CRITICAL if lasts > paused_long else WARNING, said)
 
 
-def _matters_of_work(last: Report | None) -> Iterator[Matter]:
+def _matters_of_work(last: Report | None, *, pauses_are_told: bool) -> Iterator[Matter]:
     if last is not None and last.plan is not None:
         for entry in last.plan.unserved:
             yield Matter(WARNING, f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}")
     if last is not None and last.saw is not None:
         for warning in last.saw.warnings:
-            if not warning.startswith(PAUSED):  # it is told as it is now
+            if not (pauses_are_told and warning.startswith(PAUSED)):
                 yield Matter(WARNING, warning)

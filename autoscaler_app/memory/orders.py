@@ -106,6 +106,11 @@ def told(order: NodeOrder | Pause) -> str:
     return f"{order.who or 'somebody'}{until}" + (f": {order.why}" if order.why else "")
 
 
+def noted(order: NodeOrder | Pause) -> str:
+    """The same in brackets, after what it is about; empty where nothing was noted."""
+    return f" ({told(order)})" if order.who else ""
+
+
 def recall(state: State, now: datetime) -> Orders:
     """What was asked for, pauses that are over left out."""
     return Orders(nodes=nodes_from(state.fact(NODES)), pauses=in_force(state.fact(PAUSES), now))

@@ -16,9 +16,7 @@ import msgspec
 
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.passes import lock, report, stories, way_out
-from autoscaler_app.passes.act import counting, ending, growing, housekeeping, serving
-from autoscaler_app.passes import lock, report, stories
-from autoscaler_app.passes.act import ending, growing, housekeeping, serving, shadow
+from autoscaler_app.passes.act import counting, ending, growing, housekeeping, serving, shadow
 from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.act.shadow import SHADOW
 from autoscaler_app.passes.control import Control
@@ -145,7 +143,7 @@ def _run_in_shadow(control: Control, fields: dict[str, Any], sights: list[Sight]
     control.state.forget_nodes(set(sight.known) - {str(node.id) for node in sight.cloud.nodes})
     decision = decide(sight.snapshot)
     plan = fields["plan"] = decision.plan
-    seen = fields["saw"] = saw(sight, plan.warnings)
+    seen = fields["saw"] = saw(sight, decision)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
     learnt.write_down(control.state, decision.learnt)
     so_far = shadow.recall(control.state.fact(SHADOW))

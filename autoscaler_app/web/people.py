@@ -14,6 +14,7 @@ from starlette.routing import Route
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.cli import health
 from autoscaler_app.memory.figures import SpanName
+from autoscaler_app.memory.orders import Pause
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web import plots
 from autoscaler_app.web.finding import Found, found
@@ -200,8 +201,8 @@ class People:
     def _health(self, overview: Overview) -> tuple[int, str]:
         """The answer of `status --check`."""
         worker = None if self._remembered is None else self._remembered.worker()
-        newest = overview.look.newest
-        return health.check(newest, overview.now, overview.due, paused=overview.paused, worker=worker)
+        newest, pauses = overview.look.newest, (Pause(),) if overview.paused else ()
+        return health.check(newest, overview.now, overview.due, paused=pauses, worker=worker)
 
     def _page(
         self,

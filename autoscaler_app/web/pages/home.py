@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoscaler_app.cli.health import matters_of_passes
+from autoscaler_app.memory.orders import Pause
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Saw
 from autoscaler_app.web import words
@@ -53,9 +54,9 @@ def _banners(overview: Overview, badge: str) -> Iterator[Html]:
             else "No pass that is still in memory has seen queues and nodes."
         )
         yield tag("p", says, class_="banner warn")
+    pauses = (Pause(),) if overview.paused else ()
     matters = [
-        matter.sentence
-        for matter in matters_of_passes(newest, overview.now, overview.due, paused=overview.paused)
+        matter.sentence for matter in matters_of_passes(newest, overview.now, overview.due, paused=pauses)
     ]
     if seen is not None and seen.saw is not None:
         matters += seen.saw.warnings

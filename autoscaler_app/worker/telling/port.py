@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoscaler_app.memory import tally
+from autoscaler_app.memory.orders import is_paused
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.journal import Journal
 from scalelib.errors import InvalidConfig
@@ -26,7 +27,7 @@ def facts_of(state: State, now: datetime) -> Facts:
 
     newest = next(iter(Journal(state=state).reports(1)), None)
     counted = tally.read(state.fact(tally.TALLY))
-    return Facts(newest=newest, now=now, paused=bool(state.fact("paused")), tally=counted)
+    return Facts(newest=newest, now=now, paused=is_paused(state, now), tally=counted)
 
 
 class MetricsPort:

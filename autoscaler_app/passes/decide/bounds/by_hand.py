@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from autoscaler_app.memory.orders import PAUSED, NodeOrder, Orders, Pause, told
+from autoscaler_app.memory.orders import PAUSED, NodeOrder, Orders, Pause, noted, told
 from scalelib.bucket import Bucket
 from scalelib.node import Node
 
@@ -71,7 +71,7 @@ class ByHand:
     def warnings(self) -> Iterator[str]:
         """A sentence for each pause."""
         for pause in self.pauses:
-            yield f"{PAUSED}{pause.stops} ({told(pause)}); `autoscaler {pause.ended_by}` ends that"
+            yield f"{PAUSED}{pause.stops}{noted(pause)}; `autoscaler {pause.ended_by}` ends that"
 
 
 def _first(pauses: Iterator[Pause]) -> str:

@@ -67,7 +67,7 @@ def test_of_several_matters_the_worst_is_named_and_the_others_are_counted() -> N
     code, said = checked(report(error="the cloud is away", saw=Saw(warnings=("odd",))), paused=[Pause()])
     assert code == CRITICAL
     assert said == "CRITICAL: pass 7 failed: the cloud is away (and 2 more: `status`)"
-    code, said = checked(report(error=""), paused=True, why_not="vm-2 has the lease")
+    code, said = checked(report(error=""), paused=[Pause()], why_not="vm-2 has the lease")
     assert said == "CRITICAL: the control worker is not in charge: vm-2 has the lease (and 1 more: `status`)"
 
 
