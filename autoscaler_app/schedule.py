@@ -18,7 +18,8 @@ AUTOSCALE = "autoscaler_app.autoscale"
 """Name of the task that makes a pass."""
 
 NOTE = "autoscaler_app.note"
-"""Name of the task that takes what producers and nodes have to say."""
+"""Name of the task by which producers and nodes of earlier versions say, in the control queue, what they have
+to say. It is no task any more: the control worker takes it at the head of the queue."""
 
 ASKED_AT = "autoscale_asked_at"
 """Header of a request for a pass: when it was sent, in seconds since the epoch, by the sender's clock."""
@@ -29,9 +30,10 @@ ASKED_EVERY = "autoscale_every"
 ASKED_BY = "autoscale_asked_by"
 """Header of a request: who sent it, one of `WHO`. Without it a call of `autoscale.delay()` did."""
 
-WHO = ("beat", "news", "again", "call", "run")
+WHO = ("beat", "news", "again", "line", "call", "run")
 """Beat; the control worker, because new work was sent or a node came up; a pass that had more to do at once;
-a call of `autoscale.delay()`; the command `run`."""
+the control worker, because so much stands in the control queue that what is asked there is not known yet; a
+call of `autoscale.delay()`; the command `run`."""
 
 INTERVAL = 15.0
 """Seconds between passes, if nothing else asks for one."""

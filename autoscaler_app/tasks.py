@@ -1,7 +1,8 @@
-"""The tasks of the control queue: make a pass, and take what producers and nodes have to say."""
+"""The task of the control queue: make a pass."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from autoscaler_app import schedule
@@ -21,20 +22,14 @@ def autoscale(self: Any) -> dict[str, Any]:
     Returns the summary of the pass, or `covered_by`: the number of the earlier pass that covers this request.
     A thousand calls cost one pass and at most one more.
     """
-    control = worker.control()
     asked, every = self.request.get(schedule.ASKED_AT), self.request.get(schedule.ASKED_EVERY)
     covered = worker.requests.covered_by(asked, every)
     if covered is not None:
         return {"covered_by": covered}
     try:
-        with worker.requests.pass_begins(control.settings.autoscaler.least_gap, _in_line):
-            by = schedule.asked_by(self.request.get)
-            made = make_pass(control, patience=control.settings.autoscaler.lock_patience, asked_by=by)
-            worker.requests.pass_made(made.number, failed=bool(made.error))
+        made = _make(schedule.asked_by(self.request.get))
     except PassIsRunning as busy:
         return {"covered_by": None, "error": str(busy)}
-    if made.again:
-        autoscale.apply_async(ignore_result=True, headers={schedule.ASKED_BY: "again"})
     return {
         "number": made.number,
         "ok": made.ok,
@@ -45,18 +40,42 @@ def autoscale(self: Any) -> dict[str, Any]:
     }
 
 
-def _in_line() -> int:
-    """How many requests are in the queue; none where the broker does not say, which the pass will tell."""
+def look_at_the_line() -> None:
+    """Make a pass if something came into the control queue since the last one began.
+
+    Called in the slot that makes passes while a line stands in that queue: what is asked at its end is not
+    to wait until it is read.
+    """
+    control = worker.control()
+    gap = control.settings.autoscaler.least_gap
+    if control.lease.why_not() or not worker.requests.has_more(gap, _waiting):
+        return
+    with contextlib.suppress(PassIsRunning):
+        _make("line")
+
+
+worker.TakesPasses.look = staticmethod(look_at_the_line)
+
+
+def _make(asked_by: str) -> report.Report:
+    """A pass. Raises PassIsRunning."""
+    control = worker.control()
+    with worker.requests.pass_begins(control.settings.autoscaler.least_gap, _waiting):
+        control.in_line = worker.requests.waiting
+        worker.line.count_dropped(control.state)
+        made = make_pass(control, patience=control.settings.autoscaler.lock_patience, asked_by=asked_by)
+        worker.requests.pass_made(made.number, failed=bool(made.error))
+    if made.again:
+        autoscale.apply_async(ignore_result=True, headers={schedule.ASKED_BY: "again"})
+    return made
+
+
+def _waiting() -> int:
+    """How many messages are in the control queue; none where the broker does not say, which the pass will
+    tell.
+    """
     try:
         depth = worker.control().broker.depths([schedule.CONTROL_QUEUE]).get(schedule.CONTROL_QUEUE)
     except BrokerError:
         return 0
     return 0 if depth is None else depth.waiting
-
-
-# Acknowledged when it is in the state file: a control worker that is killed before gets it again.
-@app.task(name=schedule.NOTE, ignore_result=True, shared=False, acks_late=True)
-def note(kind: str = "", **facts: Any) -> None:
-    """Take a note of a producer or node of a version before notes had a queue of their own."""
-    if worker.take_notes([{"kind": kind, **facts}]):
-        autoscale.apply_async(ignore_result=True, headers={schedule.ASKED_BY: "news"})

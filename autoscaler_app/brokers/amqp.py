@@ -18,6 +18,9 @@ from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.errors import BrokerUnsupported
 from autoscaler_app.brokers.management import Management
 
+FOR_MISSING = 0.2
+"""The part of the time for one question that may be spent on queues that are not there."""
+
 NOT_FOUND = "404"  # a number from RabbitMQ, text from the emulated transports
 
 
@@ -30,6 +33,8 @@ class AmqpBroker:
         self._management = management
         self._missing: dict[str, float] = {}
         """Queues that were not there when they were last asked for, and when that was."""
+        self._there: set[str] = set()
+        """Those that were."""
 
     def depths(self, queues: Collection[str]) -> Mapping[str, Depth]:
         """Ready messages. AMQP offers no look at a message without taking it, so ages stay unknown."""
@@ -37,17 +42,23 @@ class AmqpBroker:
         found: dict[str, Depth] = {}
         with brief_connection(self._app, deadline) as connection:
             channel = connection.channel()
-            for queue in sorted(queues, key=lambda queue: self._missing.get(queue, 0.0)):
-                if queue in self._missing and deadline.left < deadline.seconds / 2:
+            spent = 0.0
+            for queue in sorted(queues, key=lambda queue: (queue not in self._there, self._since(queue))):
+                if spent > FOR_MISSING * deadline.seconds and queue not in self._there:
                     # Its turn comes: whoever announces queues that nobody makes is to hold up nobody.
-                    found[queue] = Depth(waiting=0)
+                    if queue in self._missing:
+                        found[queue] = Depth(waiting=0)
                     continue
                 if not deadline.left:
                     break
                 self._missing.pop(queue, None)
+                self._there.discard(queue)
+                left = deadline.left
                 try:
                     found[queue] = Depth(waiting=_ready(channel, queue))
+                    self._there.add(queue)
                 except ChannelError as error:
+                    spent += left - deadline.left
                     # Any such answer closes the channel, and py-amqp opens it again under its number. A new
                     # one each time would be one too many some day: a connection has 2,047 of them.
                     if not getattr(channel, "is_open", True):
@@ -59,7 +70,12 @@ class AmqpBroker:
         if queues and not found:
             deadline.check()
         self._missing = {queue: when for queue, when in self._missing.items() if queue in found}
+        self._there &= found.keys()
         return found
+
+    def _since(self, queue: str) -> float:
+        """Since when it is known to be missing; 0 if it is not."""
+        return self._missing.get(queue, 0.0)
 
     def in_line(self, task_id: str, queues: Collection[str]) -> InLine | None:
         """AMQP has no look at a message without taking it, and who takes one moves it."""

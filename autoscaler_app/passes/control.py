@@ -71,6 +71,8 @@ class Control:
     """Until when that was counted."""
     nodename: str = ""
     """The control worker's own name; empty in a command."""
+    in_line: int = 0
+    """Messages that were in the control queue when the last pass began."""
     own_tasks: Callable[[], Collection[str]] = tuple
     """The tasks of the control queue that this process has now."""
     listener: Listener | None = None

@@ -24,6 +24,7 @@ from autoscaler_app.listening.notes import Notes
 from autoscaler_app.passes.control import Control
 from autoscaler_app.settings import Settings
 from autoscaler_app.worker import pinning
+from autoscaler_app.worker.line import Line
 from autoscaler_app.worker.narrow import be_narrow
 from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
@@ -58,6 +59,15 @@ def take_notes(notes: list[Any]) -> bool:
     """Take notes that came as tasks; True if they make a pass worth while."""
     mine = control()
     return Notes(mine.state, mine.activity, mine.trust).take_read(notes, mine.now())
+
+
+def _take_from_the_line(notes: list[Any]) -> None:
+    if take_notes(notes):
+        Listens.poke()
+
+
+line = Line(requests, _take_from_the_line)
+"""What is done with what stands in the control queue."""
 
 
 @signals.after_setup_logger.connect
@@ -136,6 +146,8 @@ class TakesPasses(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     follow: Callable[[], None] = staticmethod(lambda: None)
+    look: Callable[[], None] = staticmethod(lambda: None)
+    """Makes a pass if something came into the control queue since the last one."""
 
     def __init__(self, parent: Any, **_: Any) -> None:
         self.enabled = serves_the_control_queue(parent)
@@ -143,6 +155,7 @@ class TakesPasses(bootsteps.StartStopStep):
         self._consumer: Any = None
         if self.enabled:
             survive_odd_messages(parent)
+            line.stand_before(parent, lambda: type(self).look())
 
     def include_if(self, parent: Any) -> bool:
         return self.enabled
@@ -171,6 +184,7 @@ class Listens(bootsteps.StartStopStep):
     """Runs the event listener for as long as the control worker runs."""
 
     requires = ("celery.worker.components:Pool",)
+    poke: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, parent: Any, **_: Any) -> None:
         self._listener: Listener | None = None
@@ -189,6 +203,7 @@ class Listens(bootsteps.StartStopStep):
             _ask_for_a_pass, quick=batch.batch_quick, idle=batch.batch_idle, longest=batch.batch_longest
         )
         self._wake.start()
+        type(self).poke = self._wake.poke
         self._listener = mine.listener = Listener(app, mine.activity, self._on_change, mine.trust)
         self._listener.start()
         self._notes = NoteTaker(app, schedule.CONTROL_QUEUE, self._take_notes, mine.lease.why_not)

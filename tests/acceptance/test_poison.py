@@ -4,8 +4,10 @@ task gets its node, runs once and is cleaned up after, as if nothing had been sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,7 @@ from kombu import Producer
 from pytest_celery import CeleryTestSetup
 
 from autoscaler_app.brokers import open_broker
+from autoscaler_app.memory.state import State
 from autoscaler_app.schedule import AUTOSCALE, CONTROL_QUEUE, NOTE, NOTES_QUEUE
 from demo.site import Site
 
@@ -194,3 +197,45 @@ def test_a_thousand_requests_of_whoever_may_send_tasks_cost_two_passes(
             lambda: not depth([CONTROL_QUEUE])[CONTROL_QUEUE].waiting, seconds=60, what="all are taken"
         )
     assert 1 <= len(site.reports()) <= 2
+
+
+STAND = 3_000
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("broker", ["redis_url", "amqp_url"], indirect=True, ids=["redis", "rabbitmq"])
+def test_who_asks_for_a_pass_stands_behind_nothing(site: Site, wait_until: WaitUntil) -> None:
+    """Notes of an earlier version, of so many kinds that each is written down; and what nobody knows."""
+    with Celery("thief", broker=site.broker_url, set_as_current=False) as app:
+        depth = open_broker(app).depths
+
+        def waiting() -> int:
+            return depth([CONTROL_QUEUE])[CONTROL_QUEUE].waiting
+
+        with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+            for number in range(STAND):
+                note = {"kind": "announce", "queue": f"q{number}", "requirement": ONE}
+                what: dict[str, Any] = {"name": NOTE, "kwargs": note} if number % 3 else {"name": "os.system"}
+                app.send_task(**what, queue=CONTROL_QUEUE, ignore_result=True, producer=producer)
+        site.start_control()
+        wait_until(lambda: site.reports(1), seconds=30, what="a first pass, though nobody asked")
+        asked = time.time()
+        app.send_task(AUTOSCALE, queue=CONTROL_QUEUE, ignore_result=True)
+        wait_until(
+            lambda: site.reports(1)[0].started.timestamp() > asked,
+            seconds=20,
+            what="the pass that is asked for",
+        )
+        assert waiting() > STAND // 10, "it did not wait until they were gone"
+        [made] = site.reports(1)
+        assert made.asked_by == "line"
+        wait_until(lambda: not waiting(), seconds=60, what="all are taken")
+        app.send_task(AUTOSCALE, queue=CONTROL_QUEUE, ignore_result=True)
+        number = site.reports(1)[0].number
+        wait_until(lambda: site.reports(1)[0].number > number, seconds=20, what="a last pass")
+    said = [warning for made in site.reports() if made.saw for warning in made.saw.warnings]
+    dropped = re.compile(r"(\d+) notes? of .*: it stood in the control queue and is no request")
+    assert sum(int(found[1]) for each in said if (found := dropped.search(each))) == STAND // 3
+    assert any("messages stood in the control queue" in each for each in said)
+    with contextlib.closing(State.look(site.folder / "autoscaler.db")) as state:
+        assert len(state.kinds.all()) == STAND - STAND // 3, "nothing true is lost"

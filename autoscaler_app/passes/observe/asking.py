@@ -40,6 +40,9 @@ from scalelib.provider import Cloud
 MOST_NAMED = 20
 """Queues named in warnings, one each."""
 
+A_LINE = 100
+"""Messages in the control queue that are worth a warning."""
+
 NAMED = "named"
 """Name of the fact that lists the workers whose connections bear their names."""
 RECONNECTS_WITHIN = timedelta(seconds=45)
@@ -156,6 +159,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
             *_unreadable(kinds, depths),
             *_too_many(consumed - kinds.keys()),
             *_dropped(dropped),
+            *_in_line(control.in_line),
         ),
     )
 
@@ -174,8 +178,8 @@ def _unreadable(kinds: Iterable[str], depths: Mapping[str, Depth]) -> Iterator[s
     unread = sorted(queue for queue in kinds if queue not in depths)
     for queue in unread[:MOST_NAMED]:
         yield (
-            f"queue {queue!r} cannot be read (no list, or no right to it): what waits there is unknown, "
-            "and its hosts are kept"
+            f"queue {queue!r} cannot be read (no list, no right to it, or one of too many new ones): what "
+            "waits there is unknown, and its hosts are kept"
         )
     if len(unread) > MOST_NAMED:
         yield f"{len(unread) - MOST_NAMED} more queues cannot be read"
@@ -192,6 +196,14 @@ def _too_many(left_out: Collection[str]) -> Iterator[str]:
 def _dropped(dropped: Mapping[str, int]) -> Iterator[str]:
     for why, count in sorted(dropped.items()):
         yield f"{count} note{'s' * (count != 1)} of producers or nodes dropped since the last pass: {why}"
+
+
+def _in_line(waiting: int) -> Iterator[str]:
+    if waiting >= A_LINE:
+        yield (
+            f"{waiting} messages stood in the control queue: passes are made before these are read; nobody "
+            "but beat and operators should write there"
+        )
 
 
 def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Foreseen:

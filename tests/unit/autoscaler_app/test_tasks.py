@@ -1,4 +1,4 @@
-"""The tasks of the control queue: what each note leads to, and which requests make a pass."""
+"""The task of the control queue: which requests make a pass; and what each note leads to."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from autoscaler_app.brokers import BrokerError
 from autoscaler_app.listening.trust import FROM_BEFORE, Trust
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.lock import held
+from autoscaler_app.worker.line import Line
 from autoscaler_app.worker.requests import Requests
 from celery_resources.trust.keys import KeyPair
 from scalelib.errors import CloudUnreachable
@@ -27,11 +28,15 @@ def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]
     monkeypatch.setattr(
         tasks.worker, "requests", Requests(lambda: world.now.timestamp(), lambda: world.monotonic)
     )
+    monkeypatch.setattr(tasks.worker, "line", Line(tasks.worker.requests, lambda notes: None))
     monkeypatch.setattr(tasks.autoscale, "apply_async", lambda **options: found.append(options))
+    monkeypatch.setattr(tasks.worker.Listens, "poke", lambda: found.append({}))
     return found
 
 
 def autoscale(**headers: Any) -> dict[str, Any]:
+    """A request comes out of the queue."""
+    tasks.worker.requests.came()
     tasks.autoscale.push_request(**headers)
     try:
         answer: dict[str, Any] = tasks.autoscale.run()
@@ -122,13 +127,70 @@ def test_a_pass_of_another_process_is_not_waited_for_for_ever(world: World, aske
     assert "a pass is running" in answer["error"]
 
 
+# -- a line of messages in the control queue
+
+
+def test_what_came_into_a_line_gets_a_pass_before_it_is_read(
+    world: World, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.control.lease, "why_not", str)
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 5000
+    tasks.look_at_the_line()
+    [made] = world.control.reports(10)
+    assert made.asked_by == "line"
+    assert made.saw is not None
+    assert [each for each in made.saw.warnings if "5000 messages stood in the control queue" in each]
+    world.go_on(2)
+    tasks.look_at_the_line()
+    assert len(world.control.reports(10)) == 1, "nothing has come since"
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 5001
+    tasks.look_at_the_line()
+    assert len(world.control.reports(10)) == 2
+    assert tasks.worker.requests.covered_by(world.now.timestamp() - 1) == 2
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 99
+    world.go_on(2)
+    autoscale(**{schedule.ASKED_AT: world.now.timestamp()})
+    [made] = world.control.reports(1)
+    assert made.saw is not None
+    assert not [each for each in made.saw.warnings if "control queue" in each]
+
+
+def test_who_has_no_lease_makes_no_pass_for_a_line(
+    world: World, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.control.lease, "why_not", lambda: "another one acts")
+    world.queues.waiting[schedule.CONTROL_QUEUE] = 5000
+    tasks.look_at_the_line()
+    assert world.control.reports(1) == []
+
+
+def test_a_pass_of_another_process_serves_a_line_as_well(
+    world: World, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.control.lease, "why_not", str)
+    quick = msgspec.structs.replace(world.control.settings.autoscaler, lock_patience=0.0)
+    world.control.settings = msgspec.structs.replace(world.control.settings, autoscaler=quick)
+    with held(world.control.settings.lock_file):
+        tasks.look_at_the_line()
+    assert world.control.reports(1) == []
+
+
+def test_the_control_worker_looks_at_its_line_in_this_way() -> None:
+    assert tasks.worker.TakesPasses.look is tasks.look_at_the_line
+
+
 # -- notes
+
+
+def note(**facts: Any) -> None:
+    """One of an earlier version, which comes by the control queue."""
+    tasks.worker._take_from_the_line([facts])
 
 
 def test_a_new_queue_is_remembered_and_asks_for_a_pass_once(world: World, asked: list[Any]) -> None:
     facts = {"queue": "res:ncpus=4", "requirement": {"constraints": {"ncpus": 4}}}
     for _ in range(2):
-        tasks.note.run(kind="announce", **facts)
+        note(kind="announce", **facts)
     assert world.control.state.kinds.all().keys() == {"res:ncpus=4"}
     assert len(asked) == 1
 
@@ -147,7 +209,7 @@ def test_a_new_queue_is_remembered_and_asks_for_a_pass_once(world: World, asked:
 def test_an_announcement_that_cannot_be_read_spoils_itself_only(
     world: World, asked: list[Any], facts: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks.note.run(kind="announce", **facts)
+    note(kind="announce", **facts)
     assert world.control.state.kinds.all() == {}
     assert asked == []
     assert "was dropped" in caplog.text
@@ -173,7 +235,7 @@ def last_word(host: Host, **changes: Any) -> None:
         "started": float(host.pid),
         **changes,
     }
-    tasks.note.run(kind="left", **facts)
+    note(kind="left", **facts)
 
 
 def state(world: World) -> way_out.State:
@@ -222,9 +284,9 @@ def test_a_last_word_that_cannot_be_read_spoils_itself_only(
 def test_a_gang_that_has_ended_asks_for_a_pass_and_an_unknown_note_for_none(
     world: World, asked: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks.note.run(kind="gang-ended", gang="g")
+    note(kind="gang-ended", gang="g")
     assert len(asked) == 1
-    tasks.note.run(kind="hello", who="me")
+    note(kind="hello", who="me")
     assert len(asked) == 1
     assert "its kind is 'hello'" in caplog.text
 
@@ -237,7 +299,7 @@ def test_a_last_word_that_its_node_did_not_sign_is_as_if_never_said(world: World
     world.control.state.set_fact(FROM_BEFORE, {})
     world.control.trust = Trust(world.control.state, KeyPair, settling=timedelta(0))  # type: ignore[arg-type]
     world.control.trust.know(world.control.provider.cloud().nodes, world.now)
-    tasks.note.run(kind="left", hostname=host.name, nodename=host.nodename, pid=host.pid)
+    note(kind="left", hostname=host.name, nodename=host.nodename, pid=host.pid)
     assert asked == []
     assert world.control.activity.host(host.name) is not None
 

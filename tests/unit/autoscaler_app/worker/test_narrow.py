@@ -55,7 +55,7 @@ def test_a_control_worker_knows_its_own_tasks_and_none_that_celery_has_built_in(
     tasks = dict(autoscale.app.tasks)
     assert "celery.group" in tasks
     keep_to_own_tasks(tasks, "autoscaler_app.")
-    assert sorted(tasks) == ["autoscaler_app.autoscale", "autoscaler_app.note"]
+    assert sorted(tasks) == ["autoscaler_app.autoscale"]
 
 
 def test_a_control_worker_is_narrow_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:

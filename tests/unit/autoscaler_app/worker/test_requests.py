@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autoscaler_app.schedule import ASKED_BY, ASKED_EVERY, every
-from autoscaler_app.worker.requests import Requests
+from autoscaler_app.worker.requests import FEW, LOOK_EVERY, Requests
 
 EVERY = 15.0
 
@@ -115,19 +115,110 @@ UNSAID = [None, "soon", True, [], float("nan"), float("inf"), -1.0, 1_000_100.0,
 """Of when a request was sent: nothing that it can have been, or a time to come."""
 
 
+def ask(requests: Requests, asked_at: object) -> int | None:
+    """One comes out of the queue."""
+    requests.came()
+    return requests.covered_by(asked_at)
+
+
 @pytest.mark.parametrize("said", UNSAID, ids=repr)
 def test_who_does_not_say_when_he_asked_is_covered_if_he_was_in_line(
     requests: Requests, clocks: Clocks, said: object
 ) -> None:
     """Ten thousand that somebody put there cost one pass, and not one each."""
-    assert requests.covered_by(said) is None
+    assert ask(requests, said) is None
     make_pass(requests, clocks, 1, in_line=3)
-    assert [requests.covered_by(each) for each in (said, clocks.wall - 9, said)] == [1, 1, 1]
-    assert requests.covered_by(said) is None, "a fourth came later"
+    assert requests.waiting == 3
+    assert [ask(requests, each) for each in (said, clocks.wall - 9, said)] == [1, 1, 1]
+    assert ask(requests, said) is None, "a fourth came later"
     make_pass(requests, clocks, 2, in_line=0)
-    assert requests.covered_by(said) is None
+    assert ask(requests, said) is None
     make_pass(requests, clocks, 3, in_line=5, failed=True)
-    assert requests.covered_by(said) is None, "a pass that failed covers nothing"
+    assert ask(requests, said) is None, "a pass that failed covers nothing"
+
+
+def test_what_was_in_line_and_is_no_request_covers_none_that_comes_later(
+    requests: Requests, clocks: Clocks
+) -> None:
+    requests.came()
+    make_pass(requests, clocks, 1, in_line=100)
+    for _ in range(100):
+        requests.came()  # notes, say
+    assert ask(requests, None) is None
+
+
+def test_where_nothing_came_out_of_the_queue_nothing_was_in_line(requests: Requests, clocks: Clocks) -> None:
+    """A call in a process that serves no queue."""
+    make_pass(requests, clocks, 1, in_line=3)
+    assert requests.covered_by(None) is None
+
+
+def come(requests: Requests, count: int) -> None:
+    for _ in range(count):
+        requests.came()
+
+
+def test_of_a_line_it_is_known_whether_more_came_since_the_last_pass_began(
+    requests: Requests, clocks: Clocks
+) -> None:
+    assert requests.has_more(1.0, lambda: 0), "no pass was ever made"
+    come(requests, 1)
+    make_pass(requests, clocks, 1, takes=2.0, in_line=5000)
+    come(requests, 1000)
+    assert not requests.has_more(1.0, lambda: 4000)
+    assert requests.has_more(1.0, lambda: 4001)
+    make_pass(requests, clocks, 2, takes=0.5, in_line=4001)
+    assert not requests.has_more(1.0, lambda: 4002), "nobody waits for the gap: the line goes on"
+    clocks.go_on(0.5)
+    assert requests.has_more(1.0, lambda: 4002)
+
+
+def test_what_comes_out_while_a_line_is_counted_hides_nobody(requests: Requests, clocks: Clocks) -> None:
+    """At its beginning a pass counts too few rather than too many, and a look too many."""
+
+    def count() -> int:
+        requests.came()
+        return 5000
+
+    with requests.pass_begins(0.0, count):
+        clocks.go_on(2.0)
+    come(requests, 10)
+    assert requests.has_more(1.0, lambda: 4991)
+    requests = Requests(lambda: clocks.wall, lambda: clocks.steady)
+    with requests.pass_begins(0.0, lambda: 5000):
+        clocks.go_on(2.0)
+    assert requests.has_more(1.0, count)
+
+
+def test_one_that_is_on_its_way_out_of_a_line_is_waited_for(requests: Requests, clocks: Clocks) -> None:
+    """Counted neither in the queue nor as come it would be taken for one that came since."""
+    counted = []
+
+    def count() -> int:
+        counted.append(4999)
+        if len(counted) == 2:
+            requests.came()
+        return 4999
+
+    with requests.pass_begins(0.0, count):
+        clocks.go_on(2.0)
+    assert len(counted) == 3, "until nothing comes out between two counts"
+    assert not requests.has_more(1.0, lambda: 4999)
+
+
+def test_a_look_is_due_where_many_came_and_some_time_after_the_last(
+    requests: Requests, clocks: Clocks
+) -> None:
+    come(requests, FEW - 1)
+    assert not requests.is_time_to_look()
+    come(requests, 1)
+    assert requests.is_time_to_look()
+    come(requests, FEW)
+    assert not requests.is_time_to_look()
+    clocks.go_on(1.1 * LOOK_EVERY)
+    assert requests.is_time_to_look()
+    clocks.go_on(1.1 * LOOK_EVERY)
+    assert not requests.is_time_to_look(), "none came"
 
 
 @pytest.mark.parametrize("every", ["often", [], True, float("nan"), float("inf"), -1e9, 1e9], ids=repr)
