@@ -199,7 +199,7 @@ def test_a_thousand_requests_of_whoever_may_send_tasks_cost_two_passes(
     assert 1 <= len(site.reports()) <= 2
 
 
-STAND = 3_000
+STAND = 1_500
 
 
 @pytest.mark.timeout(120)
