@@ -66,8 +66,10 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How long a pass waits for the hosts that it asks."""
     lock_patience: float = 10.0
     """How long the control worker waits for a pass that a command makes."""
-    journal_size: int = 2000
-    """Reports kept in the state file."""
+    journal_kept: float = 30 * 86_400.0
+    """How long a pass is in the journal, in seconds; what is older than a day is thinned out."""
+    journal_bytes: int = 150_000_000
+    """No more of the journal is kept than this, of what is packed; the oldest goes first."""
     stories_kept: float = 30 * 86_400.0
     """How long it is told of a node that is gone, and of what a day has cost, in seconds."""
     lease_seconds: float = 10.0

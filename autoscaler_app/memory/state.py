@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from autoscaler_app.memory.journal import book
+from autoscaler_app.memory.journal.book import JournalBook
 from autoscaler_app.memory.kinds import QueueKinds
 from autoscaler_app.memory.moments import from_text, to_text
 from scalelib.errors import InvalidConfig
@@ -44,6 +46,7 @@ TABLES = Tables(
                 key TEXT NOT NULL, bound TEXT NOT NULL)""",
         ),
         ("ALTER TABLE host ADD COLUMN queues TEXT NOT NULL DEFAULT '{}'",),
+        book.STEP,
     ),
 )
 
@@ -107,14 +110,14 @@ class State:
         except OSError as error:
             raise InvalidConfig(f"state file {str(path)!r}: no folder for it: {error.strerror}") from error
         self.path, self._file = path, SharedFile(path, TABLES)
-        self.kinds = QueueKinds(self._file)
+        self.kinds, self.journal = QueueKinds(self._file), JournalBook(self._file)
 
     @classmethod
     def look(cls, path: Path) -> State:
         """Only look: no file is made, and none is written to. Where there is none, nothing is remembered."""
         looking = cls.__new__(cls)
         looking.path, looking._file = path, SharedFile.look(path, TABLES)
-        looking.kinds = QueueKinds(looking._file)
+        looking.kinds, looking.journal = QueueKinds(looking._file), JournalBook(looking._file)
         return looking
 
     def close(self) -> None:
@@ -295,7 +298,7 @@ class State:
         """The look that began is whole."""
         self.change(LOOKED, lambda at: at and [at[0], True])
 
-    # -- facts and journal
+    # -- facts
 
     def fact(self, name: str) -> Any:
         """A small remembered value; None if there is none."""
@@ -314,25 +317,9 @@ class State:
         with self._file.transaction() as db:
             return _change(db, name, change)
 
-    def write_report(self, started: datetime, report: bytes, keep: int) -> int:
-        """Add a report to the journal, drop the oldest beyond `keep`, return its number."""
-        with self._file.transaction() as db:
-            number = db.execute(
-                "INSERT INTO journal (started, report) VALUES (?, ?)", (to_text(started), report.decode())
-            ).lastrowid
-            assert number is not None
-            db.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
-        return number
-
     def reports(self, last: int) -> list[tuple[int, bytes]]:
-        """The newest reports, newest first, each with its number."""
-        rows = self._file.rows("SELECT number, report FROM journal ORDER BY number DESC LIMIT ?", (last,))
-        return [(row["number"], row["report"].encode()) for row in rows]
-
-    def report(self, number: int) -> bytes | None:
-        """One report; None if it is not there."""
-        rows = self._file.rows("SELECT report FROM journal WHERE number = ?", (number,))
-        return rows[0]["report"].encode() if rows else None
+        """The newest reports of the journal, newest first, each with its number."""
+        return self.journal.latest(last)
 
 
 def _move_moments(db: sqlite3.Connection, by: timedelta, now: datetime) -> None:

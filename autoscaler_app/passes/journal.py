@@ -44,7 +44,7 @@ class Journal:
 
     def report(self, number: int) -> Report | None:
         """One pass; None if it is not, or no longer, there."""
-        text = self.state.report(number)
+        text = self.state.journal.one(number)
         return None if text is None else report.decode(text, number)
 
     def close(self) -> None:

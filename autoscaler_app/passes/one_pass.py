@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -79,9 +80,12 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
 
 def _written(control: Control, made: Report) -> Report:
     """The report as it stands in the journal. On a full disk it stands nowhere: number 0, and failed."""
-    keep = control.settings.autoscaler.journal_size
+    bounds = control.settings.autoscaler
+    kept, most_bytes = timedelta(seconds=bounds.journal_kept), bounds.journal_bytes
     try:
-        number = control.state.write_report(made.started, report.encode(made), keep=keep)
+        number = control.state.journal.write(
+            made.started, report.encode(made), kept=kept, most_bytes=most_bytes
+        )
     except ScalelibError as error:
         log.error("the report of this pass cannot be written: %s", error)
         said = made.error or f"{type(error).__name__}: {error}"

@@ -75,14 +75,6 @@ def test_a_node_that_is_gone_is_forgotten_with_its_drain(state: State) -> None:
     assert state.drains() == {}
 
 
-def test_the_journal_keeps_the_newest_reports_only(state: State) -> None:
-    for number in range(1, 31):
-        assert state.write_report(NOW, b'{"n": %d}' % number, keep=10) == number
-    reports = state.reports(100)
-    assert [number for number, _ in reports] == list(range(30, 20, -1))
-    assert reports[0][1] == b'{"n": 30}'
-
-
 def test_a_quote_in_a_name_is_a_quote(state: State) -> None:
     state.kinds.announce({"it's; DROP TABLE host; --": {"constraints": {}}}, NOW)
     assert "it's; DROP TABLE host; --" in state.kinds.all()

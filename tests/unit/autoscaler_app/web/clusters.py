@@ -224,7 +224,7 @@ def write(folder: Path, make: Callable[[datetime], Report], now: datetime | None
     with closing(State(folder / "state.db")) as state:
         for number in range(11, -1, -1):
             each = last if number == 0 else _before(last, number, now)
-            state.write_report(each.started, reports.encode(each), keep=2000)
+            state.journal.write(each.started, reports.encode(each))
     with closing(FiguresBook(folder / "state.db")) as figures, figures._file.transaction():
         for minutes in range(7 * 24 * 60, 0, -20):
             figures.add(_figures(last, minutes, now), now - timedelta(minutes=minutes))

@@ -130,7 +130,7 @@ def test_serve_shows_the_journal_of_the_state_file_until_it_is_interrupted(
     state = State(folder / "autoscaler.db")
     for number in (1, 2):
         made = make.report(number)
-        state.write_report(made.started, report_module.encode(made), keep=10)
+        state.journal.write(made.started, report_module.encode(made))
     process, url = started(AUTOSCALER_WEB_PASSWORD="geheim", AUTOSCALER_INTERVAL="30")
     with httpx.Client(base_url=url, trust_env=False) as web:
         assert web.get("/healthz").status_code == 401

@@ -1,0 +1,161 @@
+"""Many reports in little room: the first whole, of each other what changed. Pure.
+
+What is different at every pass and says nothing later is left out (`settled`): when each host was heard, how
+long a node has been idle. Everything else comes back as it was.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+Change = list[Any]
+"""`[SET, value]`; `[FIELDS, by key a change, keys that are gone]`; `[ENTRIES, places that are gone, [place,
+entry] of new ones, by place a change]`."""
+
+SET, FIELDS, ENTRIES = 0, 1, 2
+
+IDENTITIES = ("node_id", "queue", "job", "hostname", "node")
+"""What tells the entries of a list apart: the first of these that each has, and no two the same."""
+
+EVERY = timedelta(minutes=5)
+"""Of passes long ago, in which nothing was done and nothing failed, one is kept in so much time."""
+
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 2, "dict_size": 1 << 21}]
+
+
+def packed(reports: Iterable[tuple[int, bytes]]) -> bytes:
+    """Reports with their numbers, oldest first, in little room."""
+    return _pack((number, settled(msgspec.json.decode(text))) for number, text in reports)
+
+
+def unpacked(pack: bytes) -> list[tuple[int, bytes]]:
+    """What `packed` was given, but for what `settled` leaves out."""
+    return [(number, msgspec.json.encode(report)) for number, report in _unpack(pack)]
+
+
+def thinned(packs: Iterable[bytes]) -> tuple[list[int], bytes]:
+    """One pack of several, oldest first: of passes long ago those in which something was done or failed, and
+    now and then another one. Returns their numbers, too.
+    """
+    kept: list[tuple[int, Any]] = []
+    last: datetime | None = None
+    for number, report in (each for pack in packs for each in _unpack(pack)):
+        started = datetime.fromisoformat(report["started"])
+        happened = report.get("actions") or report.get("error") or not report.get("ok", True)
+        if happened or last is None or started - last >= EVERY:
+            kept.append((number, report))
+            last = started
+    return [number for number, _ in kept], _pack(kept)
+
+
+def _pack(reports: Iterable[tuple[int, Any]]) -> bytes:
+    before: Any = None
+    entries = []
+    for number, now in reports:
+        entries.append([number, changed(before, now)])
+        before = now
+    return lzma.compress(msgspec.json.encode(entries), lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_FILTERS)
+
+
+def _unpack(pack: bytes) -> Iterator[tuple[int, Any]]:
+    now: Any = None
+    for number, change in msgspec.json.decode(lzma.decompress(pack)):
+        now = now if change is None else applied(now, change)
+        yield number, now
+
+
+def settled(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what changes at every pass and says nothing later."""
+    saw, plan = report.get("saw"), report.get("plan")
+    if saw is not None:
+        saw = {
+            **saw,
+            "nodes": [{**node, "heard_seconds_ago": None} for node in saw.get("nodes", ())],
+            "queues": [_rounded(queue) for queue in saw.get("queues", ())],
+        }
+    if plan is not None:
+        keep = [
+            {**entry, "detail": ""} if entry["reason"] == "idle-not-long-enough" else entry
+            for entry in plan.get("keep", ())
+        ]
+        plan = {**plan, "keep": keep}
+    return {**report, "saw": saw, "plan": plan}
+
+
+def _rounded(queue: dict[str, Any]) -> dict[str, Any]:
+    """Whole seconds of waiting; hundredths of run time."""
+    places = {"oldest_seconds": 0, "run_seconds": 2}
+    return {
+        key: round(value, places[key]) if key in places and value is not None else value
+        for key, value in queue.items()
+    }
+
+
+# -- changes
+
+
+def changed(before: Any, now: Any) -> Change | None:
+    """What makes `now` of `before`; None: they are the same."""
+    if before is now or (before == now and type(before) is type(now)):
+        return None
+    if isinstance(before, dict) and isinstance(now, dict):
+        fields = {key: change for key in now if (change := _of_field(before, now, key)) is not None}
+        return [FIELDS, fields, [key for key in before if key not in now]]
+    if isinstance(before, list) and isinstance(now, list):
+        return _of_entries(before, now) or [SET, now]
+    return [SET, now]
+
+
+def applied(before: Any, change: Change) -> Any:
+    """`before`, changed."""
+    if change[0] == SET:
+        return change[1]
+    if change[0] == FIELDS:
+        gone = set(change[2])
+        after = {key: value for key, value in before.items() if key not in gone}
+        return after | {key: applied(before.get(key), each) for key, each in change[1].items()}
+    _, gone_places, new, changes = change
+    gone = set(gone_places)
+    entries = [entry for place, entry in enumerate(before) if place not in gone]
+    for place, entry in new:
+        entries.insert(place, entry)
+    for place, each in changes.items():
+        entries[int(place)] = applied(entries[int(place)], each)
+    return entries
+
+
+def _of_field(before: dict[str, Any], now: dict[str, Any], key: str) -> Change | None:
+    return changed(before[key], now[key]) if key in before else [SET, now[key]]
+
+
+def _of_entries(before: list[Any], now: list[Any]) -> Change | None:
+    """A change of a list entry by entry; None where it has to be said whole."""
+    ids, ids_now = _identities(before), _identities(now)
+    if ids is None or ids_now is None:
+        return None
+    there, there_now = set(ids), set(ids_now)
+    if [i for i in ids if i in there_now] != [i for i in ids_now if i in there]:
+        return None  # in another order
+    was = dict(zip(ids, before, strict=True))
+    new = [[place, now[place]] for place, i in enumerate(ids_now) if i not in there]
+    changes = {
+        str(place): change
+        for place, i in enumerate(ids_now)
+        if i in there and (change := changed(was[i], now[place])) is not None
+    }
+    return [ENTRIES, [place for place, i in enumerate(ids) if i not in there_now], new, changes]
+
+
+def _identities(entries: list[Any]) -> list[Any] | None:
+    if not all(isinstance(entry, dict) for entry in entries):
+        return None
+    for key in IDENTITIES:
+        values = [entry.get(key) for entry in entries]
+        if all(isinstance(value, str) for value in values) and len(set(values)) == len(values):
+            return values
+    return None

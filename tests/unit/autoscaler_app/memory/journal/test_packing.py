@@ -1,0 +1,114 @@
+"""A report that was packed comes back as it was, but for what is different at every pass."""
+
+from __future__ import annotations
+
+import copy
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler_app.memory.journal.packing import applied, changed, packed, settled, thinned, unpacked
+from autoscaler_app.passes import report
+from autoscaler_app.passes.plan import Keep, KeepReason, Plan, Price
+from autoscaler_app.passes.report import Action, NodeSaw, QueueSaw, Report, Saw
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=2)
+entries = st.fixed_dictionaries({"node_id": st.sampled_from("abcdef")}, optional={"x": leaves, "y": leaves})
+values = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("pqr"), inner, max_size=3)
+        | st.lists(entries, max_size=6)
+    ),
+    max_leaves=12,
+)
+
+
+@given(values, values)
+def test_a_change_makes_the_one_of_the_other(before: Any, now: Any) -> None:
+    kept = copy.deepcopy(before)
+    change = changed(before, now)
+    assert (now if change is None else applied(before, change)) == now
+    assert before == kept, "what was before is not touched"
+
+
+@given(st.lists(entries, max_size=6, unique_by=lambda e: e["node_id"]), st.randoms())
+def test_entries_that_come_go_and_change_are_told_one_by_one(nodes: list[Any], chance: random.Random) -> None:
+    now = [dict(node, x=5) if chance.random() < 0.5 else node for node in nodes if chance.random() < 0.7]
+    now.insert(chance.randint(0, len(now)), {"node_id": "new"})
+    change = changed(nodes, now)
+    assert change is not None
+    assert applied(nodes, change) == now
+    assert not nodes or change[0] != 0
+
+
+def made(number: int, **changes: Any) -> Report:
+    nodes = tuple(
+        NodeSaw(
+            node=f"n{i}",
+            node_id=f"id{i}",
+            hostname=f"h{i}",
+            vm_size="s",
+            nodearray="a",
+            state="Ready",
+            heard_seconds_ago=number + i / 7,
+        )
+        for i in range(50)
+    )
+    keep = tuple(
+        Keep(node=n.node, node_id=n.node_id, reason=KeepReason.IDLE, detail=f"idle for {number} s")
+        for n in nodes
+    )
+    fields: dict[str, Any] = {
+        "started": NOON + timedelta(seconds=15 * number),
+        "saw": Saw(nodes=nodes, queues=(QueueSaw(queue="q", waiting=number, running=1, oldest_seconds=1.4),)),
+        "plan": Plan(
+            keep=keep,
+            price_per_hour=Price(before=1, added=0),
+            decided_by="greedy",
+            planning_seconds=0.1,
+        ),
+    }
+    return Report(**(fields | changes))
+
+
+def test_reports_come_back_with_all_that_is_worth_keeping() -> None:
+    reports = [made(n) for n in range(4)]
+    reports.insert(2, made(9, saw=None, plan=None, error="the cloud does not answer", ok=False))
+    texts = [(n + 7, report.encode(each)) for n, each in enumerate(reports)]
+    found = unpacked(packed(texts))
+    assert [number for number, _ in found] == [7, 8, 9, 10, 11]
+    for (number, text), was in zip(found, reports, strict=True):
+        back = report.decode(text, number)
+        whole = msgspec.json.decode(report.encode(was))
+        assert msgspec.json.decode(report.encode(back)) == settled(whole) | {"number": number}
+    assert report.decode(found[2][1], 9).error == "the cloud does not answer"
+
+
+def test_nodes_to_which_nothing_happens_take_no_room() -> None:
+    few, many = (packed([(n, report.encode(made(n))) for n in range(count)]) for count in (2, 202))
+    assert (len(many) - len(few)) / 200 < 60
+
+
+def test_of_long_ago_what_happened_is_kept_and_now_and_then_a_pass() -> None:
+    did = (Action(kind="launch", target="1 x a/s", ok=True),)
+    reports = [made(n, actions=did if n == 7 else (), ok=n != 9) for n in range(60)]
+    reports[11] = made(11, error="no answer")
+    texts = [(n, report.encode(each)) for n, each in enumerate(reports)]
+    numbers, pack = thinned([packed(texts[:25]), packed(texts[25:])])
+    assert numbers == [number for number, _ in unpacked(pack)] == [0, 7, 9, 11, 31, 51]
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, True), (1.0, 1)])
+def test_what_is_equal_and_not_the_same_is_a_change(before: Any, now: Any) -> None:
+    change = changed(before, now)
+    assert change is not None
+    assert repr(applied(before, change)) == repr(now)
