@@ -72,6 +72,13 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """No more of the journal is kept than this, of what is packed; the oldest goes first."""
     stories_kept: float = 30 * 86_400.0
     """How long it is told of a node that is gone, and of what a day has cost, in seconds."""
+    budget_per_day: float | None = None
+    """Money that may be spent in a day (UTC); none: no budget."""
+    budget_per_month: float | None = None
+    budget_stops: bool = False
+    """Nothing is launched while a budget is used up; else that is only a warning."""
+    currency: str = ""
+    """What the prices are in, for people."""
     lease_seconds: float = 10.0
     """So long the lease of the broker outlives a control side that died; the interval, if that is shorter."""
     kinds_kept: float = 7 * 86_400.0
@@ -161,6 +168,14 @@ def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
     if section.metrics_port is not None and not 0 <= section.metrics_port <= 65535:
         raise InvalidConfig(
             f"{place}: autoscaler.metrics_port is {section.metrics_port}; a port is from 0 to 65535"
+        )
+    for name in ("budget_per_day", "budget_per_month"):
+        allowed = getattr(section, name)
+        if allowed is not None and not 0 < allowed < 1e12:
+            raise InvalidConfig(f"{place}: autoscaler.{name} is {allowed}; it is money, more than 0")
+    if len(section.currency) > 8 or not section.currency.isprintable():
+        raise InvalidConfig(
+            f"{place}: autoscaler.currency is {section.currency!r}; it is a short word or sign, such as EUR"
         )
     if not 1 <= section.lease_seconds <= 3600:
         raise InvalidConfig(

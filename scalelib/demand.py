@@ -58,6 +58,8 @@ class UnservedReason(Enum):
     """Machines were bought for it and never ran any of it; the control side says so, not the planner."""
     PAUSED = "paused"
     """A person has paused growth for it; the control side says so, not the planner."""
+    NO_MONEY = "no-money"
+    """There is no money left for the machines that it needs; the control side says so, not the planner."""
     SET_ASIDE = "set-aside"
     """Every bucket that fits is set aside for now, after a capacity failure say, or takes no new nodes."""
     RESERVED = "reserved"

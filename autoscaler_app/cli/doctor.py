@@ -59,6 +59,7 @@ WHAT_TO_DO: Mapping[UnservedReason, str] = {
     UnservedReason.TOLD_LESS: "ask for what they really have (`buckets`), or `try-again` when they have more",
     UnservedReason.FUTILE: "see why the machines ran none of it (`history`, `why NODE`), then `try-again`",
     UnservedReason.PAUSED: "`resume`, with the queue or nodearray that is paused",
+    UnservedReason.NO_MONEY: "wait for the next day or month, or raise budget_per_day or budget_per_month",
     UnservedReason.SET_ASIDE: "wait until the cloud has capacity again, or add sizes to a nodearray",
     UnservedReason.RESERVED: "ask for what the machines have, or set nodearrays.<name>.reserved to false",
     UnservedReason.SHARED_RESOURCE: "wait until others release it, or raise what the cluster shares",

@@ -209,6 +209,7 @@ def saw(sight: Sight, decision: Decision | None = None) -> Saw:
         buckets=_buckets_saw(sight),
         drains=tuple(_drains_saw(sight)),
         hold=sight.asked.hold,
+        budgets=() if decision is None else decision.budgets,
         unaccounted=sight.unaccounted,
         hearing=sight.hearing,
     )

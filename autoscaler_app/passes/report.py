@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from autoscaler_app.memory.stories.budget import Spending
 from autoscaler_app.passes.plan import KeepReason, Plan
 
 ActionKind = Literal[
@@ -135,6 +136,8 @@ class Saw(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     buckets: tuple[BucketSaw, ...] = ()
     drains: tuple[DrainSaw, ...] = ()
+    budgets: tuple[Spending, ...] = ()
+    """How those stand that the settings name."""
     hold: str = ""
     """Why nothing may be ended now (the circuit breaker is open); empty if nothing stands against it."""
     unaccounted: int | None = None

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from autoscaler_app.memory.orders import Orders
+from autoscaler_app.memory.stories.budget import Span
 from celery_resources.settings import ONE_CPU
 from scalelib.errors import InvalidInput
 
@@ -219,6 +220,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `<bucket id>@<placement group>`."""
     hold: str = ""
     """Why nothing is to be deleted now (the circuit breaker is open); empty if nothing stands against it."""
+    spent: dict[Span, float] = msgspec.field(default_factory=dict)
+    """Money that was spent in this day and this month (UTC)."""
     paused: bool = False
     """True: look and tell, launch nothing, fence nothing, delete nothing."""
     orders: Orders = Orders()

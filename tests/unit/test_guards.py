@@ -16,6 +16,10 @@ PASSES, LISTENING = "tests/unit/autoscaler_app/passes", "tests/unit/autoscaler_a
 CLOUD = "tests/unit/cyclecloud_api"
 
 ENDS = {
+    "no money left": [
+        f"{PASSES}/test_budget.py::test_growth_that_a_budget_has_stopped_goes_on_when_the_next_day_begins",
+        f"{PASSES}/test_budget.py::test_growth_goes_on_when_the_budget_is_raised",
+    ],
     "bought in vain": [
         f"{PASSES}/test_futile.py::test_when_a_new_machine_runs_some_of_it_all_is_bought_again",
         f"{PASSES}/test_futile.py::test_when_what_it_asks_for_changes_it_is_bought_for_at_once",

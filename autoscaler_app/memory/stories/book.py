@@ -32,6 +32,9 @@ TABLES = Tables(
 MOST_STORIES = 50_000
 """Nodes that are gone and still told of; about a kilobyte each."""
 
+MONTH = timedelta(days=32)
+"""What a day has cost is kept so long at least: a budget of a month needs it."""
+
 SEPARATES = ","
 
 _decode = msgspec.json.Decoder(Story).decode
@@ -119,7 +122,13 @@ class StoryBook:
                 "DELETE FROM story WHERE gone <= (SELECT gone FROM story WHERE gone IS NOT NULL "
                 f"ORDER BY gone DESC LIMIT 1 OFFSET {MOST_STORIES})"
             )
+            oldest = min(oldest, now - MONTH)
             db.execute("DELETE FROM spent WHERE day < ?", (oldest.date().isoformat(),))
+
+    def money_since(self, day: datetime) -> float:
+        """What was spent from this day on."""
+        rows = self._file.rows("SELECT total(money) FROM spent WHERE day >= ?", (day.date().isoformat(),))
+        return float(rows[0][0]) if rows else 0.0
 
     def spent(self, since: str) -> list[Spent]:
         """What was spent from this day on, as in 2026-11-22 (UTC)."""

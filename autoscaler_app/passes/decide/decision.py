@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from autoscaler_app.memory.orders import NodeOrder, told
+from autoscaler_app.memory.stories.budget import Spending, spendings
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.decide import gangs, vain
 from autoscaler_app.passes.decide.bounds.budget import Budget
@@ -53,6 +54,8 @@ class Decision:
     """Nodes that the plan could not do without."""
     meant: dict[str, Any]
     """For whom the nodes are, to be remembered before anything is launched."""
+    budgets: tuple[Spending, ...]
+    """How those stand that the settings name."""
     slots: dict[str, int]
     """By queue: how many slots its waiting tasks are worth."""
     learnt: Learnt
@@ -71,7 +74,11 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     fates = _Fates(situation)
     for verdict in demand.nodes:
         fates.add(verdict)
+    money = tuple(spendings(situation.autoscaler, snapshot.spent, snapshot.now))
+    used_up = _used_up(money)
+    is_still = bool(no_growth) or used_up is not None
     unserved = (
+        *_unbought(demand, None if no_growth else used_up),
         *(
             Unserved(job=u.job, count=u.count, reason=u.reason.value, detail=u.detail)
             for u in demand.unserved
@@ -82,14 +89,18 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     plan = Plan(
         join=tuple(fates.join),
         gangs=() if snapshot.paused else tuple(fates.gang_orders()),
-        launch=() if no_growth else _launches(demand),
+        launch=() if is_still else _launches(demand),
         fence=tuple(fates.fence),
         unfence=tuple(fates.unfence),
         delete=tuple(fates.delete),
         keep=tuple(fates.keep),
         unserved=unserved,
-        warnings=(*_warnings(snapshot, fates), *_refuted(unserved)),
-        price_per_hour=Price(before=demand.price_before, added=demand.price_added),
+        warnings=(
+            *_warnings(snapshot, fates),
+            *(budget.sentence for budget in money if budget.is_nearly),
+            *_refuted(unserved),
+        ),
+        price_per_hour=Price(before=demand.price_before, added=0.0 if used_up else demand.price_added),
         decided_by=demand.decided_by,
         planning_seconds=clock() - started,
     )
@@ -102,10 +113,11 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         needed=frozenset(unknown.union(verdict.node.id for verdict in demand.nodes if verdict.needed)),
         meant=noted(
             demand,
-            launches=not no_growth,
+            launches=not is_still,
             now=snapshot.now,
             waited=situation.problem.waited,
         ),
+        budgets=money,
         slots={queue.queue: situation.slots(queue) for queue in snapshot.queues},
         learnt=Learnt(sizes=situation.sizes, bought=situation.tried.bought, vain=situation.tried.vain),
     )
@@ -137,6 +149,27 @@ def _spared(situation: Situation) -> Iterator[Unserved]:
     paused = situation.by_hand.no_growth_for()
     for queue, slots in sorted(situation.spared.items()):
         yield Unserved(job=queue, count=slots, reason=UnservedReason.PAUSED.value, detail=paused[queue])
+
+
+def _used_up(money: Iterable[Spending]) -> Spending | None:
+    """A budget that stops growth now; of two the one that stops it for longer."""
+    return max(
+        (budget for budget in money if budget.stops and budget.is_used_up),
+        key=lambda budget: budget.until,
+        default=None,
+    )
+
+
+def _unbought(demand: Demand, used_up: Spending | None) -> Iterator[Unserved]:
+    """What machines would be launched for if there were money for them."""
+    if used_up is not None:
+        slots: Counter[str] = Counter()
+        for launch in demand.launches:
+            slots.update(launch.jobs)
+        for job, count in sorted(slots.items()):
+            yield Unserved(
+                job=job, count=count, reason=UnservedReason.NO_MONEY.value, detail=used_up.sentence
+            )
 
 
 _REFUTED = frozenset({UnservedReason.TOLD_LESS.value, UnservedReason.FUTILE.value})

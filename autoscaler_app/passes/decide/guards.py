@@ -107,6 +107,13 @@ GUARDS = (
         meanwhile="`quiet-hours`",
     ),
     Guard(
+        name="no money left",
+        stops="launching, if `budget_stops` says so and a budget is used up",
+        ended_by="a person: a higher `budget_per_day` or `budget_per_month`",
+        at_the_latest="the next day or month begins (UTC)",
+        meanwhile="warning; `unserved`",
+    ),
+    Guard(
         name="did not answer",
         stops="waiting for a worker that did not answer in time; it is asked aside",
         ended_by="it answers, or tells anything by itself",

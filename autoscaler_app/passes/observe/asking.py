@@ -19,6 +19,7 @@ from autoscaler_app.memory import orders
 from autoscaler_app.memory.kinds import MAX_KINDS
 from autoscaler_app.memory.orders import Orders
 from autoscaler_app.memory.state import Drain, KnownHost
+from autoscaler_app.memory.stories.budget import SPANS, Span, begins
 from autoscaler_app.passes import way_out
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.hosts import homes_of, short_name
@@ -86,6 +87,8 @@ class Asked:
     """What the last pass noted of whom its nodes are for."""
     learnt: Learnt
     orders: Orders
+    spent: Mapping[Span, float]
+    """Money, in this day and this month."""
     set_aside: Mapping[str, str]
     hold: str
     strays: Strays
@@ -144,6 +147,7 @@ def ask_all(control: Control, clock: Clock) -> Asked:
         meant=control.state.fact("meant"),
         learnt=recall(control.state),
         orders=orders.recall(control.state, now),
+        spent={span: control.stories.money_since(begins(span, now)) for span in SPANS},
         set_aside=dict(control.provider.set_aside()),
         hold=control.provider.no_ending,
         strays=strays,

@@ -136,6 +136,7 @@ def put_together(asked: Asked) -> Sight:
         hold=asked.hold,
         paused=_is_paused(asked),
         orders=asked.orders,
+        spent=dict(asked.spent),
     )
     return Sight(
         asked=asked,

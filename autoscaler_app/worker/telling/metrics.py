@@ -26,7 +26,7 @@ from autoscaler_app.passes.report import PHASES, BucketSaw, Hearing, QueueSaw, R
 OTHERS = "(others)"
 """In place of the name of a kind: all that are not counted one by one."""
 
-MOST_REASONS = 7
+MOST_REASONS = 4
 """Reasons for which work has no place that are told apart; the rest is `OTHERS`."""
 
 NEVER_FITS = "never-fits"
@@ -65,6 +65,7 @@ class FactsCollector(Collector):
             yield from _queues(saw, facts.tally)
             yield from _buckets(saw)
             yield from _ways_out(saw)
+            yield from _budgets(saw)
             if saw.hearing is not None:
                 yield from _hearing(saw.hearing)
         yield from _plan(facts.newest)
@@ -182,6 +183,13 @@ def _ways_out(saw: Saw) -> Iterator[Metric]:
     oldest = max((drain.seconds for drain in saw.drains), default=0.0)
     yield _gauge("autoscaler_drain_oldest_seconds", "For how long the oldest of them", oldest)
     yield _gauge("autoscaler_breaker_open", "1 while nothing may be ended", saw.hold != "")
+
+
+def _budgets(saw: Saw) -> Iterator[Metric]:
+    spent: dict[tuple[str, ...], float] = {(budget.span,): budget.spent for budget in saw.budgets}
+    allowed: dict[tuple[str, ...], float] = {(budget.span,): budget.allowed for budget in saw.budgets}
+    yield _labelled("autoscaler_budget", "Money that may be spent", ("span",), allowed)
+    yield _labelled("autoscaler_budget_spent", "Money that is spent of it", ("span",), spent)
 
 
 def _hearing(hearing: Hearing) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from autoscaler_app.memory import tally
+from autoscaler_app.memory.stories.budget import SPANS, Spending
 from autoscaler_app.memory.tally import Tally
 from autoscaler_app.passes.plan import Plan, Price, Unserved
 from autoscaler_app.passes.report import BucketSaw, DrainSaw, Hearing, QueueSaw, Report, Saw
@@ -33,7 +34,17 @@ def full() -> Facts:
     )
     numbers = dict.fromkeys(("connections", "workers", "coming", "events", "rejected", "dropped"), 1)
     hearing = Hearing(connected=True, lag_seconds=0.1, evicted=3, gaps=4, stale=5, **numbers)
-    saw = Saw(queues=queues, buckets=buckets, drains=drains, hold="the breaker is open", hearing=hearing)
+    budgets = tuple(
+        Spending(span=span, allowed=10.0, spent=3.0, until=NOON, stops=True, currency="EUR") for span in SPANS
+    )
+    saw = Saw(
+        budgets=budgets,
+        queues=queues,
+        buckets=buckets,
+        drains=drains,
+        hold="the breaker is open",
+        hearing=hearing,
+    )
     plan = Plan(
         price_per_hour=Price(before=1.5, added=0.5),
         decided_by="greedy",
