@@ -138,8 +138,13 @@ class _Layers:
             raise SystemExit(EX_CONFIG) from error
 
 
-app = Celery("autoscaler_app", include=["autoscaler_app.tasks"], changes=INDISPENSABLE)
+app = Celery("autoscaler_app", include=["autoscaler_app.tasks"], changes=dict(INDISPENSABLE))
 app.config_from_object(_Layers())
+
+
+def set_by_user(name: str) -> bool:
+    """Whether `celeryconfig` in the working directory says this setting."""
+    return hasattr(_Layers._module(), name)
 
 
 @before_task_publish.connect(sender=schedule.AUTOSCALE)

@@ -210,12 +210,17 @@ def read_autoscaler(config: Mapping[str, Any], place: str) -> Autoscaler:
     return section
 
 
+def named() -> Path:
+    """The file that is read: $AUTOSCALER_CONFIG, else `autoscale.json` in the working directory."""
+    return Path(os.environ.get(CONFIG_VARIABLE, "autoscale.json"))
+
+
 def load(path: Path | None = None) -> Settings:
-    """Read `autoscale.json`: `path`, else $AUTOSCALER_CONFIG, else the one in the working directory.
+    """Read `autoscale.json`: `path`, or else the one that is `named`.
 
     Raises InvalidConfig that names file, key and what would be right.
     """
-    path = path or Path(os.environ.get(CONFIG_VARIABLE, "autoscale.json"))
+    path = path or named()
     config = load_config(path)
     return Settings(
         config=config, autoscaler=read_autoscaler(config, str(path)), folder=path.resolve().parent

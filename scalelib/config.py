@@ -98,6 +98,13 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     return config
 
 
+def places(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Where each key of a configuration stands, as `file: line 3`. Raises InvalidConfig as `load` does."""
+    found: dict[str, str] = {}
+    _load(Path(path), (), found)
+    return found
+
+
 def _load(path: Path, including: tuple[Path, ...], places: dict[str, str]) -> dict[str, Any]:
     """The content of a file; where each key stands is added to `places`."""
     real = path.resolve()

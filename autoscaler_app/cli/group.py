@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-import msgspec
 
 from autoscaler_app.cli import by_hand, doctor, explaining, pausing, process, show, supposing
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
+from autoscaler_app.cli.setup import in_force, init, support, validate, wiring
 from scalelib.errors import InvalidConfig, InvalidInput
 
 DEMAND_COLUMNS = (
@@ -286,16 +286,6 @@ def forget_key(host: str, reason: str) -> None:
 
 
 @autoscaler.command()
-@speaks
-def config() -> None:
-    """The settings in force, without secrets, as JSON."""
-    from autoscaler_app import settings as settings_module
-
-    settings = settings_module.load()
-    say(as_json({**settings.public_config, "autoscaler": msgspec.structs.asdict(settings.autoscaler)}))
-
-
-@autoscaler.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -320,6 +310,7 @@ for each in (
     *(doctor.doctor, explaining.explain, supposing.whatif),
     *(by_hand.hold, by_hand.unhold, by_hand.drain, by_hand.undrain, by_hand.delete),
     *(pausing.pause, pausing.resume),
+    *(init.init, wiring.check, validate.validate, in_force.config, support.support),
     *(process.ping, process.stop, process.reload),
 ):
     autoscaler.add_command(each)

@@ -15,11 +15,14 @@ from click.testing import CliRunner
 
 from autoscaler_app.cli.group import autoscaler
 
-NEEDS_NONE = {"config", "replay", "web", "ping", "stop", "reload"}
+NEEDS_NONE = {"config", "replay", "web", "ping", "stop", "reload", "init", "check", "support"}
 """Commands that open no state file themselves; the page is tried in its own tests."""
-ARGUMENTS = {"forget-key": ("n1", "--reason", "lost"), "why": ("n1",), "explain": ("t1",)} | dict.fromkeys(
-    ("hold", "unhold", "drain", "undrain", "delete"), ("n1",)
-)
+ARGUMENTS = {
+    "forget-key": ("n1", "--reason", "lost"),
+    "why": ("n1",),
+    "explain": ("t1",),
+    "validate": ("{}",),
+} | dict.fromkeys(("hold", "unhold", "drain", "undrain", "delete"), ("n1",))
 """Of commands that have to be told something."""
 
 
