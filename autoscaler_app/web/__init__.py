@@ -5,7 +5,8 @@ node, beside the control worker.
 """
 
 from autoscaler_app.web.app import create_app
+from autoscaler_app.web.hands.passwords import PASSWORD_VARIABLE
 from autoscaler_app.web.remembered import StateFile
-from autoscaler_app.web.server import PASSWORD_VARIABLE, PORT, serve
+from autoscaler_app.web.server import PORT, serve
 
 __all__ = ["PASSWORD_VARIABLE", "PORT", "StateFile", "create_app", "serve"]

@@ -1,4 +1,4 @@
-"""The ASGI app: a page, JSON, metrics and a health check over reports. Nothing can be changed through it."""
+"""The ASGI app: pages, JSON, metrics and a health check over reports, and buttons for who may act."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from autoscaler_app.memory.tally import Tally
 from autoscaler_app.passes.control import utc_now
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.guard import Guard
+from autoscaler_app.web.hands.deeds import Run, as_command
+from autoscaler_app.web.hands.doing import Doing
+from autoscaler_app.web.hands.passwords import Passwords
 from autoscaler_app.web.overview import Overview, status
 from autoscaler_app.web.people import People
 from autoscaler_app.web.recent import SHOWN, Recent
@@ -39,13 +42,16 @@ def create_app(
     tally: Callable[[], Tally] = Tally,
     remembered: Remembered | None = None,
     password: str = "",
+    operator_password: str = "",
+    run: Run = as_command,
     local_only: bool = False,
 ) -> Starlette:
     """An app that shows what `reports` gives: the newest so many reports, newest first.
 
     A last pass that ended more than `max_age` ago (three intervals, if not given) is old. Stories, plots and
     money come from what is `remembered`; without it there are none. With a password everything asks for it;
-    `local_only` answers only to this machine's own names.
+    `local_only` answers only to this machine's own names. With an operator's password there are buttons for
+    who knows it, each of which is `run` as a command.
     """
     shown = _Pages(
         reports=reports,
@@ -55,15 +61,18 @@ def create_app(
         paused=paused,
         tally=tally,
     )
+    doing = Doing(now, can=bool(operator_password), run=run)
+    passwords = Passwords(reader=password, operator=operator_password)
     return Starlette(
         routes=[
-            *People(shown.standing, remembered).routes(),
+            *People(shown.standing, remembered, doing).routes(),
+            *doing.routes(),
             Route("/api/status", shown.status),
             Route("/api/journal", shown.journal),
             Route("/metrics", shown.metrics),
             Route("/healthz", shown.health),
         ],
-        middleware=[Middleware(Guard, password=password, local_only=local_only)],
+        middleware=[Middleware(Guard, passwords=passwords, local_only=local_only)],
         exception_handlers={InvalidConfig: _unreadable, msgspec.MsgspecError: _unreadable},
     )
 

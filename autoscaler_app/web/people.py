@@ -18,6 +18,8 @@ from autoscaler_app.memory.orders import Pause
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web import plots
 from autoscaler_app.web.finding import Found, found
+from autoscaler_app.web.hands import forms
+from autoscaler_app.web.hands.doing import Doing
 from autoscaler_app.web.markup import Html, join, tag
 from autoscaler_app.web.overview import Overview
 from autoscaler_app.web.pages import home, money, nodes, parts, passes, queues
@@ -29,6 +31,7 @@ REFRESH = 5.0
 """Seconds after which a page asks for itself again."""
 
 MOST_HISTORY = 100
+MOST_DEEDS = 5
 WANTED = ("nodearray", "vm_size", "state")
 NO_MEMORY = "This server was made of reports alone, and has no state file to read that from."
 
@@ -36,9 +39,10 @@ NO_MEMORY = "This server was made of reports alone, and has no state file to rea
 class People:
     """Each page is a method. `standing` says how things stand; without `remembered` there are no stories."""
 
-    def __init__(self, standing: Callable[[], Overview], remembered: Remembered | None) -> None:
+    def __init__(self, standing: Callable[[], Overview], remembered: Remembered | None, doing: Doing) -> None:
         self._standing = standing
         self._remembered = remembered
+        self._doing = doing
         self._asking = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -66,7 +70,9 @@ class People:
             today = self._remembered.cost(1, "day", overview.now)["total"]
         badge = self._health(overview)[1]
         main = home.now(overview, self._times(), badge, plots=drawn, today=today)
-        return self._page(overview, main, here="./")
+        deeds = self._remembered.by_people(MOST_DEEDS) if self._remembered is not None else []
+        main = join((main, forms.done(deeds, overview.now)))
+        return self._page(overview, main, here="./", hands=self._doing.hands(request))
 
     def queues(self, request: Request) -> Response:
         """Every queue."""
@@ -119,7 +125,8 @@ class People:
             return self._missing(overview, str(error), here="nodes")
         called = facts["stories"][0]["node"]
         main = join((tag("h1", called), nodes.of_one(facts, _seen(overview))))
-        return self._page(overview, main, title=called, here="nodes")
+        hands = None if facts["stories"][0]["gone"] else self._doing.hands(request, node=called)
+        return self._page(overview, main, title=called, here="nodes", hands=hands)
 
     def passes(self, request: Request) -> Response:
         """The last passes."""
@@ -212,6 +219,7 @@ class People:
         title: str = "",
         here: str = "",
         asked: str = "",
+        hands: Html | None = None,
         refresh: float = REFRESH,
         status: HTTPStatus = HTTPStatus.OK,
     ) -> Response:
@@ -223,6 +231,7 @@ class People:
             now=overview.now,
             refresh=refresh,
             asked=asked,
+            hands=hands,
         )
         return HTMLResponse(made, status_code=status, headers={"content-security-policy": policy()})
 

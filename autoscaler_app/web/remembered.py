@@ -17,6 +17,8 @@ from autoscaler_app.memory.figures import FiguresBook, SpanName, Step
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.report import Report
+from autoscaler_app.web.hands import written
+from autoscaler_app.web.hands.written import Done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,9 @@ class Remembered(Protocol):
     def worker(self) -> dict[str, Any] | None:
         """The control worker of this machine; None if there is none."""
 
+    def by_people(self, last: int) -> list[Done]:
+        """What people did from pages, and why; newest first."""
+
     def task(self, task_id: str) -> TaskIs:
         """Where a task is. Asks the workers and the broker, which may take seconds. Raises BrokerError."""
 
@@ -85,6 +90,9 @@ class StateFile:
     def steps(self, span: SpanName, now: datetime) -> list[Step]:
         with closing(FiguresBook.look(settings_module.load().state_file)) as book:
             return book.steps(span, now)
+
+    def by_people(self, last: int) -> list[Done]:
+        return written.latest(last)
 
     def worker(self) -> dict[str, Any] | None:
         return process.facts(process.look())

@@ -17,14 +17,12 @@ from autoscaler_app.passes.control import Control
 from autoscaler_app.schedule import interval_of
 from autoscaler_app.web.app import create_app
 from autoscaler_app.web.guard import is_loopback
+from autoscaler_app.web.hands.passwords import OPERATOR_VARIABLE, PASSWORD_VARIABLE
 from autoscaler_app.web.remembered import StateFile
 from scalelib.errors import InvalidConfig
 
 HOST = "127.0.0.1"
 PORT = 8787
-
-PASSWORD_VARIABLE = "AUTOSCALER_WEB_PASSWORD"
-"""An environment variable and no option: options are in the list of processes for all to read."""
 
 
 def serve(
@@ -52,6 +50,7 @@ def serve(
         remembered=StateFile(lambda task_id: of_task(control, task_id)),
         paused=lambda: is_paused(control.state, control.now()),
         password=secret,
+        operator_password=os.environ.get(OPERATOR_VARIABLE, ""),
         local_only=not secret,
     )
     with listening:

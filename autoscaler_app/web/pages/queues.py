@@ -54,8 +54,8 @@ def listed(made: Report, times: Times, *, paused: bool, limit: int) -> Html:
         Column(name="running", number=True),
         Column(name="held", number=True),
         Column(name="oldest", number=True),
-        Column(name="waits for", wide=True),
         Column(name="done in", number=True),
+        Column(name="waits for", wide=True),
     )
     nothing = "Nothing waits or runs." if made.saw.queues else "No queue is watched."
     return parts.section(
@@ -91,8 +91,8 @@ def _row(queue: QueueSaw, found: Explanation) -> tuple[str | Html | None, ...]:
         f"{queue.running:,}",
         f"{queue.held:,}",
         None if queue.oldest_seconds is None else words.duration(queue.oldest_seconds),
-        join(_reasons(found)) if queue.waiting else None,
         None if found.done_seconds is None else f"about {words.duration(found.done_seconds)}",
+        join(_reasons(found)) if queue.waiting else None,
     )
 
 

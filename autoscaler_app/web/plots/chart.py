@@ -61,9 +61,7 @@ def svg(chart: Chart) -> Html:
         role="img",
         aria_label=f"{chart.title}: {said}",
     )
-    scale = [
-        tag("span", chart.written(value), class_=f"y{place}") for place, value in ((1, top), (2, top / 2))
-    ]
+    scale = [tag("span", f"{value:,g}", class_=f"y{place}") for place, value in ((1, top), (2, top / 2))]
     return tag(
         "figure",
         tag(

@@ -114,7 +114,7 @@ def _largest(points: Points) -> list[str]:
         for kind, value in values.items():
             if kind != OTHERS and value:
                 sums[kind] += value  # type: ignore[assignment]
-    return sorted(kind for kind, _ in sums.most_common(MOST_LAYERS))
+    return [kind for kind, _ in sums.most_common(MOST_LAYERS)]
 
 
 def _kinds(points: Points) -> list[Layer]:

@@ -17,7 +17,7 @@ def test_with_a_password_nothing_is_told_without_it(opened: Open, path: str) -> 
     answer = opened(password="geheim").get(path)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith('Basic realm="autoscaler"')
-    assert answer.text == "A password is needed; the user name does not matter.\n"
+    assert answer.text == "A password is needed; the user name is what you are called here.\n"
 
 
 @pytest.mark.parametrize("password", ["geheim", "mit:Doppelpunkt", "Schlüssel€", " "])

@@ -45,7 +45,7 @@ def test_queues_are_shown_as_the_last_pass_saw_them(page: Read, world: Any, make
     full = QueueSaw(queue="render", waiting=12345, running=2, held=1, oldest_seconds=90.0)
     world.write(make.report(1, saw=make.saw(queues=(empty, full))))
     read = page()
-    ((*numbers, said, done),) = read.rows("queues")
+    ((*numbers, done, said),) = read.rows("queues")
     assert numbers == ["render", "12,345", "2", "1", "90 s"]
     assert said.startswith("room 2 of them have a place on worker-1")
     assert said.endswith("turn 12343 come after others on the 2 slots that are there or come")

@@ -1,0 +1,205 @@
+"""Buttons: for who may act, from our own pages only, each a command with a reason that is written down."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.memory.state import State
+from autoscaler_app.passes.journal import Journal
+from autoscaler_app.web.hands import deeds
+from autoscaler_app.web.hands.deeds import DEEDS, Said, Wish, as_command, words_of
+from autoscaler_app.web.remembered import StateFile
+from scalelib.errors import InvalidInput
+from tests.unit.autoscaler_app.web import clusters
+from tests.unit.autoscaler_app.web.conftest import NOON, Page
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+class Ran:
+    """Every command that was run, and what the next one answers."""
+
+    def __init__(self) -> None:
+        self.words: list[tuple[list[str], str]] = []
+        self.says = Said(True, "paused: nothing is launched\nand more")
+
+    def __call__(self, words: Sequence[str], who: str) -> Said:
+        self.words.append((list(words), who))
+        return self.says
+
+
+@pytest.fixture
+def ran() -> Ran:
+    return Ran()
+
+
+@pytest.fixture
+def site(
+    opened: Callable[..., httpx.Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: Ran
+) -> Iterator[httpx.Client]:
+    """A busy cluster; `secret` may read, `key` may act."""
+    monkeypatch.setenv("AUTOSCALER_CONFIG", str(clusters.write(tmp_path, clusters.busy, NOON)))
+    with closing(Journal.look()) as journal:
+        yield opened(
+            reports=journal.reports,
+            now=lambda: NOON,
+            remembered=StateFile(lambda task_id: pytest.fail("nobody asks")),
+            password="secret",
+            operator_password="key",
+            run=ran,
+        )
+
+
+def form(site: httpx.Client, address: str = "/", command: str = "pause") -> dict[str, str]:
+    """The fields of the form of this command, as the page has them."""
+    document = site.get(address).text
+    for found in re.findall(r"<form action=\"do\".*?</form>|<form [^>]*>.*?</form>", document, re.DOTALL):
+        fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', found))
+        if fields.get("command") == command:
+            return fields
+    raise AssertionError(f"no form for {command}")
+
+
+def send(site: httpx.Client, fields: dict[str, str], **headers: str) -> httpx.Response:
+    return site.post("/do", data=fields, headers=headers)
+
+
+def test_an_operator_presses_a_button_and_the_reason_is_written_down(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    fields = form(site) | {"why": " the disk \n is full ", "span": "2h", "flag": "--growth"}
+    answer = send(site, fields, **{"sec-fetch-site": "same-origin"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "./")
+    assert ran.words == [(["pause", "--growth", "--for=2h", "--why=the disk is full"], "ann")]
+    assert (
+        "pause --growth ann: the disk is full 0 s ago; paused: nothing is launched"
+        in Page(site.get("/").text).texts["li"]
+    )
+
+
+def test_a_node_has_its_own_buttons(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    fields = form(site, "/node?name=worker-1", "drain") | {"why": "it smokes"}
+    answer = send(site, fields)
+    assert answer.headers["location"] == "node?name=worker-1"
+    assert ran.words == [(["drain", "--why=it smokes", "--", "worker-1"], "ann")]
+    with pytest.raises(AssertionError):
+        form(site, "/node?name=worker-91", "drain")
+
+
+def test_who_only_reads_has_no_buttons_and_can_sign_in(site: httpx.Client, ran: Ran) -> None:
+    assert site.get("/").status_code == 401
+    site.auth = ("ann", "key")
+    fields = form(site) | {"why": "because"}
+    assert site.get("/sign-in").headers["location"] == "./"
+    site.auth = ("ann", "secret")
+    page = Page(site.get("/").text)
+    assert page.texts["h2"].count("Do") == 0
+    assert {"href": "sign-in"} in page.tags_named("a")
+    assert site.get("/sign-in").status_code == 401
+    assert send(site, fields).status_code == 403
+    assert ran.words == []
+
+
+def test_no_other_site_and_no_forged_form_does_anything(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    fields = form(site) | {"why": "because"}
+    for headers in (
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+    ):
+        assert send(site, fields, **headers).status_code == 403, headers
+    assert send(site, fields | {"token": "0" * 64}).status_code == 403
+    assert send(site, {name: value for name, value in fields.items() if name != "token"}).status_code == 403
+    site.auth = ("bob", "key")
+    assert send(site, fields).status_code == 403, "it was made for ann"
+    site.auth = ("ann", "key")
+    assert site.post("/do", json=fields).status_code == 403
+    assert site.post("/do", content=b"why=" + b"x" * 20_000, headers=FORM).status_code == 403
+    assert site.get("/do").status_code == 405
+    assert ran.words == []
+    assert send(site, fields, origin=str(site.base_url).rstrip("/")).status_code == 303, "and ours does"
+
+
+def test_what_failed_is_said_and_written_down(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("", "key")
+    ran.says = Said(False, "error: no node is called 'x'")
+    answer = send(site, form(site, command="resume") | {"why": "because"})
+    assert (answer.status_code, answer.text) == (409, "error: no node is called 'x'\n")
+    assert any(
+        text.startswith("resume failed somebody: because") for text in Page(site.get("/").text).texts["li"]
+    )
+
+
+def test_without_an_operators_password_nothing_can_be_done(opened: Callable[..., httpx.Client]) -> None:
+    site = opened()
+    assert site.post("/do", data={"command": "pause"}).status_code == 404
+    assert site.get("/sign-in").status_code == 404
+    assert '<form action="do"' not in site.get("/").text
+
+
+def test_where_nobody_needs_a_password_to_read_one_is_needed_to_act(
+    opened: Callable[..., httpx.Client], ran: Ran
+) -> None:
+    site = opened(operator_password="key", local_only=True, run=ran)
+    assert site.get("/").status_code == 200
+    assert site.get("/sign-in").status_code == 401
+    assert site.post("/do", data={"command": "pause"}).status_code == 403
+    wrong = base64.b64encode(b"ann:").decode()
+    assert site.get("/sign-in", headers={"authorization": f"Basic {wrong}"}).status_code == 401
+    assert ran.words == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        (Wish("pause", ""), "say why"),
+        (Wish("pause", "  \n"), "say why"),
+        (Wish("pause", "x" * 501), "500 are enough"),
+        (Wish("delete", "x", "n1"), "there is no button 'delete'"),
+        (Wish("hold", "x"), "needs a node"),
+        (Wish("pause", "x", "n1"), "is about no node"),
+        (Wish("pause", "x", flag="--json"), "knows no '--json'"),
+        (Wish("run", "x", span="2h"), "takes no length of time"),
+    ],
+)
+def test_what_no_button_asks_for_is_refused(wish: Wish, says: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(says)):
+        words_of(wish)
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.command)
+def test_every_button_is_a_command_that_takes_what_it_is_given(deed: deeds.Deed) -> None:
+    flag = next((flag for flag in deed.flags or {} if flag), "")
+    wish = Wish(deed.command, "--now -x", "-n1" if deed.about_node else "", "2h" if deed.span else "", flag)
+    name, *rest = words_of(wish)
+    command: Any = autoscaler.commands[name]
+    context = command.make_context(name, rest, obj=None)
+    if deed.about_node:
+        assert context.params["node"] == "-n1"
+    if deed.takes_why:
+        assert context.params["why"] == "--now -x"
+
+
+def test_a_button_really_runs_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCALER_CONFIG", str(clusters.write(tmp_path, clusters.idle)))
+    monkeypatch.setenv("AUTOSCALER_WEB_OPERATOR_PASSWORD", "never-passed-on")
+    said = as_command(words_of(Wish("pause", "a disk", span="2h")), "ann")
+    assert said.ok, said
+    assert "ann" in said.text
+    assert "a disk" in said.text
+    with closing(State(tmp_path / "state.db")) as state:
+        assert state.fact("paused")
+    said = as_command(words_of(Wish("pause", "a disk", span="soon")), "ann")
+    assert not said.ok
+    assert "soon" in said.text
