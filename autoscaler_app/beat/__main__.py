@@ -1,6 +1,9 @@
-"""`python -m autoscaler_app.beat interval [SECONDS]`: look at and change the schedule in the database."""
+"""`python -m autoscaler_app.beat interval [SECONDS]`, `on`, `off`: the schedule in the database."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -22,14 +25,30 @@ def interval(seconds: float | None) -> None:
 
     A beat that runs takes it up within seconds; it is not started anew.
     """
+    _change(lambda entries: None if seconds is None else entries.set_interval(seconds))
+
+
+@main.command()
+def on() -> None:
+    """Ask for passes again. A beat that runs takes it up within seconds."""
+    _change(lambda entries: entries.set_enabled(True))
+
+
+@main.command()
+def off() -> None:
+    """Ask for no pass by the clock any more; new work, and who calls for one, still do."""
+    _change(lambda entries: entries.set_enabled(False))
+
+
+def _change(change: Callable[[Any], object]) -> None:
+    """Change the entry, and say how it stands then."""
     try:
         database = django_setup.prepare(app.conf)
         from autoscaler_app.beat import entries
 
         with django_setup.translated(database):
             entries.make_missing(app.conf.beat_schedule)
-            if seconds is not None:
-                entries.set_interval(seconds)
+            change(entries)
             told = entries.planned()
     except (ScalelibError, ValueError) as error:
         click.echo(f"error: {error}", err=True)

@@ -88,6 +88,17 @@ def chosen(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> 
     return parse(url, folder=folder, place=place)
 
 
+def is_there(conf: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a schedule in a database: a project's, one that is named, or the default file.
+
+    Raises InvalidConfig for a URL that cannot be read.
+    """
+    if environ.get("DJANGO_SETTINGS_MODULE"):
+        return True
+    database = chosen(conf, environ)
+    return database.kind != "sqlite" or Path(database.name).is_file()
+
+
 def parse(url: object, *, folder: Path, place: str) -> Database:
     """Read a URL. Raises InvalidConfig that names the place and never shows a password."""
     if not isinstance(url, str):

@@ -107,16 +107,31 @@ def set_interval(seconds: float) -> Planned:
     Raises ValueError for an interval out of range, InvalidConfig where no single row asks for passes.
     """
     every(seconds)
-    rows = list(PeriodicTask.objects.filter(task=AUTOSCALE))
-    if len(rows) != 1:
-        names = ", ".join(repr(row.name) for row in rows) or "none"
-        raise InvalidConfig(f"one entry of {AUTOSCALE} can be set, and the database has {len(rows)}: {names}")
-    (row,) = rows
+    row = _the_row()
     row.interval, row.crontab, row.solar, row.clocked = interval_row(seconds), None, None, None
     if row.expire_seconds is not None:
         row.expire_seconds = max(1, math.ceil(options_of(seconds)["expires"]))
     row.save()
     return Planned(name=row.name, enabled=row.enabled, when=_when(row))
+
+
+def set_enabled(enabled: bool) -> Planned:
+    """Whether passes are asked for at all. A running beat notices within seconds.
+
+    Raises InvalidConfig where no single row asks for passes.
+    """
+    row = _the_row()
+    row.enabled = enabled
+    row.save()
+    return Planned(name=row.name, enabled=row.enabled, when=_when(row))
+
+
+def _the_row() -> Any:
+    rows = list(PeriodicTask.objects.filter(task=AUTOSCALE))
+    if len(rows) != 1:
+        names = ", ".join(repr(row.name) for row in rows) or "none"
+        raise InvalidConfig(f"one entry of {AUTOSCALE} can be set, and the database has {len(rows)}: {names}")
+    return rows[0]
 
 
 def _when(row: Any) -> str:

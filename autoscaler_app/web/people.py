@@ -22,7 +22,7 @@ from autoscaler_app.web.hands import forms
 from autoscaler_app.web.hands.doing import Doing
 from autoscaler_app.web.markup import Html, join, tag
 from autoscaler_app.web.overview import Overview
-from autoscaler_app.web.pages import home, money, nodes, parts, passes, queues
+from autoscaler_app.web.pages import home, money, nodes, parts, passes, queues, schedule, whatif
 from autoscaler_app.web.pages.frame import document, policy
 from autoscaler_app.web.remembered import Remembered, Times
 from scalelib.errors import InvalidInput, ScalelibError
@@ -56,6 +56,8 @@ class People:
             Route("/passes", self.passes),
             Route("/pass", self.a_pass),
             Route("/money", self.money),
+            Route("/whatif", self.whatif),
+            Route("/schedule", self.schedule),
             Route("/find", self.find),
         ]
 
@@ -157,6 +159,29 @@ class People:
         costs = {by: self._remembered.cost(days, by, overview.now) for by in money.TITLES}
         return self._page(overview, money.spent(costs, days), title="Money", here="money")
 
+    def whatif(self, request: Request) -> Response:
+        """What would be planned if other work waited."""
+        overview = self._standing()
+        queue, count = (request.query_params.get(name, "").strip() for name in ("queue", "count"))
+        said = None
+        if queue and count:
+            if self._remembered is None or _is_foreign(request):
+                return self._missing(
+                    overview, "Ask from here, of a server that has a state file.", here="whatif"
+                )
+            with self._asking:
+                said = self._remembered.whatif(queue, count)
+        main = whatif.shown(queue, count, said)
+        return self._page(overview, main, title="What if", here="whatif", refresh=0)
+
+    def schedule(self, request: Request) -> Response:
+        """When passes are asked for."""
+        overview = self._standing()
+        told = None if self._remembered is None else self._remembered.schedule()
+        hands = None if told is None else self._doing.hands(request, schedule=True)
+        main = schedule.shown(told, overview.interval)
+        return self._page(overview, main, title="Schedule", here="schedule", hands=hands, refresh=0)
+
     def find(self, request: Request) -> Response:
         """What is searched for: a queue, a node, a pass, or a task."""
         overview, asked = self._standing(), request.query_params.get("q", "").strip()
@@ -166,8 +191,7 @@ class People:
             return RedirectResponse(hit.address, status_code=HTTPStatus.SEE_OTHER)
         if hit.alike or not asked or self._remembered is None:
             return self._page(overview, _alike(asked, hit), title=asked, asked=asked, refresh=0)
-        # Asking makes every worker answer: not because a page elsewhere has a picture with this address.
-        if request.headers.get("sec-fetch-site") == "cross-site":
+        if _is_foreign(request):
             return self._missing(overview, "Search from here: workers are not asked for other sites.")
         return self._page(overview, self._task(asked, overview), title=asked, asked=asked, refresh=0)
 
@@ -246,6 +270,11 @@ def _seen(overview: Overview) -> Report | None:
     """The last pass that saw the cluster."""
     seen = overview.look.seen
     return seen if seen is not None and seen.saw is not None else None
+
+
+def _is_foreign(request: Request) -> bool:
+    """A page elsewhere has this address in a link or a picture: it is not to make every worker answer."""
+    return request.headers.get("sec-fetch-site") == "cross-site"
 
 
 def _span(request: Request) -> SpanName:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from autoscaler_app import settings as settings_module
+from autoscaler_app.beat.database import is_there as has_database
 from autoscaler_app.cli import process, stories
 from autoscaler_app.cli.explaining import TaskIs
 from autoscaler_app.memory.figures import FiguresBook, SpanName, Step
@@ -18,6 +19,7 @@ from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.report import Report
 from autoscaler_app.web.hands import written
+from autoscaler_app.web.hands.deeds import AUTOSCALER, BEAT, Run, Said, as_command
 from autoscaler_app.web.hands.written import Done
 
 
@@ -54,6 +56,12 @@ class Remembered(Protocol):
     def worker(self) -> dict[str, Any] | None:
         """The control worker of this machine; None if there is none."""
 
+    def schedule(self) -> str | None:
+        """What the database of beat says; None: there is none. May take a second."""
+
+    def whatif(self, queue: str, count: str) -> Said:
+        """What would be planned. Asks the cloud, the broker and the workers, which may take seconds."""
+
     def by_people(self, last: int) -> list[Done]:
         """What people did from pages, and why; newest first."""
 
@@ -64,8 +72,8 @@ class Remembered(Protocol):
 class StateFile:
     """The state file that the settings name, looked at only."""
 
-    def __init__(self, task: Callable[[str], TaskIs]) -> None:
-        self.task = task
+    def __init__(self, task: Callable[[str], TaskIs], run: Run = as_command) -> None:
+        self.task, self._run = task, run
 
     def report(self, number: int) -> Report | None:
         with closing(Journal.look()) as journal:
@@ -90,6 +98,15 @@ class StateFile:
     def steps(self, span: SpanName, now: datetime) -> list[Step]:
         with closing(FiguresBook.look(settings_module.load().state_file)) as book:
             return book.steps(span, now)
+
+    def schedule(self) -> str | None:
+        from autoscaler_app.celery import app
+
+        # Asked for in a process of its own: Django is set up once in a process, and keeps connections.
+        return self._run([*BEAT, "interval"], "").text if has_database(app.conf) else None
+
+    def whatif(self, queue: str, count: str) -> Said:
+        return self._run([*AUTOSCALER, "whatif", "--", f"{queue}={count}"], "")
 
     def by_people(self, last: int) -> list[Done]:
         return written.latest(last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,9 @@ class Deed:
     """It may end by itself (`--for`)."""
     flags: Mapping[str, str] | None = None
     """By option: what it makes of it, for people."""
+    about_schedule: bool = False
+    seconds: bool = False
+    """It takes so many."""
     takes_why: bool = True
     """The command writes the reason down itself; that it was given here is written down in any case."""
 
@@ -60,7 +64,26 @@ DEEDS = (
         about_node=True,
     ),
     Deed(command="undrain", label="Undrain", help="call a drain off", about_node=True, takes_why=False),
+    Deed(
+        command="interval",
+        label="Set",
+        help="ask for a pass every so many seconds",
+        about_schedule=True,
+        seconds=True,
+        takes_why=False,
+    ),
+    Deed(
+        command="off",
+        label="Off",
+        help="ask for no pass by the clock any more",
+        about_schedule=True,
+        takes_why=False,
+    ),
+    Deed(command="on", label="On", help="ask again", about_schedule=True, takes_why=False),
 )
+
+AUTOSCALER = ("celery", "-A", "autoscaler_app", "autoscaler")
+BEAT = ("autoscaler_app.beat",)
 
 
 class Said(NamedTuple):
@@ -78,10 +101,11 @@ class Wish(NamedTuple):
     node: str = ""
     span: str = ""
     flag: str = ""
+    seconds: str = ""
 
 
 def words_of(wish: Wish) -> list[str]:
-    """The command as it is run. Raises InvalidInput for what no button asks for."""
+    """The command as Python runs it: a module and its words. Raises InvalidInput for what no button asks."""
     deed = next((each for each in DEEDS if each.command == wish.command), None)
     if deed is None:
         known = ", ".join(each.command for each in DEEDS)
@@ -93,7 +117,7 @@ def words_of(wish: Wish) -> list[str]:
         raise InvalidInput(f"the reason has {len(why)} characters; {MOST_WORDS} are enough")
     if deed.about_node != bool(wish.node):
         raise InvalidInput(f"{deed.command} {'needs a node' if deed.about_node else 'is about no node'}")
-    words = [deed.command]
+    words = [*(BEAT if deed.about_schedule else AUTOSCALER), deed.command]
     if wish.flag:
         if wish.flag not in (deed.flags or {}):
             raise InvalidInput(f"{deed.command} knows no {wish.flag!r}")
@@ -102,6 +126,11 @@ def words_of(wish: Wish) -> list[str]:
         if not deed.span:
             raise InvalidInput(f"{deed.command} takes no length of time")
         words.append(f"--for={wish.span.strip()}")
+    if deed.seconds:
+        # A number, and nothing that the command would take for an option.
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", wish.seconds.strip()):
+            raise InvalidInput(f"{wish.seconds!r} is no number of seconds; 15 would be right")
+        words.append(wish.seconds.strip())
     if deed.takes_why:
         words.append(f"--why={why}")
     # What begins with a dash is a name all the same.
@@ -118,7 +147,7 @@ def as_command(words: Sequence[str], who: str) -> Said:
     environment["SUDO_USER"] = who
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "autoscaler_app", "autoscaler", *words],
+            [sys.executable, "-m", *words],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

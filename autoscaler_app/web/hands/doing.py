@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from autoscaler_app.web.hands import forms, written
-from autoscaler_app.web.hands.deeds import Run, Said, Wish, as_command, words_of
+from autoscaler_app.web.hands.deeds import BEAT, Run, Said, Wish, as_command, words_of
 from autoscaler_app.web.hands.passwords import Person, Tokens
 from autoscaler_app.web.hands.written import Done
 from autoscaler_app.web.markup import Html
@@ -44,11 +44,11 @@ class Doing:
             return []
         return [Route("/do", self.do, methods=["POST"]), Route("/sign-in", self.sign_in)]
 
-    def hands(self, request: Request, *, node: str = "") -> Html | None:
-        """What this person may do, on the first page or that of a node."""
+    def hands(self, request: Request, *, node: str = "", schedule: bool = False) -> Html | None:
+        """What this person may do: on the first page, that of a node, or that of the schedule."""
         person = person_of(request)
         if person.may_act:
-            return forms.buttons(self._tokens.of(person), person.name, node=node)
+            return forms.buttons(self._tokens.of(person), person.name, node=node, schedule=schedule)
         return forms.sign_in() if self.can else None
 
     async def sign_in(self, request: Request) -> Response:
@@ -76,12 +76,14 @@ class Doing:
         if not said.ok:
             return PlainTextResponse(f"{said.text}\n", status_code=HTTPStatus.CONFLICT)
         back = parts.address("node", name=wish.node) if wish.node else "./"
+        if words[0] in BEAT:
+            back = "schedule"
         return RedirectResponse(back, status_code=HTTPStatus.SEE_OTHER)
 
     def _done(self, wish: Wish, words: list[str], person: Person) -> Said:
         said = self._run(words, person.name)
         log.info("%s did %s on a page, because %s: %s", person.name, words, wish.why, said)
-        what = " ".join(filter(None, (wish.command, wish.flag, wish.node)))
+        what = " ".join(filter(None, (wish.command, wish.flag, wish.seconds, wish.node)))
         why = " ".join(wish.why.split())
         written.write(
             Done(at=self._now(), who=person.name, what=what, why=why, ok=said.ok, said=said.text[:500])

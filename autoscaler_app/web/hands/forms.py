@@ -13,9 +13,9 @@ from autoscaler_app.web.pages import parts
 NEW_LINE = "\n"
 
 
-def buttons(token: str, who: str, *, node: str = "") -> Html:
-    """A form for each deed: those about a node on its page, the others on the first."""
-    deeds = [deed for deed in DEEDS if deed.about_node == bool(node)]
+def buttons(token: str, who: str, *, node: str = "", schedule: bool = False) -> Html:
+    """A form for each deed: those about a node, or the schedule, on their pages, the others on the first."""
+    deeds = [deed for deed in DEEDS if deed.about_node == bool(node) and deed.about_schedule == schedule]
     said = f"As {who or 'somebody without a name'}; each reason is written down."
     return tag(
         "section",
@@ -48,6 +48,10 @@ def _form(deed: Deed, token: str, node: str) -> Html:
         aria_label=f"why {deed.command}",
         autocomplete="off",
     )
+    if deed.seconds:
+        fields.append(
+            tag("input", name="seconds", class_="short", required="", placeholder="15", aria_label="seconds")
+        )
     span = (
         tag("input", name="span", class_="short", placeholder="for 2h", aria_label="for how long")
         if deed.span

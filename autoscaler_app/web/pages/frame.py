@@ -11,7 +11,15 @@ from string import Template
 
 from autoscaler_app.web.markup import Html, join, tag
 
-PAGES = (("./", "Now"), ("queues", "Queues"), ("nodes", "Nodes"), ("passes", "Passes"), ("money", "Money"))
+PAGES = (
+    ("./", "Now"),
+    ("queues", "Queues"),
+    ("nodes", "Nodes"),
+    ("passes", "Passes"),
+    ("money", "Money"),
+    ("whatif", "What if"),
+    ("schedule", "Schedule"),
+)
 _COLOURS = {0: "good", 1: "warn", 2: "bad"}
 
 _AGAIN = Template('<noscript><meta http-equiv="refresh" content="$refresh"></noscript>')

@@ -179,7 +179,7 @@ class Page(HTMLParser):
     """What a person sees: headings, paragraphs, list items, and the rows of each table by its id."""
 
     VOID = frozenset({"meta", "link", "br", "input"})
-    TAKEN = frozenset({"h1", "h2", "p", "li", "title", "td", "span", "dd", "dt", "b", "summary"})
+    TAKEN = frozenset({"h1", "h2", "p", "li", "title", "td", "span", "dd", "dt", "b", "summary", "pre"})
 
     def __init__(self, document: str) -> None:
         super().__init__()

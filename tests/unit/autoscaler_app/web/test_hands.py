@@ -16,7 +16,7 @@ from autoscaler_app.cli.group import autoscaler
 from autoscaler_app.memory.state import State
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.web.hands import deeds
-from autoscaler_app.web.hands.deeds import DEEDS, Said, Wish, as_command, words_of
+from autoscaler_app.web.hands.deeds import AUTOSCALER, DEEDS, Said, Wish, as_command, words_of
 from autoscaler_app.web.remembered import StateFile
 from scalelib.errors import InvalidInput
 from tests.unit.autoscaler_app.web import clusters
@@ -33,7 +33,8 @@ class Ran:
         self.says = Said(True, "paused: nothing is launched\nand more")
 
     def __call__(self, words: Sequence[str], who: str) -> Said:
-        self.words.append((list(words), who))
+        assert tuple(words[:4]) == AUTOSCALER
+        self.words.append((list(words[4:]), who))
         return self.says
 
 
@@ -171,6 +172,8 @@ def test_where_nobody_needs_a_password_to_read_one_is_needed_to_act(
         (Wish("pause", "x", "n1"), "is about no node"),
         (Wish("pause", "x", flag="--json"), "knows no '--json'"),
         (Wish("run", "x", span="2h"), "takes no length of time"),
+        (Wish("interval", "x", seconds="--help"), "is no number of seconds"),
+        (Wish("interval", "x"), "is no number of seconds"),
     ],
 )
 def test_what_no_button_asks_for_is_refused(wish: Wish, says: str) -> None:
@@ -178,11 +181,11 @@ def test_what_no_button_asks_for_is_refused(wish: Wish, says: str) -> None:
         words_of(wish)
 
 
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.command)
+@pytest.mark.parametrize("deed", [d for d in DEEDS if not d.about_schedule], ids=lambda deed: deed.command)
 def test_every_button_is_a_command_that_takes_what_it_is_given(deed: deeds.Deed) -> None:
     flag = next((flag for flag in deed.flags or {} if flag), "")
     wish = Wish(deed.command, "--now -x", "-n1" if deed.about_node else "", "2h" if deed.span else "", flag)
-    name, *rest = words_of(wish)
+    name, *rest = words_of(wish)[4:]
     command: Any = autoscaler.commands[name]
     context = command.make_context(name, rest, obj=None)
     if deed.about_node:
@@ -203,3 +206,30 @@ def test_a_button_really_runs_the_command(tmp_path: Path, monkeypatch: pytest.Mo
     said = as_command(words_of(Wish("pause", "a disk", span="soon")), "ann")
     assert not said.ok
     assert "soon" in said.text
+
+
+def test_the_schedule_in_a_database_is_edited_on_the_page(
+    opened: Callable[..., httpx.Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("django_celery_beat")
+    monkeypatch.setenv("AUTOSCALER_CONFIG", str(clusters.write(tmp_path, clusters.idle)))
+    monkeypatch.delenv("AUTOSCALER_BEAT_DATABASE", raising=False)
+    with closing(Journal.look()) as journal:
+        site = opened(
+            reports=journal.reports,
+            remembered=StateFile(lambda task_id: pytest.fail("nobody asks")),
+            operator_password="key",
+        )
+        site.auth, site.timeout = ("ann", "key"), httpx.Timeout(60)
+        page = Page(site.get("/schedule").text)
+        assert "A pass is asked for every 15 s, by beat_schedule.py." in page.texts["p"]
+        assert page.texts["h2"].count("Do") == 0
+        assert not (tmp_path / "beat.db").exists(), "to look makes no database"
+        monkeypatch.setenv("AUTOSCALER_BEAT_DATABASE", f"sqlite:///{tmp_path / 'beat.db'}")
+        (tmp_path / "beat.db").touch()
+        assert "autoscale: every 15 s" in Page(site.get("/schedule").text).texts["li"]
+        for command, seconds in (("interval", "5"), ("off", "")):
+            fields = form(site, "/schedule", command) | {"why": "a try", "seconds": seconds}
+            answer = send(site, fields)
+            assert (answer.status_code, answer.headers.get("location")) == (303, "schedule"), answer.text
+        assert "autoscale: every 5 s, disabled" in Page(site.get("/schedule").text).texts["li"]
