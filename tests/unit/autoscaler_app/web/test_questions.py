@@ -42,19 +42,9 @@ QUESTIONS = (
     Question("is anything wrong?", "status --check", "/", (f"WARNING: unserved: 1 of {HUGE} (never-fits)",)),
     Question("what waits?", "status", "/", ("celery", "6", HUGE)),
     Question("why does this task wait?", "explain celery-1", "/find?q=celery-1", ("waits behind 3 others",)),
-    Question(
-        "why does this queue wait?",
-        "explain --queue celery",
-        "/queue?name=celery",
-        ("6 wait for m2 to boot and join",),
-    ),
-    Question("since when?", "explain --queue celery", "/queue?name=celery", ("pass 5",)),
-    Question(
-        "which limit binds?",
-        f"explain --queue {HUGE}",
-        "/",
-        ("never-fits", "the nearest one fails at ncpus 64"),
-    ),
+    Question("why does this queue wait?", "explain --queue celery", "/queue?name=celery", ("6 wait for m2",)),
+    Question("when does it begin?", "explain --queue celery", "/queue?name=celery", ("60 s to boot",)),
+    Question("which limit binds?", f"explain --queue {HUGE}", "/", ("the nearest one fails at ncpus 64",)),
     Question("why is this node still here?", "why m2", "/node?name=m2", ("booting: it boots (6 x celery)",)),
     Question("why did that node go?", "why m1", "/node?name=m1", ("not by us: it was Ready when it",)),
     Question("who launched it, for what?", "why m1", "/node?name=host-m1", ("launched", "for 2 x celery")),
@@ -108,6 +98,7 @@ def cluster(
     world.go_on(10)
     make_pass(world.control, asked_by="run")
     world.go_on(1)
+    world.control.state.set_fact("boot_seconds", 60.0)
     return world
 
 
@@ -138,14 +129,18 @@ def seen(document: str) -> str:
     return " ".join(text for texts in page.texts.values() for text in texts)
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.asked)
-def test_a_question_has_one_command_and_one_place(
-    question: Question, cluster: World, site: httpx.Client
-) -> None:
-    told = ask(cluster, *question.command.split())
-    answer = site.get(question.address)
-    assert answer.status_code == 200
-    shown = seen(answer.text)
-    for says in question.says:
-        assert says in told
-        assert says in shown
+def test_each_question_has_one_command_and_one_place(cluster: World, site: httpx.Client) -> None:
+    assert len(QUESTIONS) >= 15
+    unanswered = []
+    for question in QUESTIONS:
+        told = ask(cluster, *question.command.split())
+        answer = site.get(question.address)
+        assert answer.status_code == 200, question
+        shown = seen(answer.text)
+        unanswered += [
+            (question.asked, where, says)
+            for where, text in (("command", told), ("page", shown))
+            for says in question.says
+            if says not in text
+        ]
+    assert unanswered == []
