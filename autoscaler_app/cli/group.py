@@ -296,7 +296,7 @@ def forget_key(host: str, reason: str) -> None:
 @click.pass_context
 @speaks
 def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None:
-    """Serve a read-only page, JSON, metrics and a health check."""
+    """Serve pages, JSON, metrics and a health check; who knows the password of an operator gets buttons."""
     try:
         from autoscaler_app.web import serve
     except ModuleNotFoundError as missing:

@@ -71,7 +71,9 @@ class People:
             drawn = plots.drawn(steps, span, overview.now, overview.interval)
             today = self._remembered.cost(1, "day", overview.now)["total"]
         badge = self._health(overview)[1]
-        main = home.now(overview, self._times(), badge, plots=drawn, today=today)
+        main = home.now(
+            overview, self._times(), badge, pauses=self._pauses(overview), plots=drawn, today=today
+        )
         deeds = self._remembered.by_people(MOST_DEEDS) if self._remembered is not None else []
         main = join((main, forms.done(deeds, overview.now)))
         return self._page(overview, main, here="./", hands=self._doing.hands(request))
@@ -232,8 +234,14 @@ class People:
     def _health(self, overview: Overview) -> tuple[int, str]:
         """The answer of `status --check`."""
         worker = None if self._remembered is None else self._remembered.worker()
-        newest, pauses = overview.look.newest, (Pause(),) if overview.paused else ()
+        newest, pauses = overview.look.newest, self._pauses(overview)
         return health.check(newest, overview.now, overview.due, paused=pauses, worker=worker)
+
+    def _pauses(self, overview: Overview) -> tuple[Pause, ...]:
+        """Those in force, with who and why where that is known."""
+        if self._remembered is not None:
+            return self._remembered.pauses()
+        return (Pause(),) if overview.paused else ()
 
     def _page(
         self,

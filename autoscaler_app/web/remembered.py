@@ -15,6 +15,7 @@ from autoscaler_app.beat.database import is_there as has_database
 from autoscaler_app.cli import process, stories
 from autoscaler_app.cli.explaining import TaskIs
 from autoscaler_app.memory.figures import FiguresBook, SpanName, Step
+from autoscaler_app.memory.orders import Pause
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.report import Report
@@ -55,6 +56,9 @@ class Remembered(Protocol):
 
     def worker(self) -> dict[str, Any] | None:
         """The control worker of this machine; None if there is none."""
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """What passes are not to do now, who said so, and why."""
 
     def schedule(self) -> str | None:
         """What the database of beat says; None: there is none. May take a second."""
@@ -98,6 +102,10 @@ class StateFile:
     def steps(self, span: SpanName, now: datetime) -> list[Step]:
         with closing(FiguresBook.look(settings_module.load().state_file)) as book:
             return book.steps(span, now)
+
+    def pauses(self) -> tuple[Pause, ...]:
+        with closing(Journal.look()) as journal:
+            return journal.orders().pauses
 
     def schedule(self) -> str | None:
         from autoscaler_app.celery import app

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autoscaler_app.cli.health import matters_of_passes
-from autoscaler_app.memory.orders import Pause
+from autoscaler_app.memory.orders import PAUSED, Pause
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Saw
 from autoscaler_app.web import words
@@ -18,12 +18,20 @@ LAST = 10
 """Passes that the first page lists."""
 
 
-def now(overview: Overview, times: Times, badge: str, *, plots: Html | None, today: float | None) -> Html:
+def now(
+    overview: Overview,
+    times: Times,
+    badge: str,
+    *,
+    pauses: Sequence[Pause],
+    plots: Html | None,
+    today: float | None,
+) -> Html:
     """All of it. `badge`: what is said on top already. `today`: what was spent since the day began (UTC), if
     that is known.
     """
     look = overview.look
-    inner: list[Html | None] = [*_banners(overview, badge)]
+    inner: list[Html | None] = [*_banners(overview, badge, pauses)]
     if look.newest is None:
         return join(inner)
     if look.seen is not None and look.seen.saw is not None:
@@ -43,7 +51,7 @@ def now(overview: Overview, times: Times, badge: str, *, plots: Html | None, tod
     return join(inner)
 
 
-def _banners(overview: Overview, badge: str) -> Iterator[Html]:
+def _banners(overview: Overview, badge: str, pauses: Sequence[Pause]) -> Iterator[Html]:
     """What a person must know before reading on, and the badge does not say: it names the worst only."""
     newest, seen = overview.look.newest, overview.look.seen
     if newest is not None and seen is not newest:
@@ -54,12 +62,12 @@ def _banners(overview: Overview, badge: str) -> Iterator[Html]:
             else "No pass that is still in memory has seen queues and nodes."
         )
         yield tag("p", says, class_="banner warn")
-    pauses = (Pause(),) if overview.paused else ()
     matters = [
         matter.sentence for matter in matters_of_passes(newest, overview.now, overview.due, paused=pauses)
     ]
     if seen is not None and seen.saw is not None:
-        matters += seen.saw.warnings
+        # What a pass said of pauses is as old as it is.
+        matters += [warning for warning in seen.saw.warnings if not warning.startswith(PAUSED)]
     for sentence in matters:
         if sentence not in badge:
             yield tag("p", sentence, class_="banner warn")

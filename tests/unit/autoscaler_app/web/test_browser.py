@@ -1,5 +1,5 @@
-"""The pages in a real browser: their policy lets our script and style work and nothing else, a phone shows them
-whole, and a button is pressed. Needs Debian's `chromium` and `chromium-driver`, and `pip install selenium`.
+"""The pages in a real browser: their policy lets our script and style work and nothing else, a phone shows
+them whole, and a button is pressed. Needs Debian's `chromium` and `chromium-driver`, and selenium.
 
 With `PICTURES=folder` the pictures of docs/web.md are taken anew.
 """
@@ -86,6 +86,13 @@ def size(browser: Any, width: int, height: int) -> None:
     )
 
 
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come to that"
+        time.sleep(0.1)
+
+
 def complaints(browser: Any) -> list[str]:
     """What the browser has to say: what the policy has stopped, for one."""
     return [each["message"] for each in browser.get_log("browser")]
@@ -110,10 +117,7 @@ def test_a_page_renews_itself_and_keeps_open_what_was_opened(browser: Any, shown
     browser.get(url)
     browser.execute_script("document.getElementById('empty-queues').open = true; window.same = true")
     before = browser.execute_script("return document.getElementById('written').textContent")
-    deadline = time.monotonic() + 20
-    while browser.execute_script("return document.getElementById('written').textContent") == before:
-        assert time.monotonic() < deadline, "it has not"
-        time.sleep(0.2)
+    until(lambda: browser.execute_script("return document.getElementById('written').textContent") != before)
     assert browser.execute_script("return window.same && document.getElementById('empty-queues').open")
 
 
@@ -130,6 +134,7 @@ def test_an_operator_presses_a_button(browser: Any, shown: Callable[..., str]) -
     form = browser.find_element("css selector", "form:has(input[value=pause])")
     form.find_element("name", "why").send_keys("the disk is full")
     form.find_element("tag name", "button").click()
+    until(lambda: browser.find_elements("id", "by-people"))
     assert ran == [["pause", "--why=the disk is full", "ann"]]
     assert "ann: the disk is full" in browser.find_element("id", "by-people").text
     assert complaints(browser) == []

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,9 @@ def test_every_button_is_a_command_that_takes_what_it_is_given(deed: deeds.Deed)
         assert context.params["why"] == "--now -x"
 
 
-def test_a_button_really_runs_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_button_really_runs_the_command(
+    opened: Callable[..., httpx.Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AUTOSCALER_CONFIG", str(clusters.write(tmp_path, clusters.idle)))
     monkeypatch.setenv("AUTOSCALER_WEB_OPERATOR_PASSWORD", "never-passed-on")
     said = as_command(words_of(Wish("pause", "a disk", span="2h")), "ann")
@@ -203,6 +206,20 @@ def test_a_button_really_runs_the_command(tmp_path: Path, monkeypatch: pytest.Mo
     assert "a disk" in said.text
     with closing(State(tmp_path / "state.db")) as state:
         assert state.fact("paused")
+    with closing(Journal.look()) as journal:
+        page = Page(
+            opened(
+                reports=journal.reports,
+                now=journal.now,
+                remembered=StateFile(lambda task_id: pytest.fail("nobody asks")),
+                max_age=timedelta(hours=1),
+            )
+            .get("/")
+            .text
+        )
+    assert page.health.startswith("WARNING: paused: nothing is launched, fenced or ended")
+    assert "ann" in page.health
+    assert "a disk" in page.health
     said = as_command(words_of(Wish("pause", "a disk", span="soon")), "ann")
     assert not said.ok
     assert "soon" in said.text
