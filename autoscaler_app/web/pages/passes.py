@@ -17,6 +17,7 @@ WHO = {
     "beat": "beat",
     "news": "new work, or a node that came up",
     "again": "the pass before, which had more to do",
+    "line": "the control worker, as so much stands in the control queue",
     "call": "a call of autoscale.delay()",
     "run": "a person, by the command run",
 }

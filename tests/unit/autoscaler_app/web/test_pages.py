@@ -15,7 +15,9 @@ from autoscaler_app.brokers import BrokerError
 from autoscaler_app.cli.explaining import TaskIs
 from autoscaler_app.memory.figures import Figures, Step
 from autoscaler_app.passes.journal import Journal
+from autoscaler_app.schedule import WHO
 from autoscaler_app.web import plots
+from autoscaler_app.web.pages import passes
 from autoscaler_app.web.plots.chart import nice
 from autoscaler_app.web.remembered import StateFile
 from tests.unit.autoscaler_app.web import clusters
@@ -199,3 +201,7 @@ def test_without_a_state_file_pages_say_so(
         assert "has no state file" in read(web, address, 404).banners[0]
     assert page("/pass?number=1").texts["h2"][0] == "Pass 1"
     assert page("/queue?name=render").texts["h1"] == ["render"]
+
+
+def test_the_page_of_a_pass_has_words_for_everybody_who_may_have_asked() -> None:
+    assert passes.WHO.keys() == set(WHO)

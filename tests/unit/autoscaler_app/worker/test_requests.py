@@ -183,11 +183,12 @@ def test_what_comes_out_while_a_line_is_counted_hides_nobody(requests: Requests,
     with requests.pass_begins(0.0, count):
         clocks.go_on(2.0)
     come(requests, 10)
-    assert requests.has_more(1.0, lambda: 4991)
+    assert requests.has_more(1.0, lambda: 4990)
     requests = Requests(lambda: clocks.wall, lambda: clocks.steady)
-    with requests.pass_begins(0.0, lambda: 5000):
+    with requests.pass_begins(0.0, lambda: 5003):
         clocks.go_on(2.0)
-    assert requests.has_more(1.0, count)
+    come(requests, 1)
+    assert requests.has_more(1.0, count), "with the one that came meanwhile"
 
 
 def test_one_that_is_on_its_way_out_of_a_line_is_waited_for(requests: Requests, clocks: Clocks) -> None:
@@ -203,7 +204,8 @@ def test_one_that_is_on_its_way_out_of_a_line_is_waited_for(requests: Requests, 
     with requests.pass_begins(0.0, count):
         clocks.go_on(2.0)
     assert len(counted) == 3, "until nothing comes out between two counts"
-    assert not requests.has_more(1.0, lambda: 4999)
+    assert not requests.has_more(1.0, count)
+    assert len(counted) == 5, "two where none comes"
 
 
 def test_a_look_is_due_where_many_came_and_some_time_after_the_last(
