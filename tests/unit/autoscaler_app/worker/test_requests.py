@@ -206,6 +206,9 @@ def test_one_that_is_on_its_way_out_of_a_line_is_waited_for(requests: Requests, 
     assert len(counted) == 3, "until nothing comes out between two counts"
     assert not requests.has_more(1.0, count)
     assert len(counted) == 5, "two where none comes"
+    counted.clear()
+    requests.has_more(1.0, lambda: counted.append(0) or FEW - 1)  # type: ignore[func-returns-value]
+    assert len(counted) == 1, "few are no line"
 
 
 def test_a_look_is_due_where_many_came_and_some_time_after_the_last(
