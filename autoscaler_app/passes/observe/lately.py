@@ -16,6 +16,9 @@ from autoscaler_app.passes.snapshot import JobSeen
 from celery_resources import Requirement
 from celery_resources.settings import ONE_CPU
 
+MOST_AT_ONCE = 1_000_000
+"""Tasks of a queue that are taken to have run at once: anybody may tell any number, and none ends a pass."""
+
 
 def busy_by_queue(runs: Iterable[Run], since: datetime, now: datetime) -> dict[str, float]:
     """How many of these runs went on at once, on average, from then until now."""
@@ -41,7 +44,7 @@ def ran_lately(
     now = Counter(task.queue for view in views for task in at_work(view))
     jobs = []
     for queue, average in sorted(busy.items()):
-        more = math.ceil(round(average, 3)) - now[queue] - waiting.get(queue, 0)
+        more = math.ceil(min(round(average, 3), MOST_AT_ONCE)) - now[queue] - waiting.get(queue, 0)
         hosts = [view for view in views if queue in view.queues and view.worked is not None]
         hosts.sort(key=lambda view: (view.worked, view.hostname), reverse=True)
         need = kinds.get(queue, ONE_CPU)

@@ -59,6 +59,8 @@ def test_it_is_work_of_the_hosts_that_worked_last_less_what_runs_and_waits() -> 
     task = RunningTask(id="t", name="t", queue=QUEUE, started=NOON, nodename="celery@e")
     assert lately(1.0, more=(view("e", 0.0, running=(task,)),)) == {}
     assert lately(0.0) == {}
+    for endless in (1e9, 1e30, float("inf")):
+        assert sum(lately(endless).values()) == 1_000_000
 
 
 def trickle(world: World, hosts: list[Host], chance: random.Random, seconds: int) -> Counter[str]:
