@@ -88,6 +88,8 @@ class Environment:
             "-q",
             "-p",
             "no:cacheprovider",
+            "-m",
+            "not by_hand and not many_worlds",
             "-n",
             jobs,
             "--dist",

@@ -12,6 +12,8 @@ from scalelib.planner import calculate
 from tests.unit.scalelib.carried_out import bought_again, carried_out, world
 from tests.unit.scalelib.fifty_passes import fifty_passes
 
+pytestmark = pytest.mark.many_worlds
+
 
 @pytest.mark.parametrize("block", range(25))
 def test_a_second_and_third_pass_buy_nothing_and_fewer_jobs_never_buy(block: int) -> None:

@@ -15,6 +15,8 @@ from scalelib.job import Job
 from scalelib.packing import has_solver
 from scalelib.planner import Problem, calculate
 
+pytestmark = pytest.mark.many_worlds
+
 judged = pytest.mark.skipif(not has_solver(), reason="the judge needs the extra `solver`")
 
 

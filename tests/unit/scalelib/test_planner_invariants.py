@@ -22,7 +22,7 @@ from scalelib.planner import Problem, calculate
 from scalelib.policy import Policy
 from tests.unit.scalelib.problems import SIZES, jobs, worlds
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.many_worlds]
 FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 

@@ -14,6 +14,8 @@ from scalelib.policy import Policy
 from tests.unit.scalelib.carried_out import world
 from tests.unit.scalelib.truth import Truth
 
+pytestmark = pytest.mark.many_worlds
+
 
 @pytest.mark.parametrize("in_line", [False, True])
 @pytest.mark.parametrize("block", range(5))

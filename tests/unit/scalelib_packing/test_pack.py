@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scalelib.errors import InvalidInput
 from scalelib.packing import Bin, Item, Offer, Pool, pack
 
+pytestmark = pytest.mark.many_worlds
+
 
 @given(st.data())
 @settings(max_examples=200, deadline=None)
