@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import click
 
 
-class _WhenAsked(click.Group):
+class Helpful(click.Group):
+    """Says which command was probably meant, and of each what it does, uncut."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.5)
+            if not near or "did you mean" in error.message.lower():
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, each.get_short_help_str(MOST)) for name, each in named if each and not each.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+MOST = 400
+"""Characters of what a command does, in the list of all."""
+
+
+class _WhenAsked(Helpful):
     """Imports the commands only when one is wanted: every `celery` command imports this module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

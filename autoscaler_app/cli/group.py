@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
-from autoscaler_app.cli import by_hand, doctor, explaining, pausing, process, show, supposing
+from autoscaler_app.cli import Helpful, doctor, explaining, process, show, supposing
+from autoscaler_app.cli.by_hand import creating, pausing
+from autoscaler_app.cli.by_hand import nodes as by_hand
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
 from autoscaler_app.cli.setup import in_force, init, support, validate, wiring
 from scalelib.errors import InvalidConfig, InvalidInput
@@ -31,7 +33,7 @@ DEMAND_COLUMNS = (
 json_option = click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
 
 
-@click.group(name="autoscaler")
+@click.group(name="autoscaler", cls=Helpful)
 def autoscaler() -> None:
     """Size the cluster that the tasks run on: look, plan, run a pass, read what passes did."""
 
@@ -309,7 +311,7 @@ def web(ctx: click.Context, host: str, port: int, max_age: float | None) -> None
 for each in (
     *(doctor.doctor, explaining.explain, supposing.whatif),
     *(by_hand.hold, by_hand.unhold, by_hand.drain, by_hand.undrain, by_hand.delete),
-    *(pausing.pause, pausing.resume),
+    *(creating.create, pausing.pause, pausing.resume),
     *(init.init, wiring.check, validate.validate, in_force.config, support.support),
     *(process.ping, process.stop, process.reload),
 ):

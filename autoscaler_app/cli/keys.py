@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autoscaler_app import settings as settings_module
-from autoscaler_app.cli import show
+from autoscaler_app.cli.tables import table
 from autoscaler_app.listening.trust.opening import own_key
 from autoscaler_app.memory.state import State
 from scalelib.errors import InvalidInput
@@ -41,7 +41,7 @@ def text(facts: dict[str, Any]) -> str:
     if not facts["signing"]:
         return "signing is off (autoscaler.signing in autoscale.json): whoever speaks is believed"
     hosts = [(each["host"], each["key"], each["since"]) for each in facts["hosts"]]
-    lines = [f"control side  {facts['control']}", "", show.table(("HOST", "KEY", "SINCE"), hosts)]
+    lines = [f"control side  {facts['control']}", "", table(("HOST", "KEY", "SINCE"), hosts)]
     lines += [
         f"{each['at']}  {each['host']} forgot {each['key']}: {each['reason']}" for each in facts["forgotten"]
     ]

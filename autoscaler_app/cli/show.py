@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autoscaler_app.listening.shown import printable
+from autoscaler_app.cli.tables import table as table  # also for those who show what they found
 from autoscaler_app.memory.orders import told
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.act.shadow import told as told_of_shadow
@@ -18,29 +17,6 @@ if TYPE_CHECKING:
     from autoscaler_app.passes.snapshot import SizeKnown
     from scalelib.bucket import Bucket
     from scalelib.provider import Cloud
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "none") -> str:
-    """Rows under headings, as wide as they need to be."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column.upper(), no_wrap=True)
-    count = 0
-    for row in rows:
-        # Not as rich reads it either: a name may have what looks like its markup.
-        made.add_row(*("" if cell is None else Text(printable(str(cell))) for cell in row))
-        count += 1
-    if not count:
-        return empty
-    console = Console(file=io.StringIO(), width=250, no_color=True)
-    console.print(made)
-    out = console.file
-    assert isinstance(out, io.StringIO)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def plural(count: int, noun: str) -> str:
@@ -65,6 +41,11 @@ def plan(made: Plan) -> str:
             f"{f' in {entry.placement_group}' if entry.placement_group else ''}"
             f"  ({entry.price_per_hour:.3f}/h)  for {_jobs(entry.jobs)}"
             for entry in made.launch
+        ),
+        *(
+            f"create   {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
+            f"  ({entry.price_per_hour:.3f}/h)  by {entry.detail}"
+            for entry in made.create
         ),
         *(f"join     {entry.hostname} to {', '.join(entry.queues) or 'nothing'}" for entry in made.join),
         *(f"unfence  {entry.node} ({entry.reason})" for entry in made.unfence),
@@ -221,6 +202,7 @@ def status_of(journal: Journal) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "paused": journal.paused,
         "pauses": orders.pauses,
+        "create": orders.create,
         "orders": {i: each for i, each in orders.nodes.items() if not each.is_over(now)},
         "last_pass": None,
     }
@@ -280,6 +262,10 @@ def status(facts: dict[str, Any]) -> str:
     lines = [not_in_charge] if not_in_charge else []
     lines += [f"pass {last['number']}, {last['seconds_ago']:.0f} s ago: {last['summary']}"]
     lines += [f"PAUSED: {each.stops} ({told(each)}); `{each.ended_by}` ends it" for each in facts["pauses"]]
+    lines += [
+        f"to create {each.count} x {each.nodearray}/{each.vm_size}: by {told(each)}"
+        for each in facts["create"]
+    ]
     lines += [
         f"{ORDERED[each.what]} {each.node}: by {told(each)}"
         for each in sorted(facts["orders"].values(), key=lambda each: each.node)

@@ -13,6 +13,7 @@ import msgspec
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import show
+from autoscaler_app.cli.tables import table
 from autoscaler_app.memory.stories.book import StoryBook
 from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent, Story
 from autoscaler_app.passes.journal import Journal
@@ -128,7 +129,7 @@ def history(last: int) -> list[dict[str, Any]]:
 
 def history_text(stories: Sequence[dict[str, Any]]) -> str:
     """The same as a table."""
-    return show.table(
+    return table(
         ("node", "vm_size", "began", "gone", "why", "tasks", "busy", "cost"),
         (
             (
@@ -181,7 +182,7 @@ def cost_text(facts: dict[str, Any]) -> str:
         (row[by], f"{row['money']:.3f}", f"{row['share']:.0%}", f"{row['hours']:.2f}")
         for row in facts["rows"]
     ]
-    text = show.table((by, "money", "share", "machine hours"), rows, empty=f"nothing since {facts['since']}")
+    text = table((by, "money", "share", "machine hours"), rows, empty=f"nothing since {facts['since']}")
     if not rows:
         return text
     share = facts["not_at_work"] / facts["total"] if facts["total"] else 0.0

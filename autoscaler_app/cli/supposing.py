@@ -11,6 +11,7 @@ import click
 
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
+from autoscaler_app.cli.tables import table
 from scalelib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def text(then: Outcome) -> str:
         ),
     ]
     lines = lines or ["nothing would be launched or ended"]
-    table = show.table(
+    waits = table(
         ("queue", "waiting", "slots", "unserved", "runs for", "done in"),
         (
             (
@@ -110,7 +111,7 @@ def text(then: Outcome) -> str:
         empty="nothing would wait",
     )
     now, price = f"{show.plural(then.nodes_now, 'node')}, {then.price_now:.3f}/h", f"{then.price_then:.3f}/h"
-    lines += ["", table, "", f"now {now}; then {show.plural(then.nodes_then, 'node')}, {price}"]
+    lines += ["", waits, "", f"now {now}; then {show.plural(then.nodes_then, 'node')}, {price}"]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in then.warnings)])
 
 

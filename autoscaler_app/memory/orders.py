@@ -14,7 +14,7 @@ import msgspec
 
 from autoscaler_app.memory.state import State
 
-NODES, PAUSES = "orders", "paused"
+NODES, PAUSES, CREATE = "orders", "paused", "create"
 """Names of the facts that hold them."""
 
 PAUSED = "paused: "
@@ -92,17 +92,34 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return (self.nodearray, self.queue) == (other.nodearray, other.queue)
 
 
+class Create(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nodes that are to be launched."""
+
+    id: str
+    """Of the launch: however often it is tried, it happens once."""
+    nodearray: str
+    vm_size: str
+    count: int
+    spot: bool = False
+    placement_group: str | None = None
+    who: str
+    why: str = ""
+    at: datetime
+
+
 class Orders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is in force, and of nodes also what is over."""
 
     nodes: dict[str, NodeOrder] = {}
     """By node id."""
     pauses: tuple[Pause, ...] = ()
+    create: tuple[Create, ...] = ()
 
 
-def told(order: NodeOrder | Pause) -> str:
+def told(order: NodeOrder | Pause | Create) -> str:
     """Who asked for it, why, and until when, for people: `ann until 14:00Z: the disk is looked at`."""
-    until = "" if order.until is None else f" until {order.until:%Y-%m-%d %H:%M:%S}Z"
+    end = None if isinstance(order, Create) else order.until
+    until = "" if end is None else f" until {end:%Y-%m-%d %H:%M:%S}Z"
     return f"{order.who or 'somebody'}{until}" + (f": {order.why}" if order.why else "")
 
 
@@ -113,7 +130,10 @@ def noted(order: NodeOrder | Pause) -> str:
 
 def recall(state: State, now: datetime) -> Orders:
     """What was asked for, pauses that are over left out."""
-    return Orders(nodes=nodes_from(state.fact(NODES)), pauses=in_force(state.fact(PAUSES), now))
+    create = msgspec.convert(state.fact(CREATE) or (), tuple[Create, ...], strict=False)
+    return Orders(
+        nodes=nodes_from(state.fact(NODES)), pauses=in_force(state.fact(PAUSES), now), create=create
+    )
 
 
 def nodes_from(value: Any) -> dict[str, NodeOrder]:
@@ -141,6 +161,16 @@ def is_paused(state: State, now: datetime) -> bool:
 def change_nodes(state: State, change: Callable[[dict[str, NodeOrder]], Mapping[str, NodeOrder]]) -> None:
     """Read the orders about nodes, compute the next ones and write them, in one transaction."""
     state.change(NODES, lambda value: msgspec.to_builtins(dict(change(nodes_from(value)))))
+
+
+def add_create(state: State, create: Create) -> None:
+    """To be launched by the next pass."""
+    state.change(CREATE, lambda value: [*(value or ()), msgspec.to_builtins(create)])
+
+
+def created(state: State, id_: str) -> None:
+    """What became of it is known."""
+    state.change(CREATE, lambda value: [each for each in value or () if each["id"] != id_])
 
 
 def change_pauses(state: State, change: Callable[[tuple[Pause, ...]], Iterable[Pause]]) -> None:

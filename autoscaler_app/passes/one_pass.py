@@ -128,6 +128,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
     serving.unfence(control, deeds, sight, plan)
     serving.give_queues(control, deeds, sight, plan)
     serving.reserve(control, deeds, sight, plan)
+    growing.create_all(control, deeds, plan)
     _grow(control, deeds, sight, decision)
     may()
     ending.fence(control, deeds, sight, plan)

@@ -95,6 +95,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     price_per_hour: float
     jobs: dict[str, int]
+    id: str = ""
+    """Of a launch that a person asked for."""
+    detail: str = ""
+    """Who asked for it, and why."""
 
 
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +162,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     join: tuple[GivenQueues, ...] = ()
     gangs: tuple[GangOrder, ...] = ()
     launch: tuple[Launch, ...] = ()
+    create: tuple[Launch, ...] = ()
+    """What people want launched besides."""
     fence: tuple[Fence, ...] = ()
     unfence: tuple[Unfence, ...] = ()
     delete: tuple[Delete, ...] = ()

@@ -160,7 +160,14 @@ def of_launch(launched: Launched, at: datetime, number: int) -> Story:
         spot=launch.spot,
         price_per_hour=launch.price_per_hour,
         jobs=launch.jobs,
-        moments=(Moment(at=at, what="launched", why=for_jobs(launch.jobs), number=number),),
+        moments=(
+            Moment(
+                at=at,
+                what="launched",
+                why=f"by {launch.detail}" if launch.detail else for_jobs(launch.jobs),
+                number=number,
+            ),
+        ),
         seen=at,
     )
 

@@ -80,7 +80,7 @@ ENDS = {
     ],
     "paused": [
         f"{PASSES}/decide/test_decision.py::test_while_it_is_paused_that_is_a_warning",
-        "tests/unit/autoscaler_app/cli/test_pausing.py::test_a_pause_lasts_until_it_is_ended",
+        "tests/unit/autoscaler_app/cli/by_hand/test_pausing.py::test_a_pause_lasts_until_it_is_ended",
         f"{PASSES}/test_by_hand.py::test_a_pause_ends_by_itself_and_is_forgotten",
     ],
     "on hold": [

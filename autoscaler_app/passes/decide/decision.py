@@ -90,6 +90,7 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
         join=tuple(fates.join),
         gangs=() if snapshot.paused else tuple(fates.gang_orders()),
         launch=() if is_still else _launches(demand),
+        create=tuple(_created(situation)),
         fence=tuple(fates.fence),
         unfence=tuple(fates.unfence),
         delete=tuple(fates.delete),
@@ -222,6 +223,24 @@ def _launches(demand: Demand) -> tuple[Launch, ...]:
         )
         for launch in demand.launches
     )
+
+
+def _created(situation: Situation) -> Iterator[Launch]:
+    """What people want launched. It is done whatever else is planned, and counts as room when it is there."""
+    prices = {(b.nodearray, b.vm_size, b.spot): b.price_per_hour for b in situation.cloud.buckets}
+    for create in situation.snapshot.orders.create:
+        price = prices.get((create.nodearray, create.vm_size, create.spot))
+        yield Launch(
+            nodearray=create.nodearray,
+            vm_size=create.vm_size,
+            spot=create.spot,
+            placement_group=create.placement_group,
+            count=create.count,
+            price_per_hour=(price or 0.0) * create.count,
+            jobs={},
+            id=create.id,
+            detail=told(create),
+        )
 
 
 class _Fates:

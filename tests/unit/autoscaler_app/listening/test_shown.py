@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler_app.cli.show import table
+from autoscaler_app.cli.tables import table
 from autoscaler_app.listening.shown import printable, shortened
 from autoscaler_app.web.markup import tag
 

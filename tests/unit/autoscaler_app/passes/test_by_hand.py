@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from autoscaler_app.cli import show
 from autoscaler_app.memory import orders
-from autoscaler_app.memory.orders import NodeOrder, Pause, What
+from autoscaler_app.memory.orders import Create, NodeOrder, Pause, What
 from autoscaler_app.passes.observe.learnt import recall
 from autoscaler_app.passes.plan import KeepReason
 from tests.unit.autoscaler_app.world import Host, World
@@ -186,3 +187,58 @@ def test_a_pause_that_an_older_version_wrote_is_one(world: World) -> None:
     world.make_pass()
     assert world.cloud.machines == {}
     assert orders.is_paused(world.control.state, world.now)
+
+
+def want(world: World, count: int = 3) -> None:
+    wish = {"nodearray": "all", "vm_size": "small", "count": count}
+    create = Create(id="c1", **wish, who="ann", why="a demo", at=world.now)  # type: ignore[arg-type]
+    orders.add_create(world.control.state, create)
+
+
+def test_nodes_that_a_person_wants_are_launched_once_also_during_a_pause(world: World) -> None:
+    orders.change_pauses(world.control.state, lambda _: [Pause(who="ann")])
+    want(world)
+    assert "create   3 x all/small  (3.000/h)  by ann: a demo" in show.plan(world.plan())
+    (deed,) = world.make_pass().actions
+    assert (deed.kind, deed.ok, deed.detail) == ("launch", True, "3 added, by ann: a demo")
+    world.make_pass()
+    assert sorted(world.cloud.machines) == ["m1", "m2", "m3"]
+    (story,) = world.control.stories.named("m1")
+    assert story.moments[0].why == "by ann: a demo"
+
+
+def test_a_pass_that_dies_after_the_launch_is_followed_by_one_that_launches_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    want(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(orders, "created", dies)
+        with pytest.raises(KeyboardInterrupt):
+            world.make_pass()
+    assert len(world.cloud.machines) == 3
+    world.make_pass()
+    assert len(world.cloud.machines) == 3
+    assert world.control.state.fact(orders.CREATE) == []
+
+
+def test_what_the_cloud_has_not_is_told_and_not_asked_for_again(world: World) -> None:
+    world.cloud.nothing_of["small"] = "sold out"
+    want(world)
+    (deed,) = world.make_pass().actions
+    assert (deed.ok, deed.detail) == (False, "0 added: sold out, by ann: a demo")
+    assert world.make_pass().actions == ()
+
+
+def test_nodes_that_a_person_wanted_are_room_for_work_and_go_when_they_are_idle(world: World) -> None:
+    want(world, 1)
+    world.make_pass()
+    world.queues.waiting["celery"] = 2
+    assert world.plan().launch == ()
+    world.queues.waiting["celery"] = 0
+    world.boot()
+    world.make_pass()
+    world.go_on(301)
+    assert deeds(world) == [("fence", True)]

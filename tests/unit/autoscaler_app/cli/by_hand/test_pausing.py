@@ -104,7 +104,7 @@ def test_a_pause_that_lasts_too_long_is_bad_and_not_only_a_warning(say: Say, dat
         from autoscaler_app.passes.report import Report, Saw
 
         now = datetime.now(UTC)
-        state.write_report(now, report.encode(Report(started=now, saw=Saw())), keep=9)
+        state.journal.write(now, report.encode(Report(started=now, saw=Saw())))
     with Celery("test", broker="memory://", set_as_current=False) as app:
         outcome = CliRunner().invoke(autoscaler, ["status", "--check"], obj=SimpleNamespace(app=app))
     assert (outcome.exit_code, "for 48.0 h now" in outcome.output) == (2, True), outcome.output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscaler_app import settings as settings_module
-from autoscaler_app.cli import asking
+from autoscaler_app.cli.by_hand import asking
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
 from scalelib.errors import InvalidInput, ScalelibError
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from autoscaler_app.cli import asking, show
+from autoscaler_app.cli import show
+from autoscaler_app.cli.by_hand import asking
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
 from scalelib.errors import InvalidInput
 

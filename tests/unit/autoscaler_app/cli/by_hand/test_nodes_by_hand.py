@@ -55,7 +55,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         nodes=(seen(1), seen(2, running=2), seen(3)), queues=(QueueSaw(queue="celery", waiting=0, running=2),)
     )
     with closing(State(tmp_path / "autoscaler.db")) as state:
-        state.write_report(now, report.encode(Report(started=now, saw=saw, plan=plan)), keep=9)
+        state.journal.write(now, report.encode(Report(started=now, saw=saw, plan=plan)))
     return tmp_path / "autoscaler.db"
 
 
