@@ -87,6 +87,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Host name of the broker node, where the broker's address does not tell (a managed broker, say)."""
     signing: bool = False
     """Nothing is believed in a node's name that it has not signed; commands are signed (docs/signing.md)."""
+    alarm_url_file: str = ""
+    """A file for its owner only that says where alarms go; relative to `autoscale.json`."""
     metrics_port: int | None = None
     """Where the control worker serves its metrics; none: nowhere; 0: a free port."""
     metrics_host: str = "127.0.0.1"
@@ -125,6 +127,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def state_file(self) -> Path:
         """The state file, absolute."""
         return self.folder / self.autoscaler.state_file
+
+    @property
+    def alarm_url_file(self) -> Path | None:
+        """The file that says where alarms go; None: there is none."""
+        named = self.autoscaler.alarm_url_file
+        return self.folder / named if named else None
 
     @property
     def lock_file(self) -> Path:

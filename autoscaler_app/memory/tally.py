@@ -47,6 +47,7 @@ class Tally(msgspec.Struct, kw_only=True):
 
     failed_passes: int = 0
     failed_actions: int = 0
+    failed_alarms: int = 0
     launched: dict[str, int] = {}
     """Nodes, by bucket (`BucketSaw.name`)."""
     gone: dict[str, int] = {}

@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from celery import bootsteps, signals
@@ -30,6 +31,8 @@ from autoscaler_app.worker.note_taker import NoteTaker
 from autoscaler_app.worker.requests import Requests
 from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
+from autoscaler_app.worker.telling import sending
+from autoscaler_app.worker.telling.alarms import Alarms
 from autoscaler_app.worker.telling.port import MetricsPort
 from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
@@ -191,6 +194,7 @@ class Listens(bootsteps.StartStopStep):
         self._wake: Wake | None = None
         self._notes: NoteTaker | None = None
         self._metrics: MetricsPort | None = None
+        self._alarms: Alarms | None = None
         self.enabled = serves_the_control_queue(parent)
 
     def start(self, parent: Any) -> None:
@@ -215,6 +219,9 @@ class Listens(bootsteps.StartStopStep):
                 self._metrics = port
             except ScalelibError as error:
                 log.error("no metrics: %s", error)
+        self._alarms = alarms_of(mine)
+        if self._alarms is not None:
+            self._alarms.start()
 
     def stop(self, parent: Any) -> None:
         """Stop listening."""
@@ -227,6 +234,8 @@ class Listens(bootsteps.StartStopStep):
             self._wake.stop()
         if self._metrics is not None:
             self._metrics.stop()
+        if self._alarms is not None:
+            self._alarms.stop()
 
     def _take_notes(self, bodies: list[bytes]) -> None:
         mine = control()
@@ -238,6 +247,24 @@ class Listens(bootsteps.StartStopStep):
             return
         if not control().lease.why_not():
             self._wake.poke()
+
+
+def alarms_of(mine: Control) -> Alarms | None:
+    """Who tells of what stands; None where nobody says to whom, or not rightly."""
+    try:
+        addresses = sending.addresses(mine.settings.alarm_url_file)
+    except ScalelibError as error:
+        log.error("no alarms: %s", error)
+        return None
+    if not addresses:
+        return None
+    return Alarms(
+        mine.settings.state_file,
+        addresses,
+        interval=schedule.interval_of(app.conf.beat_schedule),
+        paused_long=timedelta(seconds=mine.settings.autoscaler.paused_long),
+        in_charge=lambda: not mine.lease.why_not(),
+    )
 
 
 def worth_a_pass(change: Change, is_served: Callable[[str], bool]) -> bool:

@@ -26,7 +26,7 @@ from autoscaler_app.passes.report import PHASES, BucketSaw, Hearing, QueueSaw, R
 OTHERS = "(others)"
 """In place of the name of a kind: all that are not counted one by one."""
 
-MOST_REASONS = 4
+MOST_REASONS = 3
 """Reasons for which work has no place that are told apart; the rest is `OTHERS`."""
 
 NEVER_FITS = "never-fits"
@@ -92,6 +92,9 @@ def _totals(newest: Report | None, tally: Tally) -> Iterator[Metric]:
     yield CounterMetricFamily("autoscaler_failed_passes", "Passes that failed", value=tally.failed_passes)
     yield CounterMetricFamily(
         "autoscaler_failed_actions", "Actions that did not succeed", value=tally.failed_actions
+    )
+    yield CounterMetricFamily(
+        "autoscaler_failed_alarms", "Alarms that could not be told", value=tally.failed_alarms
     )
     yield CounterMetricFamily("autoscaler_money", "Money that machines have cost", value=tally.money)
     gone = CounterMetricFamily(

@@ -75,6 +75,7 @@ def test_every_metric_is_on_the_dashboard_or_in_a_rule_or_for_whoever_asks() -> 
         "autoscaler_passes_total",
         "autoscaler_events_total",
         "autoscaler_last_pass_failed",
+        "autoscaler_failed_alarms_total",
     }
 
 
