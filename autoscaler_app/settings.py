@@ -89,6 +89,8 @@ class Autoscaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Nothing is believed in a node's name that it has not signed; commands are signed (docs/signing.md)."""
     alarm_url_file: str = ""
     """A file for its owner only that says where alarms go; relative to `autoscale.json`."""
+    log_json: bool = False
+    """The log of the control worker is one JSON object a line."""
     metrics_port: int | None = None
     """Where the control worker serves its metrics; none: nowhere; 0: a free port."""
     metrics_host: str = "127.0.0.1"

@@ -73,9 +73,21 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
             counting.count(control, made, deeds.launched, news)
             for sight in sights:
                 stories.count(control, sight, made)
-            level = logging.INFO if made.ok else logging.WARNING
-            log.log(level, "pass %d: %s", made.number, report.summary(made))
+            _log(made)
         return made
+
+
+def _log(made: Report) -> None:
+    """A line for each deed, and one for the pass."""
+    for action in made.actions:
+        level = logging.INFO if action.ok else logging.WARNING
+        failed, why = "" if action.ok else "FAILED ", f": {action.detail}" if action.detail else ""
+        facts = {"action": action.kind, "pass": made.number, "target": action.target, "ok": action.ok}
+        facts |= {"detail": action.detail, "count": action.count}
+        said = failed, action.kind, action.target, why
+        log.log(level, "pass %d: %s%s %s%s", made.number, *said, extra={"facts": facts})
+    level = logging.INFO if made.ok else logging.WARNING
+    log.log(level, "pass %d: %s", made.number, report.summary(made), extra={"facts": report.facts(made)})
 
 
 def _written(control: Control, made: Report) -> Report:

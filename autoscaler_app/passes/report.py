@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -212,6 +213,28 @@ def summary(report: Report) -> str:
     ]
     failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]
     return "; ".join(parts + [f"FAILED {text}" for text in failed] + ([report.error] if report.error else []))
+
+
+def facts(report: Report) -> dict[str, Any]:
+    """What a log line says of a pass besides its sentence."""
+    saw, plan = report.saw, report.plan
+    done = Counter[str]()
+    for action in report.actions:
+        done[action.kind if action.ok else f"failed {action.kind}"] += action.count
+    return {
+        "action": "pass",
+        "pass": report.number,
+        "asked_by": report.asked_by,
+        "seconds": round(report.seconds, 3),
+        "ok": report.ok,
+        "error": report.error,
+        "waiting": sum(queue.waiting for queue in saw.queues) if saw else None,
+        "running": sum(queue.running for queue in saw.queues) if saw else None,
+        "nodes": len(saw.nodes) if saw else None,
+        "unserved": sum(entry.count for entry in plan.unserved) if plan else None,
+        "price_per_hour": plan.price_per_hour.before if plan else None,
+        "done": dict(done),
+    }
 
 
 def _counted(kind: str, done: Sequence[Action]) -> str:

@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from celery.worker import state as worker_state
 from kombu.exceptions import OperationalError
 
 from autoscaler_app import schedule
+from autoscaler_app import settings as settings_module
 from autoscaler_app.celery import app
 from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
@@ -33,6 +35,7 @@ from autoscaler_app.worker.stuck import NoticesThatNothingComes
 from autoscaler_app.worker.supervised import Supervised
 from autoscaler_app.worker.telling import sending
 from autoscaler_app.worker.telling.alarms import Alarms
+from autoscaler_app.worker.telling.lines import JsonLines
 from autoscaler_app.worker.telling.port import MetricsPort
 from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
@@ -74,10 +77,22 @@ line = Line(requests, _take_from_the_line)
 
 
 @signals.after_setup_logger.connect
-def quiet_the_http_client(loglevel: int = logging.INFO, **_: Any) -> None:
-    """httpx writes a line for each request at INFO; what a pass did is in its own line. Not at DEBUG."""
+def say_it_once(loglevel: int = logging.INFO, **_: Any) -> None:
+    """What a pass did is in its own lines: not at DEBUG, httpx's line for each request is not wanted besides,
+    nor Celery's of each message that came, and of what the pass returned.
+    """
     if loglevel > logging.DEBUG:
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        for repeats in ("httpx", "celery.app.trace", "celery.worker.strategy"):
+            logging.getLogger(repeats).setLevel(logging.WARNING)
+
+
+@signals.after_setup_logger.connect
+def say_it_in_json(logger: logging.Logger, **_: Any) -> None:
+    """If the settings say so. If they are wrong, who needs them says so better."""
+    with suppress(ScalelibError):
+        if settings_module.load().autoscaler.log_json:
+            for handler in logger.handlers:
+                handler.setFormatter(JsonLines())
 
 
 # -- the worker's own steps
