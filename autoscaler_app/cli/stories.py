@@ -15,6 +15,7 @@ from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import show
 from autoscaler_app.cli.tables import table
 from autoscaler_app.memory.stories.book import StoryBook
+from autoscaler_app.memory.stories.budget import money
 from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent, Story
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.plan import Keep, KeepReason, Plan
@@ -63,8 +64,10 @@ def why(name: str) -> dict[str, Any]:
             raise InvalidInput(_unknown(name, book.names()))
     with closing(Journal.look()) as journal:
         last = journal.reports(1)
+    guessed = _estimated()
     stays = _stays(last[0].plan, found[0]) if last and found[0].gone is None else None
-    return {"stories": [_facts(story) for story in found], "stays": stays}
+    told = [{**_facts(story), "is_estimated": (story.nodearray, story.vm_size) in guessed} for story in found]
+    return {"stories": told, "stays": stays}
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
@@ -118,7 +121,10 @@ def _told(story: dict[str, Any]) -> Iterator[str]:
         f"idle for {spans['idle']}, booted for {spans['booting']}"
         + (f", not heard for {spans['unheard']}" if story["unheard_seconds"] else "")
     )
-    yield f"  cost {story['cost']:.3f} so far, at {story['price_per_hour']:.3f} per hour"
+    cost = [
+        money(story[key], is_estimated=story["is_estimated"], places=3) for key in ("cost", "price_per_hour")
+    ]
+    yield f"  cost {cost[0]} so far, at {cost[1]} per hour"
 
 
 def history(last: int) -> list[dict[str, Any]]:
@@ -157,12 +163,39 @@ def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
     with closing(StoryBook.look(settings_module.load().state_file)) as book:
         spent = book.spent(since)
     total = sum(each.money for each in spent)
+    guessed = _estimated()
+    unsure = {getattr(each, by) for each in spent if (each.nodearray, each.vm_size) in guessed}
     rows = [
-        {by: name, "money": money, "share": money / total if total else 0.0, "hours": seconds / 3600}
-        for name, money, seconds in _sums(spent, by)
+        {
+            by: name,
+            "money": amount,
+            "share": amount / total if total else 0.0,
+            "hours": seconds / 3600,
+            "is_estimated": name in unsure,
+        }
+        for name, amount, seconds in _sums(spent, by)
     ]
     idle = sum(each.money for each in spent if each.use in (IDLE, BOOTING, UNHEARD))
-    return {"since": since, "by": by, "total": total, "not_at_work": idle, "rows": rows}
+    return {
+        "since": since,
+        "by": by,
+        "currency": settings_module.load().autoscaler.currency,
+        "total": total,
+        "is_estimated": bool(unsure),
+        "not_at_work": idle,
+        "rows": rows,
+    }
+
+
+LOOKED_BACK = 10
+"""Passes in which one is looked for that saw the prices."""
+
+
+def _estimated() -> set[tuple[str, str]]:
+    """Kinds of machine (nodearray and size) of which nobody gives a price, as a pass saw it last."""
+    with closing(Journal.look()) as journal:
+        saw = next((made.saw for made in journal.reports(LOOKED_BACK) if made.saw is not None), None)
+    return {(b.nodearray, b.vm_size) for b in saw.buckets if b.is_estimated} if saw is not None else set()
 
 
 def _sums(spent: Iterable[Spent], by: str) -> list[tuple[str, float, float]]:
@@ -171,7 +204,7 @@ def _sums(spent: Iterable[Spent], by: str) -> list[tuple[str, float, float]]:
         both = sums[getattr(each, by)]
         both[0] += each.money
         both[1] += each.seconds
-    rows = [(name, money, seconds) for name, (money, seconds) in sums.items()]
+    rows = [(name, amount, seconds) for name, (amount, seconds) in sums.items()]
     return sorted(rows) if by == "day" else sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
@@ -179,14 +212,20 @@ def cost_text(facts: dict[str, Any]) -> str:
     """The same as a table."""
     by = facts["by"]
     rows = [
-        (row[by], f"{row['money']:.3f}", f"{row['share']:.0%}", f"{row['hours']:.2f}")
+        (
+            row[by],
+            money(row["money"], is_estimated=row["is_estimated"], places=3),
+            f"{row['share']:.0%}",
+            f"{row['hours']:.2f}",
+        )
         for row in facts["rows"]
     ]
     text = table((by, "money", "share", "machine hours"), rows, empty=f"nothing since {facts['since']}")
     if not rows:
         return text
     share = facts["not_at_work"] / facts["total"] if facts["total"] else 0.0
-    return f"{text}\n\n{facts['total']:.3f} since {facts['since']}; {share:.0%} of it while nothing ran"
+    total = money(facts["total"], facts["currency"], is_estimated=facts["is_estimated"], places=3)
+    return f"{text}\n\n{total} since {facts['since']}; {share:.0%} of it while nothing ran"
 
 
 def _time(at: str | datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import nsmallest
 from operator import itemgetter
@@ -25,7 +26,7 @@ from autoscaler_app.memory.stories.telling import (
 from autoscaler_app.passes.act.deeds import Launched
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
-from autoscaler_app.passes.report import ActionKind, Report
+from autoscaler_app.passes.report import ActionKind, Report, bucket_name
 from scalelib.errors import ScalelibError
 from scalelib.node import Node, NodeId, NodeState
 
@@ -116,8 +117,9 @@ def told(
     deeds: dict[str, list[Deed]] = defaultdict(list)
     for deed in deeds_of(made, sight):
         deeds[deed.node_id].append(deed)
+    prices = {} if made.saw is None else {each.name: each.price_per_hour for each in made.saw.buckets}
     for node in _to_go_on(before, sight, deeds):
-        now, known = now_of(sight, node), before.get(node.id)
+        now, known = now_of(sight, _priced(node, prices)), before.get(node.id)
         story = first_seen(now, at, number) if known is None else known.story()
         story, more = told_on(story, now, at, number)
         for deed in deeds[node.id]:
@@ -128,6 +130,14 @@ def told(
     stories += [ended(known.story(), at, number) for i, known in before.items() if i not in present]
     stories += [of_launch(each, at, number) for each in launched]
     return stories, sum_of(spent)
+
+
+def _priced(node: Node, prices: Mapping[str, float]) -> Node:
+    """A node of which nobody gives a price costs what that of its bucket is taken to be."""
+    if node.price_per_hour:
+        return node
+    name = bucket_name(node.nodearray, node.vm_size, node.spot)
+    return replace(node, price_per_hour=prices.get(name, 0.0))
 
 
 def _to_go_on(

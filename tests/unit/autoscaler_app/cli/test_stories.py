@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -104,6 +105,36 @@ def test_cost_is_added_up_by_what_is_asked_for(read: World, by: str, names: list
     assert facts["total"] == pytest.approx(1.0)
     assert sum(row["share"] for row in facts["rows"]) == pytest.approx(1.0)
     assert "1.000 since 2026-11-19; 0% of it while nothing ran" in stories.cost_text(facts)
+
+
+def test_a_price_that_nobody_gave_is_estimated_and_marked(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = {"state_file": "state.db", "currency": "EUR"}
+    config = tmp_path / "autoscale.json"
+    config.write_text(json.dumps({"provider": "machines", "prices": {}, "autoscaler": section}))
+    monkeypatch.setenv("AUTOSCALER_CONFIG", str(config))
+    world.control.settings = msgspec.structs.replace(
+        world.control.settings, config={**world.control.settings.config, "prices": {}}
+    )
+    world.cloud.config = {**world.cloud.config, "prices": {}}
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.boot()
+    for _ in range(2):
+        world.make_pass()
+        world.go_on(3600)
+    facts = stories.cost(1, "use", world.now)
+    assert facts["total"] > 0
+    assert facts["is_estimated"]
+    told = stories.cost_text(facts)
+    assert f"~{facts['total']:.3f} EUR since" in told
+    assert f"cost ~{facts['total']:.3f} so far, at ~" in run("why", "m1")
+
+
+def test_a_price_that_was_given_is_not_marked(read: World) -> None:
+    assert "~" not in run("why", "m1")
+    assert "~" not in stories.cost_text(stories.cost(7, "use", NOON + timedelta(days=3)))
 
 
 def test_what_is_longer_ago_is_left_out_of_the_cost(read: World) -> None:
