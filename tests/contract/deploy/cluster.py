@@ -27,6 +27,8 @@ from tests.unit.deploy.told import told
 PROJECT = Path(__file__).resolve().parents[3] / "deploy" / "cyclecloud"
 CLOUD_PASSWORD = 'it\'s "the" $cloud`s ' + os.urandom(6).hex()
 SHELL = "source /opt/cycle/scalelib/venv/celery/bin/activate && cd /root && "
+WAY = ["launch", "fence", "shut-down", "delete"]
+"""Of a node that comes, is proven empty, and goes."""
 ARRAYS = {
     "htc": {"sizes": ["Standard_F2s_v2"], "max_count": 4},
     "spot": {"sizes": ["Standard_F2s_v2"], "max_count": 4, "spot": True},
@@ -161,6 +163,16 @@ class Cluster:
     def counts(self) -> Counter[str]:
         """How many of them are in which state."""
         return Counter(state for state, _ in self.tasks().values())
+
+    def way_of_a_node(self) -> list[str]:
+        """What passes did with nodes and it went well, each kind of deed once, in the order of the first."""
+        done = [
+            action["kind"]
+            for report in reversed(self.json("journal --last 500"))
+            for action in report["actions"]
+            if action["ok"]
+        ]
+        return [kind for kind in dict.fromkeys(done) if kind in WAY]
 
     def reboot(self, hostname: str) -> None:
         """This node loses power, and gets it again."""
