@@ -13,6 +13,9 @@ for script in add_task.py autoscale.py check_tasks.py tasks.py; do
   put 0755 root:root "$HOME_DIR/root/$script" <"$FILES/root/$script"
   ln -sfn "$HOME_DIR/root/$script" "/root/$script"
 done
+# What `jetpack test` runs here, to read.
+put 0644 root:root "$HOME_DIR/root/test_broker.py" <"$FILES/../tests/test_broker.py"
+ln -sfn "$HOME_DIR/root/test_broker.py" /root/test_broker.py
 put 0755 root:root "$HOME_DIR/bin/autoscaler" <"$FILES/autoscaler.sh"
 ln -sfn "$HOME_DIR/bin/autoscaler" /usr/local/sbin/autoscaler
 
