@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -9,10 +10,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.contract.deploy.box import Machine
-from tests.contract.deploy.cluster import CLOUD_PASSWORD, SHELL, WAY, Cluster, cluster_in_a_box
+from tests.contract.deploy.cluster import CLOUD_PASSWORD, PROJECT, SHELL, WAY, Cluster, cluster_in_a_box
 
 pytestmark = pytest.mark.by_hand
 
+DOCS = PROJECT.parents[1] / "docs/deploy.md"
 PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /mnt/cluster-init"
 WRITTEN = (
     "/opt/celery-autoscaler /opt/cycle /etc/celery-autoscaler /etc/systemd/system /root/*.py /usr/local/sbin"
@@ -71,6 +73,7 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
         cluster.sh("autoscaler resume")
         cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
         assert cluster.way_of_a_node() == WAY
+        what_came_after_a_backup_is_gone_when_it_is_put_back(cluster)
         written = lambda: len(list(tmp_path.glob("nodes/*/journal"))) == len(cluster.made())  # noqa: E731
         cluster.until(written, 60, "their ends")
         journals = {path.parent.name: path.read_text() for path in tmp_path.glob("nodes/*/journal")}
@@ -83,9 +86,29 @@ def a_person_starts_a_worker_by_hand(cluster: Cluster) -> None:
     cluster.sh("celery -A tasks worker -D")
     ask = f"{SHELL} celery -A tasks inspect ping --timeout 5 --destination celery@{cluster.broker.name}"
     cluster.until(lambda: cluster.broker.run(ask).returncode == 0, 90, "it answers")
-    cluster.sh("kill $(cat celeryd.pid)")
-    gone = "test ! -e /root/celeryd.pid"
-    cluster.until(lambda: cluster.broker.run(gone).returncode == 0, 90, "its end")
+    cluster.sh("pkill -o -f '[t]asks worker'")
+    there = "pgrep -f '[t]asks worker'"
+    cluster.until(lambda: cluster.broker.run(there).returncode == 1, 90, "its end")
+
+
+def what_came_after_a_backup_is_gone_when_it_is_put_back(cluster: Cluster) -> None:
+    """By the commands of docs/deploy.md."""
+    known = cluster.json("journal --last 500")[-1]
+    cluster.broker.says(f"set -e\n{commands_of('Backup')}")
+    cluster.sh("autoscaler pause")
+    cluster.broker.says(f"set -e\n{commands_of('Restore')}")
+    assert cluster.json("journal --last 500")[-1] == known
+    assert "PAUSED" not in cluster.sh("autoscaler status")
+    assert "'ok': True" in cluster.sh("python autoscale.py")
+
+
+def commands_of(title: str) -> str:
+    """The block of commands that docs/deploy.md has under this title."""
+    _, _, text = DOCS.read_text().partition(f"**{title}.**")
+    lines = itertools.dropwhile(lambda line: not line.startswith("    "), text.splitlines())
+    return "\n".join(
+        line.strip() for line in itertools.takewhile(lambda line: line.startswith("    "), lines)
+    )
 
 
 def no_secret_is_told(cluster: Cluster, node: Machine) -> None:
