@@ -225,8 +225,8 @@ class Machine:
                  "ip", "netns", "exec", self._space, "unshare", "-mpuif", "--kill-child", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        self.pid = wait_until(self._first, seconds=60, what=f"the first process of {self.name}")
-        wait_until(self._is_up, seconds=60, every=0.2, what=f"systemd of {self.name}")
+        self.pid = wait_until(self._first, seconds=180, what=f"the first process of {self.name}")
+        wait_until(self._is_up, seconds=180, every=0.2, what=f"systemd of {self.name}")
         return self
 
     def _first(self) -> int:
@@ -286,7 +286,7 @@ class Machine:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), seconds=60, what="the end of the machine")
+        wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), seconds=180, what="the end of the machine")
         self._process, self.pid = None, 0
 
     def stop(self) -> None:

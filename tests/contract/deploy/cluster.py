@@ -41,6 +41,8 @@ FILLED_IN = {
     "CycleCloudPassword": CLOUD_PASSWORD,
     "AutoscaleInterval": 3,
     "IdleTimeout": 5,
+    # Here a node is Ready before its scripts have run, and a busy machine takes its time over them.
+    "AutoscaleSettings": '{"autoscaler": {"join_timeout": 900}}',
 }
 """What a person fills into the form; the rest are its defaults."""
 
@@ -60,7 +62,7 @@ class Cluster:
         """Run the scripts of the broker node, as jetpack would."""
         self.printed.append(self.broker.converge("default", "broker"))
 
-    def sh(self, command: str, seconds: float = 120) -> str:
+    def sh(self, command: str, seconds: float = 300) -> str:
         """In root's shell on the broker node, as the docs say. If it fails, what is known is told."""
         try:
             answer = self.broker.says(SHELL + command, seconds)
@@ -142,7 +144,7 @@ class Cluster:
 
     def tasks(self) -> dict[str, tuple[str, str]]:
         """State and host of every task that add_task.py sent."""
-        answer = json.loads(self.broker.run(SHELL + "python check_tasks.py --json", 60).stdout)
+        answer = json.loads(self.broker.run(SHELL + "python check_tasks.py --json", 200).stdout)
         return {task["id"]: (task["state"], task["host"]) for task in answer["tasks"]}
 
     def log(self) -> str:
@@ -179,7 +181,7 @@ class Cluster:
         folder = self.folder / "nodes" / hostname
         before = (folder / "pid").read_text()
         os.kill(int((folder / "manager").read_text()), signal.SIGUSR1)
-        self.until(lambda: (folder / "pid").read_text() not in ("", before), 60, "it is up again")
+        self.until(lambda: (folder / "pid").read_text() not in ("", before), 300, "it is up again")
 
     def cut(self, hostname: str, seconds: float) -> None:
         """Nothing comes from this node or goes to it, for so long."""

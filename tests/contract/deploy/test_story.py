@@ -32,7 +32,7 @@ JOURNAL = "journalctl --no-pager _TRANSPORT=stdout _TRANSPORT=journal _TRANSPORT
 STOLEN = "/var/lib/celery-autoscaler/secrets"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
         for seconds in (0.3, 2, 5, 8):
@@ -46,7 +46,7 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
 
         # The user's own steps.
         cluster.sh("python add_task.py --count 4 --seconds 1")
-        cluster.sh("python check_tasks.py --wait --timeout 200", 230)
+        cluster.sh("python check_tasks.py --wait --timeout 400", 430)
         assert "'ok': True" in cluster.sh("python autoscale.py")
         assert {where for _, where in cluster.tasks().values()} <= set(cluster.made())
 
@@ -67,15 +67,15 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
         # A node that loses power joins again by itself.
         cluster.reboot(node.name)
         node = cluster.node(node.name)
-        node.says("/opt/celery-autoscaler/bin/worker-answers 90")
+        node.says("/opt/celery-autoscaler/bin/worker-answers 240")
 
         # It goes as it came: proven empty, drained, ended.
         cluster.sh("autoscaler resume")
-        cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
+        cluster.until(lambda: not cluster.emulator.nodes(), 300, "nodes that go")
         assert cluster.way_of_a_node() == WAY
         what_came_after_a_backup_is_gone_when_it_is_put_back(cluster)
         written = lambda: len(list(tmp_path.glob("nodes/*/journal"))) == len(cluster.made())  # noqa: E731
-        cluster.until(written, 60, "their ends")
+        cluster.until(written, 180, "their ends")
         journals = {path.parent.name: path.read_text() for path in tmp_path.glob("nodes/*/journal")}
         for secret in secrets_of(cluster):
             assert not [name for name, text in journals.items() if secret in text]

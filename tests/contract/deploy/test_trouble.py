@@ -21,26 +21,26 @@ SECRET = "/var/lib/celery-autoscaler/secrets/control"
 SENT = "/root/worker_tasks_sent.jsonl"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path, blobs: Path) -> None:
     with cluster_in_a_box(tmp_path, blobs) as cluster:
         cluster.converge()
         cluster.sh("python add_task.py --count 6 --seconds 15")
-        cluster.until(lambda: cluster.at_work() >= 2, 120, "tasks at work")
+        cluster.until(lambda: cluster.at_work() >= 2, 300, "tasks at work")
 
         # Rebooted by pulling its plug: everything comes up by itself.
         cluster.broker.off()
         cluster.broker.boot()
-        cluster.until(lambda: _are_active(cluster), 60, "the units of the broker node, after a reboot")
-        cluster.done(6, 150, "every task, over the reboot")
+        cluster.until(lambda: _are_active(cluster), 180, "the units of the broker node, after a reboot")
+        cluster.done(6, 300, "every task, over the reboot")
 
         # A node is cut off for a minute, in the middle of a task.
         cluster.sh("python add_task.py --count 1 --seconds 40")
-        cluster.until(cluster.at_work, 120, "a task at work")
+        cluster.until(cluster.at_work, 300, "a task at work")
         host = cluster.up()[-1]
         before = {node.id for node in cluster.emulator.nodes()}
         cluster.cut(host, seconds=60)
-        cluster.done(7, 90, "the task of a node that was cut off for a minute")
+        cluster.done(7, 200, "the task of a node that was cut off for a minute")
         assert host in cluster.up(), "a minute of silence ends no node that works"
         assert {node.id for node in cluster.emulator.nodes()} <= before
 
@@ -54,22 +54,23 @@ def test_a_reboot_a_link_that_is_cut_and_a_broker_node_made_anew(tmp_path: Path,
         assert cluster.broker.says(f"cat {SECRET}") == secret
         cluster.broker.says(f"cat >{SENT} <<'END'\n{sent}END")
         cluster.sh("python add_task.py --count 1 --seconds 1")
-        cluster.done(10, 120, "what waited, and what came after")
-        cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
+        cluster.done(10, 300, "what waited, and what came after")
+        cluster.until(lambda: not cluster.emulator.nodes(), 300, "nodes that go")
 
 
 def _are_active(cluster: Cluster) -> bool:
     return not any(cluster.broker.run(f"systemctl is-active --quiet {unit}").returncode for unit in UNITS)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> None:
     """What can end in fifteen seconds does; what cannot is given back, and begins again elsewhere."""
     with cluster_in_a_box(tmp_path, blobs, arrays=("spot",)) as cluster:
         cluster.converge()
-        cluster.sh("python add_task.py --count 1 --seconds 90")
+        cluster.sh("python add_task.py --count 1 --seconds 120")
+        cluster.until(lambda: cluster.at_work() == 1, 300, "a task on one of the two processors of a node")
         cluster.sh("python add_task.py --count 1 --seconds 12")
-        cluster.until(lambda: cluster.at_work() == 2, 120, "two tasks on the two processors of one node")
+        cluster.until(lambda: cluster.at_work() == 2, 30, "a task on the other, while it lasts")
         (host,) = cluster.up()
         cluster.tell_cloud(cluster.node_id(host), "evict", notice=30)
         machine = cluster.node(host)
@@ -79,21 +80,21 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
         )
         assert (event, code) == ("Preempt", "0")
         assert float(seconds) < 25, "within the notice"
-        cluster.done(2, 250, "both tasks")
+        cluster.done(2, 400, "both tasks")
         long, short = (where for _, where in cluster.tasks().values())
         assert long != host, "it ran elsewhere"
         assert short == host, "it was let end"
-        cluster.until(lambda: not cluster.emulator.nodes(), 120, "nodes that go")
+        cluster.until(lambda: not cluster.emulator.nodes(), 300, "nodes that go")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path: Path, blobs: Path) -> None:
     newer, older = made_as("9.9.9", tmp_path / "newer"), PROJECT
     with cluster_in_a_box(tmp_path / "cluster", blobs, IdleTimeout=60) as cluster:
         cluster.converge()
         old = cluster.parameters["NodeSecret"]
-        cluster.sh("python add_task.py --count 2 --seconds 150")
-        cluster.until(lambda: cluster.at_work() >= 2, 120, "tasks on a node of the old version")
+        cluster.sh("python add_task.py --count 2 --seconds 240")
+        cluster.until(lambda: cluster.at_work() >= 2, 300, "tasks on a node of the old version")
         (host,) = cluster.up()
 
         # The new version is uploaded, and the secret changed with it; the node of before works on.
@@ -102,13 +103,13 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         cluster.converge()
         assert cluster.broker.says("cat /opt/celery-autoscaler/venv/.complete") == "celery-broker-9.9.9"
         cluster.sh("python add_task.py --count 2 --seconds 2")
-        cluster.until(lambda: len(cluster.up()) == 2, 120, "a node of the new version, beside the old one")
+        cluster.until(lambda: len(cluster.up()) == 2, 300, "a node of the new version, beside the old one")
         new = cluster.up()[-1]
         assert cluster.node(host).says("cat /opt/celery-autoscaler/version") == f"{VERSION}\n"
         assert cluster.node(new).says("cat /opt/celery-autoscaler/version") == "9.9.9\n"
-        cluster.done(4, 240, "tasks of both nodes")
+        cluster.done(4, 500, "tasks of both nodes")
         assert {where for _, where in cluster.tasks().values()} == {host, new}
-        cluster.until(lambda: not cluster.emulator.nodes(), 200, "nodes of both versions, which go")
+        cluster.until(lambda: not cluster.emulator.nodes(), 400, "nodes of both versions, which go")
         journals = "\n".join(path.read_text() for path in cluster.folder.glob("nodes/*/journal"))
         assert journals.count(" received\n") == 4, "nobody was cut off, nothing ran twice"
 
@@ -120,7 +121,7 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         acl = cluster.broker.says("grep 'user node ' /etc/celery-autoscaler/redis-users.acl")
         assert sum(word.startswith("#") for word in acl.split()) == 1
         cluster.sh("python add_task.py --count 1 --seconds 1")
-        cluster.done(5, 120, "a task after the way back")
+        cluster.done(5, 300, "a task after the way back")
 
 
 def made_as(version: str, folder: Path) -> Path:
