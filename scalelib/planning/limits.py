@@ -76,7 +76,7 @@ class Limits:
 
     def room_in_group(self, bucket: Bucket, group: str) -> int:
         """How many more nodes may be launched in this placement group of the bucket."""
-        if group in bucket.failing_groups or self.is_anothers(bucket, group):
+        if folded(group) in map(folded, bucket.failing_groups) or self.is_anothers(bucket, group):
             return 0
         return max(bucket.max_placement_group_size - self._in_group.get(folded(group), 0), 0)
 

@@ -9,8 +9,11 @@ import pytest
 
 from scalelib.job import Job
 from scalelib.node import NodeState
+from scalelib.planning.gathering import Gathering
 from scalelib.planning.groups import Groups
 from scalelib.planning.limits import Limits
+from scalelib.planning.plan import Planning
+from scalelib.planning.scene import Scene
 from scalelib.policy import Policy
 
 
@@ -129,3 +132,51 @@ def test_no_more_groups_are_begun_by_name_than_the_nodearray_may_have(world: Any
     groups.note(bucket, "a")
     limits.take(bucket, "a", 1)
     assert groups.fresh(bucket, ["a", "b", "c"]) == ["b"]
+
+
+def test_a_group_in_another_spelling_is_the_same_group(world: Any) -> None:
+    """In the limits of a group, in who owns it, in what could be begun, and in what failed."""
+    small = replace(
+        world.bucket("F2"),
+        max_placement_group_size=5,
+        placement_groups={"Mine": 4},
+        failing_groups={"Lost": "no capacity"},
+    )
+    large = world.bucket("F4")
+    limits = Limits(world.pools(), [small, large], [])
+    groups = Groups(world.policy, limits, [small, large])
+    assert (limits.room_in_group(small, "mINE"), limits.room_in_group(small, "lost")) == (1, 0)
+    assert limits.is_anothers(large, "mINE")
+    assert not groups.may_begin(large, "mINE")
+    assert groups.fresh(small, ["mINE", "LOST", "new"]) == ["new"]
+    assert groups.fresh(large, ["mINE", "new"]) == ["new"]
+
+
+def gathering(world: Any) -> tuple[Gathering, Any]:
+    """Of a plan for gangs in groups of two sizes, nothing of it placed yet."""
+    plan = Planning(Scene(world.problem([Job("g", {"ncpus": 2}, 2, node_count=2, colocated=True)])))
+    (kind,) = plan.kinds
+    together = plan.together
+    return Gathering(
+        fleet=plan.fleet,
+        buckets=together.buckets,
+        groups=together.groups,
+        score=lambda choice, quick: (len(choice), 0.0, 0),
+    ), kind
+
+
+def test_two_sizes_do_not_begin_one_group_in_two_spellings(world: Any) -> None:
+    found, _ = gathering(world)
+    one, other = list(found.buckets)[:2]
+    assert found.may_be([{(one, "a"): 1, (other, "b"): 1}])
+    assert not found.may_be([{(one, "a"): 1, (other, "A"): 1}])
+
+
+def test_choices_that_differ_in_the_names_of_new_groups_only_are_looked_at_once(world: Any) -> None:
+    found, kind = gathering(world)
+    bucket = next(iter(found.buckets))
+    for first, second in (("a", "b"), ("b", "a"), ("x", "y")):
+        found.score_of({kind: {(bucket, first): 2, (bucket, second): 1}}, True)
+    assert len(found.known) == 1
+    found.score_of({kind: {(bucket, "a"): 3}}, True)
+    assert len(found.known) == 2

@@ -86,3 +86,19 @@ def test_hundreds_of_items_that_take_nothing_share_bins() -> None:
     items = [Item(key=f"i{n:05d}", count=1 + (n > 9), needs=(), most_per_bin=1) for n in range(arrays.MANY)]
     bins = pack(items, [Offer(key="o", capacity=(), price=1.0)], solver=False).bins
     assert sorted(len(each.contents) for each in bins) == [arrays.MANY - 10, arrays.MANY]
+
+
+def test_an_item_that_ran_out_is_marked_and_not_looked_at_again() -> None:
+    np = pytest.importorskip("numpy")
+    left = order.Left([9, 1, 1, 9], many=True)
+    needs = [((0, 4),), ((0, 1),), ((0, 2),), ((0, 4),)]
+    goods = order.Goods(needs, [1.0] * 4, [9] * 4)
+    long = order.LongOrder(np.arange(4), [np.array([4, 1, 2, 4])])
+    assert long.fill([3], goods, left) == (2.0, [(1, 1), (2, 1)])
+    left.take([(1, 1)], 1)
+    assert left.gone == [1]
+    assert left.there.tolist() == [True, False, True, True]
+    assert long.fill([3], goods, left) == (1.0, [(2, 1)])
+    assert (
+        lines(lambda: long.fill([1], goods, left), "order.py") < 45
+    )  # 60 if it comes to the one that is gone

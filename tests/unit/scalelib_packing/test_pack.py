@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalelib.errors import InvalidInput
-from scalelib.packing import Bin, Item, Offer, Pool, pack
+from scalelib.packing import Bin, Item, Offer, Pool, pack, rounds
+from scalelib.packing.greedy import Greedy
+from scalelib.packing.problem import read
 
 pytestmark = pytest.mark.many_worlds
 
@@ -159,3 +163,21 @@ def test_bad_input_is_named(items: list[Item], offers: list[Offer], pools: list[
 def test_a_budget_is_not_negative(budget: float) -> None:
     with pytest.raises(InvalidInput, match="budget"):
         pack([], [], budget=budget)
+
+
+def test_without_regard_to_tiers_the_best_filled_machine_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some packings leave tiers aside: those that hold everything may need a late machine first."""
+    early, late = offer("a", 8, price=0, most=1, tier=1), offer("b", 4, price=0, most=1, tier=2)
+    problem = read([item("x", 1, 4)], [early, late], [])
+    for by_tier, chosen in ((True, 0), (False, 1)):
+        assert [each[0] for each in Greedy(problem, [1.0], [1.0], by_tier=by_tier).pack().bins] == [chosen]
+    tried = []
+
+    class Noting(Greedy):
+        def __init__(self, *args: Any, by_tier: bool = True, **more: Any) -> None:
+            tried.append(by_tier)
+            super().__init__(*args, by_tier=by_tier, **more)
+
+    monkeypatch.setattr(rounds, "Greedy", Noting)
+    pack([item("x", 5, 4)], [early, late], solver=False)
+    assert min(tried.count(True), tried.count(False)) > 20
