@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -286,19 +287,26 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Nothing is there yet; `celery` is the one queue. Prices: small 1, large 3."""
+    with a_world(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def a_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The same, for whoever is no test."""
     machines.install(monkeypatch)
     config = {"provider": "machines", "prices": {"small": 1.0, "large": 3.0}, "idle_timeout": 300}
-    settings = Settings(config=config, autoscaler=Autoscaler(), folder=tmp_path)
+    settings = Settings(config=config, autoscaler=Autoscaler(), folder=folder)
     app: Any = SimpleNamespace(conf={})
-    state, hosts, queues, shared = State(tmp_path / "state.db"), Hosts(), Queues(), Shared()
-    provider = open_provider(config, state_file=tmp_path / "state.db")
+    state, hosts, queues, shared = State(folder / "state.db"), Hosts(), Queues(), Shared()
+    provider = open_provider(config, state_file=folder / "state.db")
     control = Control(
         app=app,
         settings=settings,
         state=state,
-        stories=StoryBook(tmp_path / "state.db"),
-        figures=FiguresBook(tmp_path / "state.db"),
-        history=SQLiteNodeHistory(tmp_path / "state.db"),
+        stories=StoryBook(folder / "state.db"),
+        figures=FiguresBook(folder / "state.db"),
+        history=SQLiteNodeHistory(folder / "state.db"),
         provider=provider,
         broker=queues,
         workers=hosts,
