@@ -18,12 +18,11 @@ from autoscaler_app.memory.state import State
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.web.hands import deeds
 from autoscaler_app.web.hands.deeds import AUTOSCALER, DEEDS, Said, Wish, as_command, words_of
+from autoscaler_app.web.hands.passwords import Passwords, Person
 from autoscaler_app.web.remembered import StateFile
 from scalelib.errors import InvalidInput
 from tests.unit.autoscaler_app.web import clusters
 from tests.unit.autoscaler_app.web.conftest import NOON, Page
-
-FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 class Ran:
@@ -127,7 +126,7 @@ def test_no_other_site_and_no_forged_form_does_anything(site: httpx.Client, ran:
     assert send(site, fields).status_code == 403, "it was made for ann"
     site.auth = ("ann", "key")
     assert site.post("/do", json=fields).status_code == 403
-    assert site.post("/do", content=b"why=" + b"x" * 20_000, headers=FORM).status_code == 403
+    assert send(site, fields | {"why": "x" * 20_000}).status_code == 403, "more than is read"
     assert site.get("/do").status_code == 405
     assert ran.words == []
     assert send(site, fields, origin=str(site.base_url).rstrip("/")).status_code == 303, "and ours does"
@@ -160,6 +159,12 @@ def test_where_nobody_needs_a_password_to_read_one_is_needed_to_act(
     wrong = base64.b64encode(b"ann:").decode()
     assert site.get("/sign-in", headers={"authorization": f"Basic {wrong}"}).status_code == 401
     assert ran.words == []
+
+
+def test_an_empty_password_opens_nothing() -> None:
+    assert Passwords(reader="r").person("ann", b"") is None
+    assert Passwords().person("ann", b"") == Person(), "who reads freely may not act"
+    assert Passwords(operator="o").person("ann", b"") == Person()
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,9 @@ def test_without_a_state_file_pages_say_so(
 
 def test_the_page_of_a_pass_has_words_for_everybody_who_may_have_asked() -> None:
     assert passes.WHO.keys() == set(WHO)
+
+
+def test_no_foreign_page_asks_what_if(busy: httpx.Client) -> None:
+    answer = busy.get("/whatif?queue=render&count=5", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 404
+    assert read(busy, "/whatif").texts["h2"] == ["What if"], "nothing is asked before a question is"
