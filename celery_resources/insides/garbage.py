@@ -25,6 +25,8 @@ from celery_resources.insides.requests import strike_off_those_of
 logger = get_logger(__name__)
 
 TYPE = "application/x-not-a-message"
+NO_LIMITS = [None, None]
+"""As nearly every message has them."""
 SHOWN = 1000
 """Characters of it that the log keeps."""
 
@@ -72,6 +74,8 @@ def survive_odd_messages(consumer: Any) -> None:
 def _check_limits(headers: Any) -> None:
     """Celery reads them long after it has taken the message: in the middle of its loop. Raises TypeError."""
     limits = headers.get("timelimit") if isinstance(headers, dict) else None
+    if limits == NO_LIMITS:
+        return
     if limits and not (
         isinstance(limits, list | tuple)
         and len(limits) == 2

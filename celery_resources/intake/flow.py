@@ -62,6 +62,9 @@ class Flow:
         """When what was put off is to be looked at (monotonic), unless the node rests before."""
         self._room = 0
         self._refills = False
+        self._only: Need | None = None
+        """All that runs and all that may come are of this one kind: a start takes the place that an end
+        leaves, and nothing is to be decided. None where it is not so simple."""
         self._updating = self._again = self._resumes = False
 
     def register(self, hub: Any) -> None:
@@ -105,13 +108,14 @@ class Flow:
         gate = self._gate
         if self._updating or gate.unstarted.holds or gate.takes_nothing:
             return False
+        if self._only is not None and not (more >= 0 and self._wants_left()):
+            self._room += more
+            return self.subscriptions.counts_the_same(self._room)
         if not self._kinds or gate.reservation.queue or gate.duty.gang is not None:
             return False
         ledger, kinds = gate.ledger, self._kinds
-        if more >= 0 and self._left and time.monotonic() >= self._left_until:
-            for need in self._left:
-                if ledger.fits_now(need):
-                    return False
+        if more >= 0 and self._wants_left():
+            return False
         room = ledger.room_for_any(kinds)
         if room != self._room + more or not (self._room or self._refills):
             return False
@@ -122,7 +126,40 @@ class Flow:
         self._room = room
         return self._refills and self.subscriptions.counts_the_same(room)
 
+    def has_begun(self, need: Need) -> bool:
+        """Whether one of this kind may begin and leaves all as it is; then it is counted here. False: look.
+
+        The short way of most tasks, on a node that runs one kind at a time.
+        """
+        gate = self._gate
+        if need is not self._only or gate.takes_nothing or gate.unstarted.holds:
+            return False
+        if not gate.ledger.fits_now(need):
+            return False
+        self._room -= 1
+        return self.subscriptions.counts_the_same(self._room)
+
+    def begins_other(self, need: Need) -> None:
+        """One begins that was looked at."""
+        if need is not self._only:
+            self._only = None
+
+    def _wants_left(self) -> bool:
+        """Is there room for a kind that was left, and is its time over?"""
+        if not self._left or time.monotonic() < self._left_until:
+            return False
+        return any(map(self._gate.ledger.fits_now, self._left))
+
+    def _the_only(self) -> Need | None:
+        ledger, kinds = self._gate.ledger, self._kinds
+        if not self._refills or len(kinds) != 1 or not ledger.runs_only(kinds[0]):
+            return None
+        # Else some run that have no place any more: the pool has shrunk.
+        is_exact = len(ledger.running) + self._room <= ledger.slots
+        return kinds[0] if is_exact and self.subscriptions.counts_the_same(self._room) else None
+
     def _decide(self, now_consuming: bool) -> None:
+        self._only = None
         gate, ledger, subscriptions = self._gate, self._gate.ledger, self.subscriptions
         serves = {} if gate.takes_nothing else gate.serves
         full = gate.unstarted.holds
@@ -151,6 +188,7 @@ class Flow:
         if subscriptions.postponed:
             self._due = time.monotonic() + subscriptions.postponed
             self._resume_later()
+        self._only = self._the_only()
 
     def _resume_later(self) -> None:
         if not self._resumes:

@@ -80,7 +80,7 @@ class Subscriptions:
         self._added_at = 0.0
         self._is_per_consumer = _has_credit_per_consumer(self._consumer)
         self._unwaited = Unwaited(task_consumer.channel, self._lost)
-        name_queues(task_consumer.channel)
+        name_queues(task_consumer.channel, self.delivered)
         self._has_left = False
         self._credits = dict.fromkeys(self.active, 1)
         self._wait = BrokerWait(task_consumer.channel, self._consumer.hostname)

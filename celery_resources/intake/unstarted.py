@@ -55,7 +55,7 @@ class Unstarted:
         """All of them."""
         return self._scheduled | self._aside.keys() | {request for request, _, _ in self._held}
 
-    def received(self, request: Any) -> None:
+    def received(self, request: Any, **kwargs: Any) -> None:
         """It came; it will be asked for at once, or when its time or its rate allows."""
         self._scheduled.add(request)
 

@@ -27,7 +27,7 @@ _TOLD = (GPUS, HOSTS, HOSTFILE)
 def carried(headers: Mapping[str, Any]) -> Any:
     """What a message says that it needs, as JSON that nobody has looked at; None if it says nothing."""
     found = headers.get(HEADER)
-    if found is None and _is_of_before(before := headers.get(RESOURCES)):
+    if found is None and (before := headers.get(RESOURCES)) is not None and _is_of_before(before):
         return before
     return found
 

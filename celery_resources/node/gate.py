@@ -28,6 +28,7 @@ from celery_resources.gangs.gang import Duty, Role
 from celery_resources.gangs.membership import Membership
 from celery_resources.insides.deliveries import Deliveries
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
+from celery_resources.insides.one_client import keep_clients
 from celery_resources.insides.out_of_service import survive_outages
 from celery_resources.insides.requests import strike_off
 from celery_resources.insides.silence import bound_waits, drop_pooled
@@ -73,6 +74,7 @@ class ResourceGate(bootsteps.StartStopStep):
         survive_garbage()
         survive_odd_messages(c)
         survive_outages()
+        keep_clients()
         bound_waits()
         self.enabled = facts is not None
         if facts is None:
@@ -120,7 +122,7 @@ class ResourceGate(bootsteps.StartStopStep):
         # Every strategy reads this attribute when the Tasks step starts, which comes after this constructor.
         self._submit = c.on_task_request
         c.on_task_request = self.asked
-        signals.task_received.connect(self._received, sender=c)
+        signals.task_received.connect(self.unstarted.received, sender=c)
         if type(c.pool).__module__ == "celery.concurrency.thread":
             signals.task_postrun.connect(self._ran_in_thread)
 
@@ -197,10 +199,6 @@ class ResourceGate(bootsteps.StartStopStep):
 
     # -- what Celery says --------------------------------------------------------------------------------
 
-    def _received(self, sender: Any = None, request: Any = None, **kwargs: Any) -> None:
-        self.unstarted.received(request)
-        self.subscriptions.delivered(queue_of(request))
-
     def asked(self, request: Any) -> None:
         """Celery wants to run it now."""
         self.unstarted.asked(request)
@@ -208,11 +206,17 @@ class ResourceGate(bootsteps.StartStopStep):
             # Given back while it waited for its time; only its timer was left.
             strike_off(request)
             return
+        need = self.books.need_of(request)
+        if self.flow.has_begun(need):
+            self.books.begin(request, need)
+            self._submit(request)
+            self.telling.changed()
+            return
         ended = self._reap()
         if ended and self.unstarted.holds:
             # The next tick will not find that anything has ended, and would let it wait.
             self.unstarted.serve(self._start)
-        need, queue = self.books.need_of(request), queue_of(request)
+        queue = queue_of(request)
         if self.takes_nothing or not self.may_start(queue, need):
             self.unstarted.give_back(request)
         elif not self.ledger.fits_ever(need) or (need.requirement.is_gang and not self.duty.wants(queue)):
@@ -255,6 +259,7 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.takes_nothing or not self.ledger.fits_now(need):
             return False
         queue = queue_of(request)
+        self.flow.begins_other(need)
         if self.duty.gang is not None and self.duty.wants(queue):
             self.books.begin(request, need, self.duty.gang.hosts)
             self.duty.started(request)

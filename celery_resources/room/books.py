@@ -37,6 +37,7 @@ class Books:
         self.tally = Tally()
         self._kinds = kinds
         self._last_need: dict[str, tuple[Any, Need]] = {}
+        self._need_of_queue: dict[str, tuple[Requirement | None, Need]] = {}
         self._hostfiles: dict[Any, Path] = {}
         count = self.ledger.total.get(NGPUS, 0) // MILLION
         self._gpu_names = gpu_names(count, os.environ.get(VISIBLE))
@@ -62,7 +63,10 @@ class Books:
 
     def need_of_queue(self, queue: str) -> Need:
         """What one task of this queue is expected to need."""
-        return self.ledger.need(self._kinds.of_queue(queue) or ONE_CPU)
+        requirement, known = self._kinds.of_queue(queue), self._need_of_queue.get(queue)
+        if known is None or known[0] is not requirement:
+            known = self._need_of_queue[queue] = (requirement, self.ledger.need(requirement or ONE_CPU))
+        return known[1]
 
     def begin(self, request: Any, need: Need, hosts: tuple[str, ...] = ()) -> None:
         """Enter a request that is about to be given to the pool, and tell the task what it was given."""
@@ -78,7 +82,10 @@ class Books:
 
     def reap(self) -> list[Any]:
         """Strike off what has ended; which requests those were."""
-        ended = [request for request in not_known(self.running) if _has_ended(request)]
+        gone = not_known(self.running)
+        if not gone:
+            return gone
+        ended = [request for request in gone if _has_ended(request)]
         for request in ended:
             self.ledger.end(request)
             del self.running[request]

@@ -136,6 +136,10 @@ class Ledger:
             room = min(room, self.gpus.room_for_any([need.gpus for need in needs]))
         return max(room, 0)
 
+    def runs_only(self, need: Need) -> bool:
+        """Is all that runs, if anything does, of this kind, and are its tasks told apart by nothing?"""
+        return not (need.gpus or need.exclusive) and self._kinds.keys() <= {need}
+
     @property
     def has_place(self) -> bool:
         """Is a place in the pool free? Without one nothing fits, whatever it needs."""

@@ -74,7 +74,11 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.membership = Membership(gate)
     gate.reservation = SimpleNamespace(allows=lambda *_: True, started=lambda *_: None, queue=None)
     gate.flow = SimpleNamespace(
-        update=lambda **_: None, is_steady=lambda _: False, wake_from_thread=lambda: None
+        update=lambda **_: None,
+        is_steady=lambda _: False,
+        has_begun=lambda _: False,
+        begins_other=lambda _: None,
+        wake_from_thread=lambda: None,
     )
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
     gate.subscriptions = SimpleNamespace(

@@ -50,6 +50,7 @@ METHODS = [
     ("kombu.transport.redis:QoS", "restore_by_tag", ("tag", "leftmost")),
     ("kombu.transport.redis:Channel", "conn_or_acquire", ()),
     ("kombu.transport.redis:Channel", "_disconnect_pools", ()),
+    ("kombu.transport.redis:Channel", "_create_client", ("asynchronous",)),
     ("kombu.transport.redis:Channel", "_q_for_pri", ("queue", "pri")),
     ("kombu.transport.redis:Channel", "_lookup", ("exchange", "routing_key")),
     ("kombu.transport.redis:Channel", "get_table", ("exchange",)),

@@ -21,13 +21,14 @@ class Channel:
 
 
 def test_a_message_that_came_through_an_exchange_names_its_queue() -> None:
-    channel, taken = Channel(), list[Any]()
-    name_queues(channel)
+    channel, taken, told = Channel(), list[Any](), list[str]()
+    name_queues(channel, told.append)
     tag = channel.basic_consume(queue="q", no_ack=False, callback=taken.append, consumer_tag="1")
     assert tag == "1"
     info = {"exchange": "map", "routing_key": "map.here"}
     channel.callbacks["q"](SimpleNamespace(delivery_info=dict(info)))
     (message,) = taken
+    assert told == ["q"]
     request = SimpleNamespace(message=message, delivery_info=info)
     assert queue_of(request) == "q"
     assert queue_of(SimpleNamespace(message=SimpleNamespace(), delivery_info=info)) == "map.here"

@@ -39,6 +39,7 @@ class Told:
         return False
 
     def counts_the_same(self, room: int) -> bool:
+        self.room = room
         return self.is_one_credit
 
     def quiet_until(self, queue: str) -> float:
@@ -122,6 +123,56 @@ def test_nothing_is_decided_anew_for_tasks_that_start_and_end_where_they_leave_a
         settled._tick()
     assert not settled.books.running
     assert settled.subscriptions.decisions == 0
+
+
+def test_the_tasks_of_one_kind_are_counted_as_they_begin_and_end(
+    settled: Any, celery_has: dict[str, Any]
+) -> None:
+    need, request = settled.books.need_of_queue("q"), Request("first")
+    celery_has["first"] = request
+    assert settled.flow.has_begun(need)
+    settled.books.begin(request, need)
+    assert settled.subscriptions.room == 3
+    for number in range(3):
+        _run(settled, celery_has, number)
+    assert settled.subscriptions.room == 0
+    assert not settled.flow.has_begun(need), "it is full"
+    del celery_has["first"], celery_has["t0"]
+    settled._tick()
+    assert (settled.subscriptions.room, settled.subscriptions.decisions) == (2, 0)
+
+
+def test_nothing_begins_without_a_look_on_a_node_that_takes_nothing_or_holds_something(settled: Any) -> None:
+    need = settled.books.need_of_queue("q")
+    settled.closing = True
+    assert not settled.flow.has_begun(need)
+    settled.closing = False
+    settled.unstarted.hold(Request("held"), need)
+    assert not settled.flow.has_begun(need)
+
+
+def test_what_begins_beside_the_only_kind_is_looked_at(settled: Any, celery_has: dict[str, Any]) -> None:
+    celery_has["large"] = large = Request("large", queue="big")
+    settled.subscriptions.quiet = frozenset()
+    settled.asked(large)
+    need = settled.books.need_of_queue("q")
+    assert not settled.flow.has_begun(need)
+    _run(settled, celery_has, 0)
+    assert settled.subscriptions.room == 0, "three cpus and one are taken"
+
+
+def test_a_pool_that_has_shrunk_is_looked_at_with_every_task(
+    settled: Any, celery_has: dict[str, Any]
+) -> None:
+    for number in range(3):
+        _run(settled, celery_has, number)
+    settled.ledger.slots = 2
+    # A full node goes on to consume: no credit is enough.
+    settled.subscriptions.choose = lambda **_: None
+    settled.flow.update()
+    del celery_has["t0"]
+    settled._tick()
+    assert settled.subscriptions.room == 0
 
 
 def test_what_was_left_is_looked_at_as_soon_as_it_fits_again(

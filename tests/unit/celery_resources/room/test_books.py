@@ -67,3 +67,10 @@ def test_it_is_never_said_that_a_gpu_is_refilled_for_which_ones_are_left_is_not_
     whole = ledger.need(Requirement(constraints={"ngpus": 1}))
     ledger.start("a", ledger.need(Requirement(constraints={"ngpus": 1, "ncpus": 1})))
     assert not ledger.is_refilled_by([whole])
+
+
+def test_what_is_learnt_of_a_queue_holds_for_what_comes_next_from_it() -> None:
+    gate = plain_gate([], ncpus=4)
+    assert gate.books.need_of_queue("q").amounts == {"ncpus": 1_000_000}
+    gate.kinds.learn("q", Requirement({"ncpus": 2}))
+    assert gate.books.need_of_queue("q").amounts == {"ncpus": 2_000_000}

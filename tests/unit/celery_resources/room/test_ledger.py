@@ -140,3 +140,14 @@ def test_a_node_is_refilled_by_what_takes_more_if_there_is_enough_for_all() -> N
     assert not ledger.is_refilled_by([one, some], room=2), "a fifth"
     assert not ledger.is_refilled_by([one, more], room=1), "20 GiB"
     assert ledger.is_refilled_by([one, more])
+
+
+def test_tasks_that_hold_a_device_or_the_whole_node_are_each_looked_at() -> None:
+    ledger = Ledger({**NODE, "ngpus": 2}, 4)
+    one, alone = ledger.need(Requirement({"ncpus": 1})), ledger.need(Requirement(exclusive=True))
+    assert ledger.runs_only(one), "nothing runs"
+    assert not ledger.runs_only(alone)
+    assert not ledger.runs_only(ledger.need(Requirement({"ngpus": 1})))
+    ledger.start("task", one)
+    assert ledger.runs_only(one)
+    assert not ledger.runs_only(ledger.need(Requirement({"ncpus": 2})))
