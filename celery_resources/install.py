@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copyreg
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import click
@@ -23,6 +23,7 @@ from celery_resources.node.named import Named
 from celery_resources.node.quiet import Quiet
 from celery_resources.room.surroundings import clear_away, put_around
 from celery_resources.sending.announcing import Announcer
+from celery_resources.sending.delayed import telling_of_delays
 from celery_resources.sending.kinds import Kinds
 from celery_resources.sending.known import known_queues
 from celery_resources.sending.purging import PURGES
@@ -102,6 +103,11 @@ def _with_router(amqp: type) -> type:
             queues = super().Queues(*args, **kwargs)
             queues.app = self.app
             return queues
+
+        @cached_property
+        def send_task_message(self) -> Any:
+            send = super().send_task_message
+            return send if read_settings(self.app.conf).control_queue is None else telling_of_delays(send)
 
         def Router(self, queues: Any = None, create_missing: Any = None) -> ResourceRouter:
             settings = read_settings(self.app.conf)

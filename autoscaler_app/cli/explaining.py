@@ -53,6 +53,7 @@ class TaskIs(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_task(control: Control, task_id: str) -> TaskIs:
     """Asks the workers, and then looks through the queues. Raises BrokerError."""
+    from autoscaler_app.listening.activity.coming import THE_BROKER
     from autoscaler_app.passes.observe.look import observe
 
     sight = observe(control)
@@ -70,7 +71,8 @@ def of_task(control: Control, task_id: str) -> TaskIs:
         if later.id == task_id:
             held_by = f" and waits for that at {later.held_by}" if later.held_by else ""
             said = f"is to begin at {later.at:%Y-%m-%d %H:%M:%S}Z{held_by}; its queue is {later.queue}"
-            return TaskIs(state="later", queue=later.queue, host=later.held_by, sentence=said)
+            host = "" if later.held_by == THE_BROKER else later.held_by
+            return TaskIs(state="later", queue=later.queue, host=host, sentence=said)
     waiting = [queue.queue for queue in sight.snapshot.queues if queue.waiting]
     place = control.broker.in_line(task_id, waiting)
     if place is None:

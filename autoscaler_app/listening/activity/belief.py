@@ -29,7 +29,7 @@ from autoscaler_app.listening.activity.accounts import (
     moment,
     text,
 )
-from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, ComingTask
+from autoscaler_app.listening.activity.coming import TAKEN_WITHIN, Coming, ComingTask, place_of
 from autoscaler_app.listening.activity.hosts import HeldTask, HostView, RunningTask
 from autoscaler_app.listening.activity.lives import Lives
 from autoscaler_app.listening.activity.outcomes import Ends, Outcomes
@@ -195,6 +195,7 @@ class Activity:
         hide the next task that comes. Unless it is with a worker that names none.
         """
         with self._lock:
+            self._coming.fall_due(now)
             if all(worker.unnamed == 0 or not worker.scheduled for worker in self._lives):
                 self._coming.are_not_in(queues, now)
 
@@ -267,7 +268,7 @@ class Activity:
 
     def _sent(self, event: Mapping[str, Any], now: datetime) -> tuple[Change, ...]:
         task_id, name = text(event, "uuid"), text(event, "name", "")
-        queue = text(event, "queue", "") or text(event, "routing_key", "")
+        queue, held_by = place_of(event)
         self._queue_of[task_id] = (name, queue)
         if len(self._queue_of) > MAX_SENT:
             self._queue_of.popitem(last=False)
@@ -276,8 +277,9 @@ class Activity:
             self._outcomes.sent(task_id, now)
         if name in self._watched:
             self._sends.append(Sent(name, queue, now))
-        if event.get("eta") and not self._coming.add(task_id, name, queue, text(event, "eta"), now):
-            self._counts["dropped"] += 1
+        if event.get("eta"):
+            eta = text(event, "eta")
+            self._counts["dropped"] += not self._coming.add(task_id, name, queue, eta, now, held_by=held_by)
         return (Change(kind=ChangeKind.SENT, queue=queue),)
 
     def _received(self, worker: Worker, event: Mapping[str, Any]) -> None:

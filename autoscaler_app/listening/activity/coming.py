@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from autoscaler_app.listening.activity.accounts import ComingSaid, LaterSaid
+from autoscaler_app.listening.activity.accounts import ComingSaid, LaterSaid, text
 
 MAX_COMING = 100_000
 MOST_REMEMBERED = 2_000
 """Tasks for later that are written down; of more the soonest."""
 TAKEN_WITHIN = timedelta(seconds=10)
 """A worker that has room takes what stands in its queues within so long."""
+THE_BROKER = "the broker"
+"""As who holds a task that RabbitMQ keeps out of its queue until its time."""
+_DELAYS = "celery_delayed_"
+"""How the exchanges of Celery begin that do so."""
+_DELAY = re.compile(r"(?:[01]\.)+")
+"""What stands there before the routing key: the seconds, as bits."""
 LATE = timedelta(minutes=10)
 """How long after its time a task that was not seen to start is still reckoned with: its start may have been
 missed, and then it is counted as waiting, held or running anyway."""
@@ -28,7 +36,7 @@ class ComingTask:
     queue: str
     at: datetime
     held_by: str = ""
-    """Nodename of the worker that received it and holds it until then; empty while it is in its queue."""
+    """Nodename of the worker that holds it until then, or THE_BROKER; empty while it is in its queue."""
     since: datetime | None = None
     """Since when that is known."""
 
@@ -52,11 +60,12 @@ class Coming:
 
     # -- events
 
-    def add(self, task_id: str, name: str, queue: str, eta: str, now: datetime) -> bool:
+    def add(self, task_id: str, name: str, queue: str, eta: str, now: datetime, *, held_by: str = "") -> bool:
         """Take one; False if there is no room. Raises ValueError if `eta` is no time."""
         at = datetime.fromisoformat(eta)
         at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-        return self._put(ComingTask(id=task_id, name=name, queue=queue, at=at, since=now), now)
+        task = ComingTask(id=task_id, name=name, queue=queue, at=at, held_by=held_by, since=now)
+        return self._put(task, now)
 
     def received(self, task_id: str, nodename: str) -> None:
         """A worker has it now."""
@@ -102,6 +111,12 @@ class Coming:
         for task in tasks:
             if task.id not in self._tasks:
                 self._put(replace(task, since=now), now)
+
+    def fall_due(self, now: datetime) -> None:
+        """What the broker kept until now is in its queue."""
+        for task_id in tuple(self._held.get(THE_BROKER, ())):
+            if self._tasks[task_id].at <= now:
+                self._move(task_id, "")
 
     def are_not_in(self, queues: Iterable[str], now: datetime) -> None:
         """Somebody has long had room for whatever stands in these queues: what is said to be there is not (it
@@ -151,14 +166,25 @@ class Coming:
             self.discard(task_id)
 
 
+def place_of(event: Mapping[str, Any]) -> tuple[str, str]:
+    """The queue that a task was sent to, and who holds it until its time, by its `task-sent`."""
+    queue, key = text(event, "queue", ""), text(event, "routing_key", "")
+    if text(event, "exchange", "").startswith(_DELAYS):
+        # The queue itself is not told. Nearly always its routing key is its name.
+        return queue or _DELAY.sub("", key, count=1), THE_BROKER
+    return queue or key, ""
+
+
 def to_json(tasks: Iterable[ComingTask]) -> list[list[str]]:
-    """What stands in a queue until its time, to be remembered. Who holds the others says so."""
-    in_queues = (task for task in tasks if not task.held_by)
-    soonest = itertools.islice(in_queues, MOST_REMEMBERED)
-    return [[task.id, task.name, task.queue, task.at.isoformat()] for task in soonest]
+    """What the broker has until its time, to be remembered. The workers that hold the others say so."""
+    with_broker = (task for task in tasks if task.held_by in ("", THE_BROKER))
+    soonest = itertools.islice(with_broker, MOST_REMEMBERED)
+    return [[task.id, task.name, task.queue, task.at.isoformat(), task.held_by] for task in soonest]
 
 
 def from_json(value: Iterable[Sequence[str]]) -> Iterator[ComingTask]:
     """What was remembered."""
-    for task_id, name, queue, at in value:
-        yield ComingTask(id=task_id, name=name, queue=queue, at=datetime.fromisoformat(at))
+    for task_id, name, queue, at, *held_by in value:
+        # A version before wrote down only what stands in queues.
+        held = held_by[0] if held_by else ""
+        yield ComingTask(id=task_id, name=name, queue=queue, at=datetime.fromisoformat(at), held_by=held)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autoscaler_app.listening.activity.coming import ComingTask
+from autoscaler_app.listening.activity.coming import THE_BROKER, ComingTask
 from autoscaler_app.listening.activity.hosts import HostView
 
 MOST_NAMED = 1_000
@@ -66,6 +66,7 @@ def _held_without_a_name(*, coming_tasks: Iterable[ComingTask], hosts: Iterable[
     """
     hosts = tuple(hosts)
     exact = {worker.nodename for host in hosts if host.unnamed is not None for worker in host.workers}
-    named = sum(bool(task.held_by) and task.held_by not in exact for task in coming_tasks)
+    no_worker = exact | {"", THE_BROKER}
+    named = sum(task.held_by not in no_worker for task in coming_tasks)
     others = sum(host.scheduled for host in hosts if host.unnamed is None)
     return max(0, others - named) + sum(host.unnamed or 0 for host in hosts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler_app.listening.activity import Activity, HeldTask, Run, RunningTask, Sent
+from autoscaler_app.listening.activity import Activity, HeldTask, Run, RunningTask, Sent, coming
+from autoscaler_app.listening.activity.coming import THE_BROKER
 from tests.unit.autoscaler_app.listening.events import NOW, at, ids, report, said, task
 
 
@@ -183,6 +184,37 @@ def test_a_task_for_later_that_is_given_back_is_still_coming(activity: Activity)
     activity.apply(task("rejected", "a", requeue=True), at(2))
 
     assert [(task.id, task.held_by) for task in activity.coming()] == [("a", "")]
+
+
+def delayed(task_id: str, seconds: int, key: str = "res:ncpus=2@1.1") -> dict[str, str]:
+    bits = ".".join(f"{seconds:028b}")
+    sent = {"type": "task-sent", "uuid": task_id, "eta": at(seconds).isoformat()}
+    return {**sent, "exchange": "celery_delayed_27", "routing_key": f"{bits}.{key}"}
+
+
+def test_what_rabbitmq_keeps_until_its_time_is_in_its_queue_from_then_on(activity: Activity) -> None:
+    activity.apply(delayed("a", 60), NOW)
+    activity.apply(delayed("b", 600), NOW)
+    wanted = [("a", "res:ncpus=2@1.1", THE_BROKER), ("b", "res:ncpus=2@1.1", THE_BROKER)]
+    assert [(task.id, task.queue, task.held_by) for task in activity.coming()] == wanted
+
+    activity.are_empty({"res:ncpus=2@1.1"}, at(59))
+    assert len(activity.coming()) == 2, "it is in no queue that could be seen to be empty"
+    activity.are_empty((), at(60))
+    assert [task.held_by for task in activity.coming()] == ["", THE_BROKER]
+    activity.apply(task("started", "a", when=60), at(60))
+    assert [task.id for task in activity.coming()] == ["b"]
+
+
+def test_what_the_broker_has_for_later_is_remembered_with_where_it_is(activity: Activity) -> None:
+    activity.apply(delayed("a", 60), NOW)
+    activity.apply({"type": "task-sent", "uuid": "b", "queue": "q", "eta": at(90).isoformat()}, NOW)
+    noted = coming.to_json(activity.coming())
+    again = Activity()
+    again.expect(coming.from_json(noted), NOW)
+    assert again.coming() == activity.coming()
+    again.expect(coming.from_json([["old", "t", "q", at(95).isoformat()]]), NOW)
+    assert [task.held_by for task in again.coming()] == [THE_BROKER, "", ""]
 
 
 def test_a_time_without_a_zone_is_utc(activity: Activity) -> None:

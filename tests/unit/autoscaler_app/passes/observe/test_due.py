@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler_app.listening.activity import ComingTask, HostView
+from autoscaler_app.listening.activity.coming import THE_BROKER
 from autoscaler_app.passes.observe.due import MOST_NAMED, Due, due_by_queue
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -36,6 +37,7 @@ def one(depth: int, *tasks: ComingTask, hosts: tuple[HostView, ...] = ()) -> Due
         (3, [coming(3600)], Due(waiting=2, soon=(), later=1), "it stands in the queue, and not for now"),
         (3, [coming(60)], Due(waiting=2, soon=(60.0,), later=0), "a node must boot for it now"),
         (3, [coming(60, held_by="w@n")], Due(waiting=3, soon=(60.0,), later=0), "a worker has it"),
+        (3, [coming(60, held_by=THE_BROKER)], Due(waiting=3, soon=(60.0,), later=0), "RabbitMQ has it"),
         (3, [coming(-1)], Due(waiting=3, soon=(), later=0), "its time has come: it waits like any other"),
         (0, [coming(60), coming(90)], Due(waiting=0, soon=(60.0, 90.0), later=0), "never less than none"),
         (2, [coming(60, "other")], Due(waiting=2, soon=(), later=0), "of another queue"),
@@ -53,6 +55,9 @@ def test_what_is_not_certain_to_be_in_the_queue_is_not_taken_off() -> None:
 
     named = coming(3600, held_by="w@n1")
     assert one(5, named, coming(7200), hosts=(host,)).waiting == 4, "that one is accounted for"
+
+    delayed = coming(3600, held_by=THE_BROKER)
+    assert one(5, delayed, coming(7200), hosts=(host,)).waiting == 5, "that one is with no worker"
 
 
 def test_a_hundred_thousand_tasks_for_one_moment_are_named_a_thousand_times() -> None:
