@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from demo import embedded
-from tests.compat.comparing import Difference, different, judge, read_list
+from tests.compat.comparing import Difference, different, judge, read_list, tried_again
 from tests.conftest import AMQP_URL, free_port
 from tests.environments import HERE, Environment, pins, run, say
 
@@ -131,7 +131,7 @@ def again(
             return
         say(f"{broker}: {len(tests)} differ, and are tried again: {', '.join(tests)}")
         for wrap, results in ((False, plain), (True, wrapped)):
-            results.update(outcomes(environment, suite, broker, tests, wrap=wrap))
+            results.update(tried_again(results, outcomes(environment, suite, broker, tests, wrap=wrap)))
 
 
 def outcomes(

@@ -58,6 +58,16 @@ def different(plain: Mapping[str, str], wrapped: Mapping[str, str]) -> dict[str,
     }
 
 
+def tried_again(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """What became of each test that was tried more than once, one way: what has passed once, passes.
+
+    Else a test that fails both ways when it is tried again, because the machine is busy, would hide that it
+    failed in one way only.
+    """
+    passed = {test for test, outcome in before.items() if outcome == "passed"}
+    return {**before, **{test: outcome for test, outcome in now.items() if test not in passed}}
+
+
 def judge(
     broker: str, plain: Mapping[str, str], wrapped: Mapping[str, str], known: Iterable[Difference]
 ) -> Verdict:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat import __main__ as compat
-from tests.compat.comparing import Difference, judge, read_list
+from tests.compat.comparing import Difference, judge, read_list, tried_again
 from tests.scenarios.celery.__main__ import TABLE
 from tests.scenarios.celery.scenarios import SCENARIOS
 
@@ -43,6 +43,13 @@ def test_a_difference_is_listed_for_its_brokers_only() -> None:
 def test_what_differs_no_more_is_to_be_taken_off_the_list() -> None:
     verdict = judge("redis", {"a": "passed", "b": "passed"}, {"a": "passed", "b": "passed"}, KNOWN)
     assert (verdict.ok, verdict.outdated) == (False, ("b",))
+
+
+def test_what_fails_both_ways_when_it_is_tried_again_hides_no_difference() -> None:
+    plain = tried_again({"a": "passed", "b": "failed"}, {"a": "failed", "b": "passed"})
+    wrapped = tried_again({"a": "failed", "b": "passed"}, {"a": "failed", "b": "failed"})
+    assert judge("redis", plain, wrapped, ()).unknown == {"a": "passed, failed"}
+    assert wrapped["b"] == plain["b"] == "passed"
 
 
 def test_a_run_in_which_nothing_passed_shows_nothing() -> None:

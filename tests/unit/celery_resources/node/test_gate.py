@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.concurrency.solo import TaskPool
 from kombu import Queue
 
 from celery_resources.gangs import membership
@@ -18,7 +19,7 @@ from celery_resources.gangs.gang import Gang, GangRefused, Role
 from celery_resources.intake import unstarted as unstarted_module
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
-from celery_resources.node.gate import _places
+from celery_resources.node.gate import ResourceGate, _places
 from celery_resources.node.standing import StandingFile
 from celery_resources.settings import Settings
 from tests.unit.celery_resources.plain import Request, plain_gate
@@ -340,3 +341,17 @@ def test_one_look_is_for_all_threads_that_end_until_then() -> None:
     assert len(later) == 1
     gate._ran_in_thread()
     assert len(soon) == 2, "the look that is under way may come too early for this one"
+
+
+def test_a_pool_without_an_event_loop_is_refused_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """gevent and eventlet have none."""
+    consumer = SimpleNamespace(
+        hub=None,
+        create_task_handler=None,
+        app=SimpleNamespace(connection=lambda: SimpleNamespace(transport_cls="redis")),
+        controller=SimpleNamespace(pool_cls=TaskPool),
+    )
+    with pytest.raises(SystemExit):
+        ResourceGate(consumer, resources="ncpus=4")
+    (line,) = caplog.messages
+    assert "with pool solo on broker redis it has none: use the prefork, threads or solo pool" in line
