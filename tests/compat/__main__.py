@@ -144,6 +144,8 @@ def outcomes(
     with own_redis(environment.folder / f"{name}-redis") as redis, own_broker(broker, redis) as url:
         env = {
             **os.environ,
+            # Some of them call `celery`.
+            "PATH": os.pathsep.join([str(environment.folder / "bin"), os.environ["PATH"]]),
             "PYTHONPATH": os.pathsep.join([str(HERE), str(suite)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "C_FORCE_ROOT": "1",
