@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import inspect
 import json
 import os
 import pkgutil
@@ -17,7 +18,7 @@ from pathlib import Path
 import benchmarks
 from benchmarks import Measurement
 
-Measure = Callable[[], Iterator[Measurement]]
+Measure = Callable[..., Iterator[Measurement]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n## {name}", flush=True)
         try:
             measure: Measure = importlib.import_module(f"benchmarks.{name}").measure
-            for measurement in measure():
+            for measurement in measure(**_counted(measure, options)):
                 print(as_json(measurement) if options.json else as_row(measurement), flush=True)
         except Exception:  # noqa: BLE001 - one broken measure must not hide the others; the exit code tells
             traceback.print_exc()
             crashed = True
     return int(crashed)
+
+
+ENOUGH = 2_000
+"""Of what is counted, where all is measured and nobody says how much."""
+
+
+def _counted(measure: Measure, options: argparse.Namespace) -> dict[str, int]:
+    """How much of it, for a measure that can be of more or less."""
+    if "count" not in inspect.signature(measure).parameters:
+        return {}
+    count = options.count or (None if options.name else ENOUGH)
+    return {} if count is None else {"count": count}
 
 
 def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:
@@ -50,6 +63,7 @@ def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Na
         "--name", action="append", choices=names, help="one of the measures (may be repeated); default: all"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
+    parser.add_argument("--count", type=int, help="how much of what is counted: histories of `simulator`")
     return parser.parse_args(arguments)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from cyclecloud_api import models
 from scalelib.bucket import Bucket
 from scalelib.names import folded
@@ -115,7 +113,7 @@ def _attributes(
 ) -> tuple[models.NodearrayRecord, str]:
     """The attributes, and why nothing may be launched by them, if they leave open what it would be."""
     found: list[str] = []
-    every = [field.encode_name for field in msgspec.structs.fields(models.NodearrayRecord)]
+    every = models.NodearrayRecord.__struct_encode_fields__
     attributes = models.read_most(
         models.NodearrayRecord, array.nodearray, where=where, spare=every, warnings=found
     )

@@ -8,7 +8,7 @@ from autoscaler_app.passes.act.deeds import Deeds
 from autoscaler_app.passes.act.hands import NO_ANSWER, node_ids, nodenames_of, tell_hosts
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.observe.sight import Sight
-from autoscaler_app.passes.plan import Delete, Fence, Plan
+from autoscaler_app.passes.plan import Delete, DeleteReason, Fence, Plan
 from scalelib.node import NodeId
 
 
@@ -92,6 +92,8 @@ def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
         ok = outcome is None or outcome.ok
         detail = _why(entry) if outcome is None or outcome.ok else outcome.error
         deeds.note("delete", entry.node, ok=ok, detail=detail)
+        # Until now it was counted on: what the plan put there has no place.
+        deeds.again = deeds.again or (ok and entry.reason is DeleteReason.NEVER_JOINED)
 
 
 def call_off(control: Control, sight: Sight, plan: Plan) -> None:

@@ -39,7 +39,8 @@ def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
             deeds.note(
                 "restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back", count=count
             )
-            deeds.again = deeds.again or count > 0
+            # Also where the broker gave them back itself: this look still counts on the host to serve them.
+            deeds.again = True
             # At once: should a later one fail, these are not to be taken from whoever has them by then.
             control.state.forget_nodes({node_id})
         control.activity.forget(host.hostname)

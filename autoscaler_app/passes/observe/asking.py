@@ -226,10 +226,24 @@ def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) 
     # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
     # it tells of itself, or its answer is there for the next pass.
     control.reluctant.have_told(control.activity.hosts())
-    names = {*_to_ask(control, drains), *_never_heard(control, drains, cloud)}
+    names = {
+        *_to_ask(control, drains),
+        *_never_heard(control, drains, cloud),
+        *_not_listed(control, cloud),
+    }
     control.reluctant.ask(
         control.workers, "resources", names, asked, partial(_take_answers, control), control.now()
     )
+
+
+def _not_listed(control: Control, cloud: Cloud) -> Iterator[str]:
+    """Workers of nodes that had tasks and that the cloud does not list: of one record that cannot be read a
+    list is not wrong as a whole, and who answers is alive. Else what it runs would be given back to others.
+    """
+    present = {node.id for node in cloud.nodes}
+    for node_id, host in control.state.known_hosts().items():
+        if host.tasks and node_id not in present:
+            yield from host.nodenames
 
 
 def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:

@@ -51,6 +51,19 @@ def test_a_fence_that_was_not_heard_is_tried_again_and_nothing_goes_on_until_it_
     assert state(world) is State.FENCED
 
 
+def test_what_a_node_that_never_joined_was_counted_on_for_is_bought_at_once(world: World) -> None:
+    world.listen()
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.cloud.boot()
+    world.make_pass()
+    world.go_on(200)
+    ended = world.make_pass()
+    assert [(action.kind, action.target) for action in ended.actions] == [("delete", "m1")]
+    assert ended.again, "the plan had counted on it"
+    assert [action.kind for action in world.make_pass().actions] == ["launch"]
+
+
 def test_a_fence_whose_answer_was_lost_is_seen_in_the_next_account(world: World, idle: Host) -> None:
     idle.is_deaf_to.add("fence")
     assert deeds(world) == [("fence", False)]

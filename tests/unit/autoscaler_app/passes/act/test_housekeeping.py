@@ -70,6 +70,28 @@ def test_a_worker_that_gave_a_sign_of_life_just_now_is_not_dead(
     assert (world.control.state.known_hosts() == {}) is buried
 
 
+def test_who_is_not_listed_and_answers_is_not_dead(world: World) -> None:
+    """One record of the list could not be read, say; with a long task it is heard twice a minute."""
+    know(world, "m7", "t1")
+    world.listen()
+    host = world.hosts.of["host-m7"] = Host("host-m7", running=["t1"])
+    world.control.activity.merge(host.account(1), world.now - timedelta(seconds=25))
+    world.hosts.seq = 1
+    assert (bury(world).actions, world.queues.given_back) == ([], [])
+    host.is_mute = True
+    world.go_on(11)
+    assert bury(world).actions
+    assert world.queues.given_back == ["t1"], "nobody answers any more"
+
+
+def test_a_further_pass_sees_what_a_dead_host_served_also_where_the_broker_gave_it_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(world, "m7", "t1")
+    monkeypatch.setattr(world.queues, "give_back_tasks", lambda tasks, queues: 0)
+    assert bury(world).again
+
+
 @pytest.mark.parametrize("what", ["running", "held"])
 def test_what_another_host_has_by_now_stays_with_it(world: World, what: str) -> None:
     know(world, "m7", "t1", "t2")
