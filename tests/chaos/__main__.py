@@ -6,7 +6,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -150,9 +150,14 @@ def main(seconds: float, seed: int | None, broker: str) -> None:
             table = chaos.table()
     for row, value in table.items():
         click.echo(f"  {row:<32} {value}")
-    wrong = [row for row in ZERO if table[row]]
+    wrong = not_zero(table)
     click.echo(f"not zero: {', '.join(wrong)}" if wrong else "nothing was lost, leaked or ended at work")
     sys.exit(bool(wrong))
+
+
+def not_zero(table: Mapping[str, float]) -> list[str]:
+    """The rows that are to be zero and are not."""
+    return [row for row in ZERO if table[row]]
 
 
 def _wishes(url: str, url_of_nodes: str) -> Wishes:
@@ -165,4 +170,5 @@ def _wishes(url: str, url_of_nodes: str) -> Wishes:
     return Wishes(broker_url=url, interval=2.0, boot_seconds=1.0, nodes=nodes, autoscaler=quick)
 
 
-main()
+if __name__ == "__main__":
+    main()
