@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from autoscaler_app.listening.activity import Activity, ChangeKind, coming
 from autoscaler_app.listening.notes import Notes
+from autoscaler_app.memory.figures import FiguresBook
 from autoscaler_app.memory.queues import KnownQueues
 from autoscaler_app.memory.runtimes import Runtimes
 from autoscaler_app.memory.state import State
@@ -69,7 +70,6 @@ CONFIG: Mapping[str, Any] = {
         "give_back_after": 40.0,
         "futile_backoff": 120.0,
         "futile_retry": 300.0,
-        "journal_size": 5,
     },
 }
 
@@ -173,6 +173,7 @@ class Side:
             state=state,
             history=SQLiteNodeHistory(path),
             stories=StoryBook(path),
+            figures=FiguresBook(path),
             provider=provider,
             broker=self._broker,
             workers=self._workers,
@@ -347,7 +348,7 @@ def _empty_file(folder: Path) -> Path:
     """A state file with all its tables and nothing in them: to make one takes longer than to copy it."""
     path = folder.parent / "empty.db"
     if not path.exists():
-        made = (State(path), StateFile(path), SQLiteNodeHistory(path), StoryBook(path))
+        made = (State(path), StateFile(path), SQLiteNodeHistory(path), StoryBook(path), FiguresBook(path))
         for each in made:
             each.close()
     return path
