@@ -91,6 +91,14 @@ def test_an_event_that_an_answer_overtakes_is_not_lost(activity: Activity) -> No
     assert (activity.counters().gaps, activity.counters().stale) == (0, 1)
 
 
+def test_an_event_that_was_lost_before_an_answer_is_counted_at_the_next(activity: Activity) -> None:
+    activity.apply(report(seq=1, events=1), at(0))
+    activity.merge({**report(seq=4, events=3), "nodename": "celery@n1"}, at(1))
+    assert activity.counters().gaps == 0, "they may be on their way"
+    activity.apply(report(seq=5, events=4), at(2))
+    assert activity.counters().gaps == 2
+
+
 def test_a_worker_that_was_first_heard_late_has_lost_nothing_before(activity: Activity) -> None:
     activity.apply(report(seq=50, events=40), at(0))
     activity.apply(report(seq=51, events=41), at(1))

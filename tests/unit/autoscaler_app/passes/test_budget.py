@@ -110,7 +110,8 @@ def test_the_decision_can_be_replayed(world: World) -> None:
 
 
 def test_what_a_month_has_cost_is_known_on_its_last_day(world: World) -> None:
-    """Stories are kept for 30 days, and this month has 31."""
+    """Also where stories are kept for a day."""
+    allow(world, stories_kept=86_400.0)
     first = datetime(2026, 12, 1, 0, 5, tzinfo=UTC)
     world.go_on((first - world.now).total_seconds())
     spend(world, hours=2.0)

@@ -90,6 +90,9 @@ def test_reports_come_back_with_all_that_is_worth_keeping() -> None:
         back = report.decode(text, number)
         whole = msgspec.json.decode(report.encode(was))
         assert msgspec.json.decode(report.encode(back)) == settled(whole) | {"number": number}
+    saw = report.decode(found[0][1], 7).saw
+    assert saw is not None
+    assert {node.heard_seconds_ago for node in saw.nodes} == {None}
     assert report.decode(found[2][1], 9).error == "the cloud does not answer"
 
 
