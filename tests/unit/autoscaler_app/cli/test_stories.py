@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from autoscaler_app.cli import stories
 from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent
 from autoscaler_app.passes.plan import KeepReason
 from tests.unit.autoscaler_app.world import NOON, World
 
@@ -164,3 +165,13 @@ def test_every_reason_to_stay_is_in_the_docs() -> None:
     text = DOCS.read_text()
     missing = [r.value for r in KeepReason if f"| `{r.value}` | {stories.STAYS[r]} |" not in text]
     assert missing == []
+
+
+def test_what_was_spent_while_nothing_ran_is_told_whatever_it_went_on(read: World) -> None:
+    before = stories.cost(7, "use", NOON)["not_at_work"]
+    spent = [
+        Spent(day="2026-11-22", nodearray="all", vm_size="small", use=use, seconds=60.0, money=1.0)
+        for use in (IDLE, BOOTING, UNHEARD, "celery")
+    ]
+    read.control.stories.write([], spent, NOON, kept=timedelta(days=30))
+    assert stories.cost(7, "use", NOON)["not_at_work"] - before == pytest.approx(3.0)
