@@ -26,6 +26,9 @@ print(json.dumps({
     "consumed": sorted(app.amqp.queues.consume_from),
     "serializer": app.conf.task_serializer, "events": app.conf.event_serializer,
     "protocol": app.conf.task_protocol, "eager": app.conf.task_always_eager, "routes": app.conf.task_routes,
+    "slot": [app.conf[name] for name in ("worker_pool", "worker_concurrency", "worker_prefetch_multiplier")],
+    "early": not app.conf.task_acks_late, "remote": app.conf.worker_enable_remote_control,
+    "accepts": app.conf.accept_content,
 }))
 """
 
@@ -81,6 +84,19 @@ def test_what_crosses_between_programs_is_ours_whatever_the_file_sets(tmp_path: 
     assert found["consumed"] == ["autoscale"]
     assert (found["serializer"], found["events"], found["protocol"]) == ("json", "json", 2)
     assert (found["eager"], found["routes"]) == (False, None)
+
+
+def test_how_passes_are_made_and_who_is_obeyed_is_ours_whatever_the_file_sets(tmp_path: Path) -> None:
+    """With Celery's remote control one message of a client stops passes, or has it take tasks of users."""
+    config = """
+worker_enable_remote_control = True
+worker_pool, worker_concurrency, worker_prefetch_multiplier = "prefork", 8, 4
+task_acks_late = True
+accept_content = ["pickle", "json"]
+"""
+    found = control_app(tmp_path, config)
+    assert (found["remote"], found["slot"], found["early"]) == (False, ["threads", 1, 1], True)
+    assert found["accepts"] == ["json"]
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(None, None), (VISIBILITY, None), (3600, "of 3600 s")])
