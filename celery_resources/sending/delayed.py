@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery.app.amqp import task_message
 from celery.utils.quorum_queues import detect_quorum_queues
 from kombu.transport.native_delayed_delivery import (
     bind_queue_to_native_delayed_delivery_exchange,
@@ -31,7 +32,7 @@ def telling_of_delays(send: Callable[..., Any]) -> Callable[..., Any]:
             # Of the older protocol the time is in the body.
             eta = message.headers.get("eta") or message.body["eta"]
             told = {"uuid": message.properties["correlation_id"], "name": name, "eta": eta}
-            message = message._replace(sent_event=told)
+            message = task_message(message.headers, message.properties, message.body, sent_event=told)
         return send(producer, name, message, **options)
 
     return send_task_message
