@@ -242,3 +242,23 @@ def test_nodes_that_a_person_wanted_are_room_for_work_and_go_when_they_are_idle(
     world.make_pass()
     world.go_on(301)
     assert deeds(world) == [("fence", True)]
+
+
+def test_a_node_whose_worker_did_not_hear_that_it_serves_again_is_told_until_it_has(
+    world: World, host: Host
+) -> None:
+    ask(world, "hold")
+    world.make_pass()
+    let_go_on(world)
+    host.is_deaf_to.add("unfence")
+    assert [deeds(world), deeds(world)] == [[("unfence", False)]] * 2
+    host.is_deaf_to.clear()
+    assert deeds(world) == [("unfence", True)]
+
+
+def test_a_node_that_is_none_of_ours_or_goes_already_is_not_touched(world: World, host: Host) -> None:
+    ask(world, "delete")
+    world.cloud.machines["m1"].managed = False
+    assert kept(world)[0] is KeepReason.UNMANAGED
+    world.cloud.machines["m1"].managed, world.cloud.machines["m1"].wanted = True, False
+    assert kept(world)[0] is KeepReason.LEAVING

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from celery import Celery
 
 from autoscaler_app.cli import show
 from autoscaler_app.passes import report
 from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
+from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.report import Shadow
+from autoscaler_app.settings import Autoscaler, Settings
 from scalelib.readonly import ReadOnly
+from tests import machines
 from tests.unit.autoscaler_app.world import Host, World
 
 
@@ -90,3 +96,20 @@ def test_the_first_pass_in_earnest_forgets_the_sums_and_does_what_is_to_be_done(
     made = world.make_pass()
     assert (made.shadow, len(world.cloud.machines)) == (None, 3)
     assert world.control.state.fact("shadow") is None
+
+
+@pytest.mark.parametrize("how", ["look", "shadow", "setting"])
+def test_who_looks_and_who_is_in_the_shadow_has_tied_hands(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines.install(monkeypatch)
+    settings = Settings(
+        config={"provider": "machines"}, autoscaler=Autoscaler(shadow=how == "setting"), folder=tmp_path
+    )
+    with Celery("test", broker="memory://", set_as_current=False) as app:
+        control = Control.open(app, settings, look=how == "look", shadow=how == "shadow")
+        assert isinstance(control.provider, ReadOnly)
+        assert isinstance(control.broker, TiedBroker)
+        assert isinstance(control.workers, TiedWorkers)
+        assert control.in_shadow is (how != "look")
+        control.close()
