@@ -93,7 +93,8 @@ class Said(NamedTuple):
     text: str
 
 
-class Wish(NamedTuple):
+@dataclass(frozen=True)
+class Wish:
     """What a person wants, from a form; not yet looked at."""
 
     command: str

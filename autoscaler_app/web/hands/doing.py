@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import fields as parts_of
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +21,8 @@ from autoscaler_app.web.hands.written import Done
 from autoscaler_app.web.markup import Html
 from autoscaler_app.web.pages import parts
 from scalelib.errors import InvalidInput
+
+_PARTS = tuple(part.name for part in parts_of(Wish))
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class Doing:
         if not self._tokens.is_of(person, fields.pop("token", "")):
             return _refused("the page is older than this server, or somebody else's: load it anew")
         try:
-            wish = Wish(**{name: fields.get(name, "") for name in Wish._fields})
+            wish = Wish(**{name: fields.get(name, "") for name in _PARTS})
             words = words_of(wish)
         except InvalidInput as error:
             return PlainTextResponse(f"{error}\n", status_code=HTTPStatus.BAD_REQUEST)
