@@ -92,6 +92,7 @@ class Voice:
     def _tell(self, worker: SimWorker, now: float) -> None:
         self._changed.discard(worker)
         worker.told_at = now
+        worker.events += 1
         fields = worker.account()
         # An event brings these two itself; its `hostname` is the whole nodename.
         del fields["hostname"], fields["pid"]

@@ -84,6 +84,8 @@ class SimWorker:
         self.total = amounts_of(self.machine.resources())
         self._free = dict(self.total)
         self._seq = itertools.count(1)
+        self.events = 0
+        """Accounts that went out as events."""
         self._ended: dict[str, tuple[int, float]] = {}
 
     @property
@@ -175,6 +177,7 @@ class SimWorker:
             "garbage": 0,
             "coming": {"more": 0, "tasks": [], "went_back": []},
             "seq": next(self._seq),
+            "events": self.events,
             "started": self.started,
             # A machine of its own, as a real one would be; no process of it can be looked at.
             # All of them speak over one connection.

@@ -55,26 +55,31 @@ class Notes:
     def take(self, bodies: Iterable[bytes], now: datetime) -> bool:
         """Take these notes, all in one transaction; True if they make a pass worth while."""
         notes, unreadable = [], 0
-        for body in dict.fromkeys(bodies):
+        # Of equal ones one is read; what is dropped is counted as often as it came.
+        for body, times in Counter(bodies).items():
             try:
-                notes.append(read(body))
+                notes.append((read(body), times))
             except ValueError as error:
-                unreadable += 1
+                unreadable += times
                 log.warning("a note was dropped: %s", error)
-        return self.take_read(notes, now, unreadable)
+        return self._take(notes, now, unreadable)
 
-    def take_read(self, notes: Iterable[Any], now: datetime, unreadable: int = 0) -> bool:
+    def take_read(self, notes: Iterable[Any], now: datetime) -> bool:
         """The same for notes that have been decoded already."""
+        return self._take([(note, 1) for note in notes], now, 0)
+
+    def _take(self, notes: Iterable[tuple[Any, int]], now: datetime, unreadable: int) -> bool:
+        """Each with how often it came."""
         kinds: dict[str, Mapping[str, Any]] = {}
         dropped = Counter({UNREADABLE: unreadable})
         worth_a_pass = False
-        for note in notes:
+        for note, times in notes:
             try:
                 worth_a_pass |= self._take_one(note, kinds, now)
             except InvalidConfig:
                 raise  # our own file is in trouble: the note is as good as before, and comes again
             except door.NO_SENSE as error:
-                dropped[UNREADABLE] += 1
+                dropped[UNREADABLE] += times
                 log.warning(
                     "a note was dropped: %s: %s: %s",
                     *(type(error).__name__, shortened(str(error), 300), shortened(note, 300)),

@@ -40,7 +40,7 @@ from autoscaler_app.worker.telling.port import MetricsPort
 from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
-from celery_resources.insides.out_of_service import survive_outages
+from celery_resources.insides.redis_channel.out_of_service import survive_outages
 from celery_resources.insides.silence import bound_waits
 from scalelib.errors import ScalelibError
 

@@ -116,9 +116,14 @@ def forker() -> Iterator[subprocess.Popen[str]]:
         program.stdin.close()
 
 
-@pytest.mark.timeout(400)
+PARTS = 4
+"""Tests that share the points, each every so manieth: several of them go on at once."""
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point_of_a_launch_nothing_is_launched_twice_or_lost(
-    backlog: str, tmp_path: Path, forker: subprocess.Popen[str]
+    part: int, backlog: str, tmp_path: Path, forker: subprocess.Popen[str]
 ) -> None:
     with world(tmp_path / "unhurt", backlog, forker) as unhurt:
         told = unhurt.make_passes(1)
@@ -129,7 +134,7 @@ def test_killed_at_any_point_of_a_launch_nothing_is_launched_twice_or_lost(
     assert any(point.startswith("before POST") for point in points), points
     assert any(point.startswith("after POST") for point in points), points
 
-    for number, point in enumerate(points, start=1):
+    for number, point in [*enumerate(points, start=1)][part::PARTS]:
         place = f"killed at point {number} of {len(points)}: {point}"
         with world(tmp_path / str(number), backlog, forker) as hurt:
             assert hurt.make_passes(1, die_at=number)["exit"] == -signal.SIGKILL, place

@@ -199,13 +199,19 @@ def test_a_thousand_requests_of_whoever_may_send_tasks_cost_two_passes(
     assert 1 <= len(site.reports()) <= 2
 
 
-STAND = 1_500
+STAND = {"redis": 1_500, "rabbitmq": 4_500}
+"""More than are taken in the seconds until a pass: that is three times as many on RabbitMQ."""
 
 
-@pytest.mark.timeout(120)
+def warnings(site: Site) -> list[str]:
+    return [warning for made in site.reports() if made.saw for warning in made.saw.warnings]
+
+
+@pytest.mark.timeout(170)
 @pytest.mark.parametrize("broker", ["redis_url", "amqp_url"], indirect=True, ids=["redis", "rabbitmq"])
 def test_who_asks_for_a_pass_stands_behind_nothing(site: Site, wait_until: WaitUntil) -> None:
     """Notes of an earlier version, of so many kinds that each is written down; and what nobody knows."""
+    stand = STAND["redis" if site.broker_url.startswith("redis") else "rabbitmq"]
     with Celery("thief", broker=site.broker_url, set_as_current=False) as app:
         depth = open_broker(app).depths
 
@@ -213,7 +219,7 @@ def test_who_asks_for_a_pass_stands_behind_nothing(site: Site, wait_until: WaitU
             return depth([CONTROL_QUEUE])[CONTROL_QUEUE].waiting
 
         with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-            for number in range(STAND):
+            for number in range(stand):
                 note = {"kind": "announce", "queue": f"q{number}", "requirement": ONE}
                 what: dict[str, Any] = {"name": NOTE, "kwargs": note} if number % 3 else {"name": "os.system"}
                 app.send_task(**what, queue=CONTROL_QUEUE, ignore_result=True, producer=producer)
@@ -226,16 +232,19 @@ def test_who_asks_for_a_pass_stands_behind_nothing(site: Site, wait_until: WaitU
             seconds=20,
             what="the pass that is asked for",
         )
-        assert waiting() > STAND // 10, "it did not wait until they were gone"
         [made] = site.reports(1)
-        assert made.asked_by == "line"
-        wait_until(lambda: not waiting(), seconds=60, what="all are taken")
-        app.send_task(AUTOSCALE, queue=CONTROL_QUEUE, ignore_result=True)
-        number = site.reports(1)[0].number
-        wait_until(lambda: site.reports(1)[0].number > number, seconds=20, what="a last pass")
-    said = [warning for made in site.reports() if made.saw for warning in made.saw.warnings]
-    dropped = re.compile(r"(\d+) notes? of .*: it stood in the control queue and is no request")
-    assert sum(int(found[1]) for each in said if (found := dropped.search(each))) == STAND // 3
-    assert any("messages stood in the control queue" in each for each in said)
+        assert made.asked_by == "line", "it did not wait until they were gone"
+        wait_until(lambda: not waiting(), seconds=90, what="all are taken")
+        dropped = re.compile(r"(\d+) notes? of .*: it stood in the control queue and is no request")
+
+        def told() -> int:
+            # What was taken last is told by the pass after it: RabbitMQ does not count as waiting what a
+            # worker has in its hands.
+            app.send_task(AUTOSCALE, queue=CONTROL_QUEUE, ignore_result=True)
+            return sum(int(found[1]) for each in warnings(site) if (found := dropped.search(each)))
+
+        wait_until(lambda: told() >= stand // 3, seconds=30, what="all are told of", every=1.0)
+        assert told() == stand // 3, "each once"
+    assert any("messages stood in the control queue" in each for each in warnings(site))
     with contextlib.closing(State.look(site.folder / "autoscaler.db")) as state:
-        assert len(state.kinds.all()) == STAND - STAND // 3, "nothing true is lost"
+        assert len(state.kinds.all()) == stand - stand // 3, "nothing true is lost"

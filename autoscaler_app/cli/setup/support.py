@@ -22,7 +22,17 @@ from autoscaler_app.cli.setup.in_force import HIDDEN
 from scalelib.errors import InvalidConfig, InvalidInput
 from scalelib.privatefile import OWNER_ONLY
 
-PACKAGES = ("celery-autoscaler", "celery", "kombu", "redis", "amqp", "httpx", "msgspec", "highspy", "django")
+PACKAGES = (
+    "celery-cluster-autoscaler",
+    "celery",
+    "kombu",
+    "redis",
+    "amqp",
+    "httpx",
+    "msgspec",
+    "highspy",
+    "django",
+)
 REPORTS = 50
 """Of the last passes."""
 URLS = ("broker_url", "result_backend", "broker_read_url", "broker_write_url")

@@ -133,8 +133,9 @@ def test_a_simulated_node_gives_the_same_account_of_itself_as_a_real_one(start, 
         fenced = ask(app, "fence", [nodename], reason="why")[nodename]
         accounts[kind] = [joined["ok"], fenced["ok"]]
         cloud.emulator.stop()
-    changing = ("pid", "seq", "started", "machine", "named")
+    changing = ("pid", "seq", "events", "started", "machine", "named")
     for real, simulated in zip(*accounts.values(), strict=True):
+        assert real.keys() == simulated.keys()
         assert {n: v for n, v in real.items() if n not in changing} == {
             n: v for n, v in simulated.items() if n not in changing
         }

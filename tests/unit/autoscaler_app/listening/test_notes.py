@@ -96,10 +96,13 @@ def test_what_is_no_note_spoils_itself_only_and_the_next_pass_reports_it(
     assert not any("dropped" in warning for warning in warnings(world)), "told once"
 
 
-def test_of_equal_notes_that_are_taken_together_one_is_read(world: World, notes: Notes) -> None:
+def test_of_equal_notes_that_are_taken_together_one_is_read_and_all_are_counted(
+    world: World, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
     """A thousand producers that start say the same."""
-    notes.take([b"x"] * 3, world.now)
-    assert any(warning.startswith("1 note of producers") for warning in warnings(world))
+    notes.take([b"no json"] * 3 + [b'{"kind": "odd"}'] * 2, world.now)
+    assert len([line for line in caplog.messages if line.startswith("a note was dropped")]) == 2
+    assert any(warning.startswith("5 notes of producers") for warning in warnings(world))
 
 
 @pytest.mark.parametrize(

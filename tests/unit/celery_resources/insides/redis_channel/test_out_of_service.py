@@ -11,7 +11,7 @@ import redis
 from celery import Celery
 from kombu import Connection
 
-from celery_resources.insides.out_of_service import survive_outages
+from celery_resources.insides.redis_channel.out_of_service import survive_outages
 from tests.durable import DurableBroker
 
 

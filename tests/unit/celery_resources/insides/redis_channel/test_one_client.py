@@ -6,7 +6,7 @@ from typing import Any
 
 from kombu import Connection
 
-from celery_resources.insides.one_client import keep_clients
+from celery_resources.insides.redis_channel.one_client import keep_clients
 
 
 def test_a_client_is_made_once_for_each_pool(redis_url: str) -> None:

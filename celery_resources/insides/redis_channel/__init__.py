@@ -1,0 +1,1 @@
+"""What is changed in kombu's channel to Redis."""
