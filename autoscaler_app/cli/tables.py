@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
 
 from autoscaler_app.cli.opening import stdout
 from autoscaler_app.listening.shown import printable
@@ -28,7 +30,6 @@ _COLOURS = (
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "none") -> str:
     """Rows under headings. What is not written to a terminal is neither cut nor coloured: others read it."""
-    # Not as rich reads it: a name may have what looks like its markup.
     cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if not cells:
         return empty
@@ -39,32 +40,27 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 def drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int | None, colour: bool) -> str:
     """The table; no line is wider than `width`."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     natural = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns)]
     widths = natural if width is None else fitted(natural, width)
-    made = Table(box=None, pad_edge=False, header_style="bold" if colour else "none")
-    for name, most in zip(columns, widths, strict=False):
-        made.add_column(_cut(name.upper(), most), no_wrap=True, min_width=most, max_width=most)
-    for row in cells:
-        made.add_row(
-            *(
-                Text(_cut(cell, most), style=_colour(cell) if colour and name in COLOURED else "")
-                for cell, most, name in zip(row, widths, columns, strict=False)
+
+    def line(words: Sequence[str], styles: Sequence[dict[str, Any]]) -> str:
+        shown = [_cut(word, most).ljust(most) for word, most in zip(words, widths, strict=False)]
+        shown[-1:] = [shown[-1].rstrip()] if shown else []
+        return (
+            (" " * GAP)
+            .join(
+                click.style(word, **style) if style else word
+                for word, style in zip(shown, styles, strict=False)
             )
+            .rstrip()
         )
-    console = Console(
-        file=io.StringIO(),
-        width=sum(widths) + GAP * len(widths) + 2,
-        force_terminal=colour,
-        no_color=not colour,
+
+    head = line([name.upper() for name in columns], [{"bold": True} if colour else {}] * len(columns))
+    rows = (
+        line(row, [_style(*each) if colour else {} for each in zip(columns, row, strict=True)])
+        for row in cells
     )
-    console.print(made)
-    out = console.file
-    assert isinstance(out, io.StringIO)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return "\n".join([head, *rows])
 
 
 def fitted(natural: Sequence[int], width: int) -> list[int]:
@@ -91,6 +87,7 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _colour(word: str) -> str:
+def _style(column: str, word: str) -> dict[str, Any]:
     known = word.lower()
-    return next((colour for colour, begins in _COLOURS if known.startswith(begins)), "")
+    colour = next((colour for colour, begins in _COLOURS if known.startswith(begins)), None)
+    return {"fg": colour} if colour and column in COLOURED else {}

@@ -41,7 +41,7 @@ def test_a_backlog_of_every_requirement_grows_the_cluster_from_nothing_and_shrin
     assert site.ledger()["nodes_created"] == site.ledger()["nodes_removed"] > 0
     assert site.left_behind() == []
     # A loaded machine may answer too late once, and is asked again by the next pass.
-    last = {(act.kind, act.target): act for made in site.reports() for act in made.actions}
+    last = {(act.kind, act.target): act for made in reversed(site.reports()) for act in made.actions}
     assert not [action for action in last.values() if not action.ok]
 
 
@@ -50,8 +50,8 @@ import json, time
 from autoscaler_app import autoscale
 began = time.monotonic()
 results = [autoscale.delay() for _ in range(100)]
-burst = time.monotonic() - began
-print(json.dumps({"burst": burst, "answers": [result.get(timeout=60) for result in results]}))
+answers = [result.get(timeout=60) for result in results]
+print(json.dumps({"took": time.monotonic() - began, "answers": answers}))
 """
 
 
@@ -60,7 +60,7 @@ def test_a_hundred_requests_at_once_cost_one_pass_and_at_most_one_more(
     celery_setup: CeleryTestSetup, site: Site
 ) -> None:
     assert "ready." in celery_setup.worker.logs()
-    before = len(site.reports())
+    before = {made.number for made in site.reports()}
     asked = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=ROOT,
@@ -73,14 +73,14 @@ def test_a_hundred_requests_at_once_cost_one_pass_and_at_most_one_more(
     told = json.loads(asked.stdout)
     answers = told["answers"]
 
-    made = {answer["number"] for answer in answers if "number" in answer}
+    made = {made.number for made in site.reports()} - before
+    answered = {answer["number"] for answer in answers if "number" in answer}
     covered = {answer["covered_by"] for answer in answers if "covered_by" in answer}
     assert len(answers) == 100
-    # A burst takes a tenth of a second; on a busy machine it may last beyond the least gap of two passes.
-    lasted = int(told["burst"] / Autoscaler().least_gap)
-    assert 1 <= len(made) <= 2 + lasted
-    assert covered <= made
-    assert len(site.reports()) - before == len(made)
+    # All of it takes a tenth of a second. While requests stand in line for longer than the least gap of two
+    # passes, on a busy machine, one may be made for the line.
+    assert 1 <= len(made) <= 2 + int(told["took"] / Autoscaler().least_gap)
+    assert answered | covered <= made
 
 
 @pytest.mark.timeout(150)

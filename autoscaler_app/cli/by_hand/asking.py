@@ -21,7 +21,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(min|[smhd])")
 LONGEST = timedelta(days=3650)
 
 
-class Span(click.ParamType[timedelta]):
+class Span(click.ParamType):  # type: ignore[type-arg]  # before click 8.2 it takes no argument
     """A length of time: `90s`, `30m`, `2h`, `1d`, `1h30m`."""
 
     name = "span"
