@@ -43,7 +43,7 @@ class Signer:
     def event(self, at: float) -> dict[str, Any]:
         """Its account as an event, as it arrives."""
         told = {k: v for k, v in self.payload().items() if k not in ("hostname", "pid")}
-        sealed = self._seal(Kind.ACCOUNT, told, at)
+        sealed = self.sealed(Kind.ACCOUNT, told, at)
         return {
             **sealed,
             "type": "worker-resources",
@@ -56,14 +56,15 @@ class Signer:
 
     def answer(self, at: float, question: str, ok: Any = None) -> dict[str, Any]:
         """What it answers to a question."""
-        return self._seal(Kind.ANSWER, {"ok": self.payload() if ok is None else ok}, at, question)
+        return self.sealed(Kind.ANSWER, {"ok": self.payload() if ok is None else ok}, at, question)
 
     def farewell(self, at: float) -> dict[str, Any]:
         """Its last word."""
         note = {"kind": "left", "hostname": self.host, "nodename": self.nodename, "pid": self.pid}
-        return self._seal(Kind.FAREWELL, note, at)
+        return self.sealed(Kind.FAREWELL, note, at)
 
-    def _seal(self, kind: Kind, body: Mapping[str, Any], at: float, question: str = "") -> dict[str, Any]:
+    def sealed(self, kind: Kind, body: Mapping[str, Any], at: float, question: str = "") -> dict[str, Any]:
+        """What it signs, whatever it is."""
         self.count += 1
         said = Said(node=self.nodename, pid=self.pid, life=self.life, count=self.count, at=at, re=question)
         sealed: dict[str, Any] = json.loads(json.dumps(seal(self.key, kind, body, said)))

@@ -77,6 +77,11 @@ def test_events_that_nobody_signs_are_not_believed_in_its_name(trust: Trust, nod
     assert trust.event({"type": kind, "hostname": "celery@N1.domain", "pid": 7}, NOW) is None
 
 
+def test_a_task_that_a_node_sends_is_a_producers_word(trust: Trust, node: Signer) -> None:
+    event = {"type": "task-sent", "hostname": "gen@n1", "uuid": "t"}
+    assert trust.event(event, NOW) == event
+
+
 @pytest.mark.parametrize("event", [{"type": "task-sent", "uuid": "t"}, {"type": "autoscale-echo"}, {}])
 def test_what_is_said_in_nobodys_name_passes(trust: Trust, node: Signer, event: dict[str, Any]) -> None:
     assert trust.event(event, NOW) == event
@@ -184,6 +189,11 @@ def test_a_last_word_is_believed_from_the_node_alone(trust: Trust, node: Signer)
     assert trust.farewell({"nodename": "x@elsewhere", "hostname": "n1"}, NOW) is None
     assert trust.farewell({"nodename": "x@elsewhere", "hostname": "elsewhere"}, NOW) is not None
     assert trust.farewell({"nodename": 5}, NOW) is not None  # for whoever reads notes to refuse
+
+
+def test_a_node_says_no_last_word_of_another_worker(trust: Trust, node: Signer) -> None:
+    note = {"kind": "left", "hostname": "n1", "nodename": "other@n1", "pid": 7}
+    assert trust.farewell(node.sealed(Kind.FAREWELL, note, AT), NOW) is None
 
 
 def test_a_last_word_of_an_earlier_life_ends_no_later_one(trust: Trust, node: Signer, state: State) -> None:
@@ -311,6 +321,36 @@ def test_who_was_believed_before_the_name_was_a_nodes_is_believed_no_more(trust:
     trust.event(Signer("n1", OURS).event(AT), NOW)
     assert trust.know([a_node()], NOW) == {"n1"}
     assert trust.know([a_node()], NOW) == frozenset()
+
+
+def test_a_name_in_which_a_node_speaks_where_others_were_believed_is_forgotten_once(
+    trust: Trust, node: Signer
+) -> None:
+    trust.event(unsigned(Signer("x", THIEF).event(AT)), NOW)
+    assert trust.event(Signer("x", OURS, more={"machine": {"host": "n1"}}).event(AT + 1), NOW) is not None
+    assert trust.know([a_node()], NOW) == {"x"}
+    assert trust.know([a_node()], NOW) == frozenset()
+
+
+def test_whose_node_is_gone_is_disputed_no_more(trust: Trust, node: Signer) -> None:
+    trust.event(FORGERIES["unsigned"](node), NOW)
+    trust.know([a_node()], NOW)
+    assert trust.disputed(NOW) == {"n1"}
+    trust.know([], NOW)
+    assert trust.disputed(NOW) == frozenset()
+
+
+def test_who_was_there_before_signing_is_written_down_and_nobody_joins_them(
+    trust: Trust, state: State
+) -> None:
+    state.journal.write(NOW, b"{}", kept=timedelta(days=1), most_bytes=10**6)
+    trust.know([a_node()], NOW)
+    trust.remember()
+    after_a_restart = Trust(state, lambda: CONTROL, settling=SETTLING)
+    after_a_restart.know([a_node(), a_node("id-2", "n2")], NOW)
+    old, new = (unsigned(Signer(host, THIEF).event(AT)) for host in ("n1", "n2"))
+    assert after_a_restart.event(old, NOW) == old
+    assert after_a_restart.event(new, NOW) != new
 
 
 def test_a_worker_that_names_another_host_than_its_machine_is_its_machines(

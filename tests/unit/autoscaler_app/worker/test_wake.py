@@ -125,3 +125,12 @@ def test_what_comes_at_once_asks_soon_and_a_burst_when_it_is_over(
 ) -> None:
     made = Wake(asked, quick=0.25, idle=1.0, longest=10.0)
     assert made._due(0.0, last) == pytest.approx(due)
+
+
+def test_to_stop_ends_it_at_once_and_not_before_it_has_ended(asked: Asked) -> None:
+    before = set(threading.enumerate())
+    wake = Wake(asked, quick=60.0, idle=60.0, longest=60.0)
+    wake.start()
+    (thread,) = set(threading.enumerate()) - before
+    wake.stop()
+    assert not thread.is_alive()
