@@ -48,6 +48,8 @@ def test_where_there_is_a_control_side_it_is_told_of_what_waits_in_the_broker(
     app: Any, protocol: int
 ) -> None:
     app.conf.update(resource_control_queue="autoscale", task_protocol=protocol)
+    if app.amqp.queues[QUEUE].exchange.type == "direct":
+        pytest.skip("before Celery 5.6 a new queue has a direct exchange: there a worker waits for the time")
     told: list[Any] = []
     with app.connection_for_read() as connection:
         ear = app.events.Receiver(connection, handlers={"task-sent": told.append})
