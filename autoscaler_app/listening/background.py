@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 import threading
+from abc import ABC, abstractmethod
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before the next try after an error: the first time, and at most."""
 
 
-class Background:
+class Background(ABC):
     """What has such a thread. `run` is its body, and looks at `stopping` now and then."""
 
     def __init__(self, name: str) -> None:
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name=name, daemon=True)
 
+    @abstractmethod
     def run(self) -> None:
         """Until it is stopped. Raises nothing."""
-        raise NotImplementedError  # each has its own
 
     def start(self) -> None:
         """Begin."""
