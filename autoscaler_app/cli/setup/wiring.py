@@ -85,12 +85,16 @@ def _broker(app: Any, ours: Any) -> Iterator[Finding]:
     """Both sides have to speak to one broker, and its database or virtual host."""
     theirs, here = _place(app), _place(ours)
     if theirs != here:
-        yield _found(
-            Weight.BAD,
-            "broker",
-            f"it sends to {'/'.join(theirs)}, and the autoscaler looks at {'/'.join(here)}: give both one "
-            "broker_url (or one $CELERY_BROKER_URL)",
+        # One broker has several names: on its own machine it is `localhost`.
+        is_another_name = (
+            theirs[::2] == here[::2] and theirs[1].rpartition(":")[2] == here[1].rpartition(":")[2]
         )
+        said = f"it sends to {'/'.join(theirs)}, and the autoscaler looks at {'/'.join(here)}: "
+        if is_another_name:
+            yield _found(Weight.WARNING, "broker", f"{said}right if both are names of one machine")
+        else:
+            todo = "give both one broker_url (or one $CELERY_BROKER_URL)"
+            yield _found(Weight.BAD, "broker", said + todo)
     prefixes = [
         (each.conf.broker_transport_options or {}).get("global_keyprefix", "") for each in (app, ours)
     ]

@@ -46,7 +46,9 @@ def test_of_an_app_that_is_wired_nothing_is_said() -> None:
     ("weight", "sentence", "how"),
     [
         (Weight.BAD, "it sends to redis/this host:6379/4", {"broker": "redis://127.0.0.1/4"}),
-        (Weight.BAD, "it sends to redis/10.1.2.3:6379/3", {"broker": "redis://10.1.2.3/3"}),
+        (Weight.WARNING, "right if both are names of one machine", {"broker": "redis://10.1.2.3/3"}),
+        (Weight.BAD, "it sends to redis/10.1.2.3:6380/3", {"broker": "redis://10.1.2.3:6380/3"}),
+        (Weight.BAD, "it sends to redis/10.1.2.3:6379/5", {"broker": "redis://10.1.2.3/5"}),
         (
             Weight.BAD,
             "global_keyprefix is 'x'",
