@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from scalelib.sqlitefile import SharedFile, Tables
+from autoscaler_app.memory.book import Book
+from scalelib.sqlitefile import Tables
 
 TABLES = Tables(
     name="figures",
@@ -78,25 +78,10 @@ class Step(NamedTuple):
     figures: Figures
 
 
-class FiguresBook:
-    """A table of the state file. Safe to use from several threads and processes.
+class FiguresBook(Book):
+    """A table of the state file."""
 
-    Raises InvalidConfig where the file cannot be used.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = SharedFile(path, TABLES)
-
-    @classmethod
-    def look(cls, path: Path) -> Self:
-        """Only look: no file is made, and none is written to."""
-        looking = cls.__new__(cls)
-        looking._file = SharedFile.look(path, TABLES)
-        return looking
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+    tables = TABLES
 
     def add(self, figures: Figures, at: datetime) -> None:
         """A pass saw this. What no span reaches any more is forgotten."""

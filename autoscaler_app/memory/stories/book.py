@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Self
 
 import msgspec
 
+from autoscaler_app.memory.book import Book
 from autoscaler_app.memory.moments import to_text
 from autoscaler_app.memory.stories.story import Spent, Story, What
-from scalelib.sqlitefile import SharedFile, Tables
+from scalelib.sqlitefile import Tables
 
 TABLES = Tables(
     name="stories",
@@ -58,25 +57,10 @@ class Known:
         return _decode(self.text)
 
 
-class StoryBook:
-    """Two tables of the state file. Safe to use from several threads and processes.
+class StoryBook(Book):
+    """Two tables of the state file."""
 
-    Raises InvalidConfig where the file cannot be used.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = SharedFile(path, TABLES)
-
-    @classmethod
-    def look(cls, path: Path) -> Self:
-        """Only look: no file is made, and none is written to."""
-        looking = cls.__new__(cls)
-        looking._file = SharedFile.look(path, TABLES)
-        return looking
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+    tables = TABLES
 
     def present(self) -> dict[str, Known]:
         """By node id: every node that is not known to be gone."""
