@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ def failure(
 def words(body: bytes) -> str:
     """What the server says in an error body, be it JSON, HTML, plain text, cut short or empty."""
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         decoded = None
     if isinstance(decoded, Mapping):
@@ -83,7 +84,7 @@ def words(body: bytes) -> str:
 def decoded(body: bytes, *, request: str, status: int) -> Any:
     """The JSON of a successful answer; Garbled if it is none."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         said = words(body)
         raise errors.Garbled(

@@ -138,7 +138,7 @@ def _off(status: models.ClusterStatus) -> str | None:
 
 
 def _is_started(status: models.ClusterStatus) -> bool:
-    return status.state in ("", "Started") and status.target_state in ("", "Started")
+    return folded(status.state) in ("", "started") and folded(status.target_state) in ("", "started")
 
 
 def check_whole(seen: Inventory) -> None:

@@ -86,7 +86,7 @@ def _password(config: Mapping[str, Any], environ: Mapping[str, str]) -> str:
 def _password_in(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(
             f"password_file is {str(path)!r}: a readable text file is wanted: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import stat
 from collections.abc import Collection, Mapping
@@ -18,6 +19,8 @@ from scalelib.policy import Policy
 
 PASSWORD_VARIABLE: Final = "CYCLECLOUD_PASSWORD"
 """Environment variable that holds the password; it comes before the file."""
+
+_log = logging.getLogger(__name__)
 
 GROUP: Final = "scalelib.providers"
 """Entry points that make a provider of a configuration; their modules may declare `KEYS` of their own."""
@@ -77,16 +80,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     The keys are those of `KEYS` and of the provider that the configuration names. Also reads everything that
     is the planner's once, so that a mistake shows at the start. The password is put in from the environment
-    or from `password_file`.
+    or from `password_file`. Sections of other programs are left out (`others`).
     """
     path = Path(path)
-    places: dict[str, str] = {}
-    config = _load(path, (), places)
-    try:
-        known = {**KEYS, **keys_of_provider(config)}
-    except InvalidConfig as error:
-        raise InvalidConfig(f"{path}: {error}") from error
-    _check_keys(places, known)
+    config, places, sections = _own(path)
+    for key in sections:
+        _log.info("%s: the section %r is none of ours and is left alone", places[key], key)
     try:
         Policy.from_config(config)
         _check_texts(config)
@@ -103,6 +102,29 @@ def places(path: str | os.PathLike[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     _load(Path(path), (), found)
     return found
+
+
+def others(path: str | os.PathLike[str]) -> list[str]:
+    """The sections that are none of ours, by key: schedulers share one file. InvalidConfig as of `load`."""
+    return _own(Path(path))[2]
+
+
+def _own(path: Path) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """What is ours, where each key stands, and the sections that are not. InvalidConfig for unknown keys."""
+    places: dict[str, str] = {}
+    config = _load(path, (), places)
+    try:
+        known = {**KEYS, **keys_of_provider(config)}
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{path}: {error}") from error
+    sections = [key for key, value in config.items() if isinstance(value, dict) and _is_anothers(key, known)]
+    _check_keys({key: place for key, place in places.items() if key not in sections}, known)
+    return {key: value for key, value in config.items() if key not in sections}, places, sections
+
+
+def _is_anothers(section: str, known: Collection[str]) -> bool:
+    """A section whose name is not even close to one of ours: a mistyped one is to be found."""
+    return section not in known and nearest(section, known) is None
 
 
 def _load(path: Path, including: tuple[Path, ...], places: dict[str, str]) -> dict[str, Any]:
@@ -142,7 +164,7 @@ def _check_keys(places: Mapping[str, str], known: Collection[str]) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise InvalidConfig(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

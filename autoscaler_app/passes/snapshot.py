@@ -6,6 +6,7 @@ The JSON form is described in `docs/snapshot.md`. Unknown keys are an error that
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -236,7 +237,7 @@ def encode(snapshot: Snapshot) -> bytes:
 def decode(text: bytes, *, place: str = "snapshot") -> Snapshot:
     """Read a snapshot. Raises InvalidInput that names the key and the place."""
     try:
-        snapshot = msgspec.json.decode(text, type=Snapshot)
+        snapshot = msgspec.json.decode(text.removeprefix(BOM_UTF8), type=Snapshot)
     except msgspec.DecodeError as error:
         raise InvalidInput(f"{place}: {error}") from error
     for key, instant in (("now", snapshot.now), ("listening_since", snapshot.listening_since)):

@@ -32,7 +32,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
     """Passwords are three stars."""
     origin: str
-    """`default`, `fixed` (passes cannot do without it), `$VARIABLE`, or a file and its line."""
+    """`default`, `fixed` (passes cannot do without it), `$VARIABLE`, or a file and its line; of a section
+    that another program put into the file, that it is left alone.
+    """
 
 
 @click.command()
@@ -62,6 +64,8 @@ def _of_the_file(settings: Settings) -> Iterator[Setting]:
     for key, value in msgspec.structs.asdict(settings.autoscaler).items():
         origin = places["autoscaler"] if key in ours else "default"
         yield Setting(key=f"autoscaler.{key}", value=value, origin=origin)
+    for key in config_module.others(settings_module.named()):
+        yield Setting(key=key, value=HIDDEN, origin=f"{places[key]}: none of ours, left alone")
 
 
 def _password(settings: Settings, places: dict[str, str]) -> str | None:

@@ -215,6 +215,16 @@ def test_a_good_code_with_a_bad_body_is_garbled(client: CycleCloudClient, server
         client.status()
 
 
+def test_a_byte_order_mark_before_an_answer_says_nothing(
+    client: CycleCloudClient, server: Server, status: Make
+) -> None:
+    server.then(200, "\ufeff" + json.dumps(status()))
+    assert client.status().nodes == []
+    server.then(404, '\ufeff{"Message": "no such cluster"}')
+    with pytest.raises(errors.NotFound, match="no such cluster"):
+        client.status()
+
+
 def test_asked_for_nodes_and_got_none_at_all_is_garbled(
     client: CycleCloudClient, server: Server, status: Make
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclecloud_api.errors import Garbled
-from cyclecloud_api.inventory import cloud_from_status
+from cyclecloud_api.inventory import cloud_from_status, inventory
 from scalelib.errors import InvalidConfig
 from scalelib.node import NodeState
 from scalelib.provider import Cloud
@@ -204,6 +204,16 @@ def test_head_nodes_are_left_alone_but_counted(status: Make, node: Make) -> None
     assert cloud.warnings == ()
     assert left(cloud)["cluster"] == (199, 1992)
     assert left(cloud)["nodearray/worker"] == (100, 1000)
+
+
+@pytest.mark.parametrize("word", ["Started", "started", "STARTED", ""])
+def test_a_started_cluster_in_any_spelling_holds_a_size_back_after_a_failure(
+    status: Make, array: Make, bucket: Make, word: str
+) -> None:
+    raw = status(array("worker", bucket(availableCount=0)), state=word, targetState=word)
+    seen = inventory(raw, cluster="c", prices={})
+    assert seen.throttled == {"id-Standard_D4s_v5"}
+    assert seen.cloud.buckets[0].valid
 
 
 def test_off_and_deallocated_nodes_hold_no_place(status: Make, node: Make) -> None:

@@ -50,6 +50,8 @@ def test_a_password_file_must_be_readable_by_its_owner_only(tmp_path: Path) -> N
         connection_settings(config, {})
     path.chmod(0o600)
     assert connection_settings(config, {}).password == "from-file"
+    path.write_text("from-file\r\n", encoding="utf-8-sig")
+    assert connection_settings(config, {}).password == "from-file", "as another editor saves it"
     path.write_text("")
     with pytest.raises(InvalidConfig, match="is empty"):
         connection_settings(config, {})

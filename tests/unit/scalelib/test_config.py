@@ -143,6 +143,30 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         config.load(tmp_path / "latin.json")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(write: Write, tmp_path: Path) -> None:
+    """Some editors begin every file with one."""
+    write("\ufeffs3cret\n", "secret.txt")
+    write('\ufeff{"username": "u"}', "more.json")
+    path = write('\ufeff{"cluster_name": "c", "include": "more.json", "password_file": "secret.txt"}')
+    found = config.load(path)
+    assert (found["cluster_name"], found["username"], found["password"]) == ("c", "u", "s3cret")
+
+
+def test_sections_of_other_schedulers_are_left_alone_and_named(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One file may be shared by several; what is no section, or is nearly one of ours, is a mistake."""
+    caplog.set_level("INFO")
+    others = {"slurm": {"accounting": True}, "pbspro": {}, "gridengine": {"queues": {"all.q": {}}}}
+    path = write({"cluster_name": "c", **others})
+    assert config.load(path) == {"cluster_name": "c"}
+    assert config.others(path) == ["slurm", "pbspro", "gridengine"]
+    assert "line 3: the section 'slurm' is none of ours and is left alone" in caplog.text
+    for wrong in ({"warm_pol": {"minimum": 1}}, {"autoscale": {"queues": []}}, {"slurm": True}):
+        with pytest.raises(InvalidConfig, match="unknown key"):
+            config.load(write(wrong))
+
+
 def test_the_keys_of_the_provider_are_known_and_those_of_another_are_not(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

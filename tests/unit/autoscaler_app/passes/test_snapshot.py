@@ -16,6 +16,7 @@ def test_all_but_version_now_and_cluster_may_be_left_out() -> None:
     read = snapshot.decode(SMALLEST.encode())
     assert read.queues == ()
     assert read.cluster["own"] == 1
+    assert snapshot.decode(SMALLEST.encode("utf-8-sig")) == read, "as some editors save it"
 
 
 def test_what_is_written_reads_back_as_it_was() -> None:

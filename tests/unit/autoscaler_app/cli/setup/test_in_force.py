@@ -44,6 +44,12 @@ def test_each_value_says_the_line_that_it_comes_from(folder: Path) -> None:
     assert (said["autoscaler.eta_margin"].value, said["autoscaler.eta_margin"].origin) == (60.0, "default")
 
 
+def test_a_section_of_another_scheduler_is_named_and_not_shown(folder: Path) -> None:
+    write(folder, url="http://a", cluster_name="c", pbspro={"token": "hush"})
+    said = found()["pbspro"]
+    assert (said.value, said.origin) == ("***", "autoscale.json: line 4: none of ours, left alone")
+
+
 def test_the_password_is_stars_and_says_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found()["password"].value, found()["password"].origin) == ("***", "autoscale.json: line 5")
     monkeypatch.setenv("CYCLECLOUD_PASSWORD", "hush-environment")
