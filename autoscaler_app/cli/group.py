@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from autoscaler_app.cli import Helpful, doctor, explaining, process, show, supposing
+from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, show, supposing
 from autoscaler_app.cli.by_hand import creating, pausing
 from autoscaler_app.cli.by_hand import nodes as by_hand
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
@@ -313,6 +313,6 @@ for each in (
     *(by_hand.hold, by_hand.unhold, by_hand.drain, by_hand.undrain, by_hand.delete),
     *(creating.create, pausing.pause, pausing.resume),
     *(init.init, wiring.check, validate.validate, in_force.config, support.support),
-    *(process.ping, process.stop, process.reload),
+    *(process.ping, process.stop, process.reload, recording.record),
 ):
     autoscaler.add_command(each)

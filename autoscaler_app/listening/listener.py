@@ -12,9 +12,9 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from celery import Celery
 from kombu import Consumer
@@ -22,7 +22,7 @@ from kombu import Consumer
 from autoscaler_app.brokers.connection import Deadline, brief_connection
 from autoscaler_app.brokers.errors import BrokerError, BrokerUnreachable
 from autoscaler_app.brokers.reading import json_of
-from autoscaler_app.listening.activity import Activity, Change
+from autoscaler_app.listening.activity import Change
 from autoscaler_app.listening.ask import tell_everybody
 from autoscaler_app.listening.background import FIRST_PAUSE, Background
 from autoscaler_app.listening.trust import Trust
@@ -44,6 +44,23 @@ WAIT = 5.0
 """Seconds within which the broker has to answer when we connect or speak."""
 
 
+class Believer(Protocol):
+    """Who is told what is heard: an `Activity`, or a recorder. No method raises."""
+
+    @property
+    def losses(self) -> tuple[int, int]:
+        """Events that could not be understood, and facts that had no room."""
+
+    def apply(self, event: Mapping[str, Any], now: datetime) -> Iterable[Change]:
+        """Take an event, heard at `now`."""
+
+    def reject(self, why: Exception, said: object = None) -> None:
+        """Something came that could not be read."""
+
+    def doubt(self) -> None:
+        """From the last event on something may have gone unheard."""
+
+
 class Listener(Background):
     """Feeds an `Activity` until it is stopped.
 
@@ -53,7 +70,7 @@ class Listener(Background):
     def __init__(
         self,
         app: Celery,
-        activity: Activity,
+        activity: Believer,
         on_change: Callable[[Change], None] | None = None,
         trust: Trust | None = None,
     ) -> None:
@@ -194,8 +211,7 @@ class Listener(Background):
 
     def _tell_losses(self, now: float) -> None:
         """Say in the log, now and then, what could not be understood or kept."""
-        counters = self._activity.counters()
-        lost = (counters.rejected, counters.dropped)
+        lost = self._activity.losses
         if lost != self._told_losses and now - self._told_losses_at >= TELL_LOSSES_EVERY:
             self._told_losses, self._told_losses_at = lost, now
             log.warning("events lost since the start: %d not understood, %d without room", *lost)

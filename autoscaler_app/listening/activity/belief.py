@@ -227,6 +227,12 @@ class Activity:
             self._sends.clear()
             return sends
 
+    @property
+    def losses(self) -> tuple[int, int]:
+        """Events that could not be understood, and facts that had no room."""
+        with self._lock:
+            return self._counts["rejected"], self._counts["dropped"]
+
     def counters(self) -> Counters:
         """What was taken, and what was lost or could not be kept."""
         with self._lock:

@@ -22,6 +22,7 @@ ARGUMENTS = {
     "why": ("n1",),
     "explain": ("t1",),
     "validate": ("{}",),
+    "record": ("trace.jsonl", "--seconds", "1"),
 } | dict.fromkeys(("hold", "unhold", "drain", "undrain", "delete"), ("n1",))
 """Of commands that have to be told something."""
 

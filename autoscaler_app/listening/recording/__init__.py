@@ -1,0 +1,1 @@
+"""What work came when, written down for later: traces (docs/traces.md)."""
