@@ -15,6 +15,7 @@ from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, 
 from autoscaler_app.cli.by_hand import creating, pausing
 from autoscaler_app.cli.by_hand import nodes as by_hand
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
+from autoscaler_app.cli.seeing import limits, queues, top
 from autoscaler_app.cli.setup import in_force, init, support, validate, wiring
 from scalelib.errors import InvalidConfig, InvalidInput
 
@@ -226,8 +227,8 @@ def history(json_: bool, last: int) -> None:
     "--by",
     default="use",
     show_default=True,
-    type=click.Choice(["use", "day", "nodearray", "vm_size"]),
-    help="What the money is added up by; `use` is the queue whose tasks ran.",
+    type=click.Choice(["use", "task", "day", "nodearray", "vm_size"]),
+    help="What the money is added up by; `use` is the queue whose tasks ran, `task` their name.",
 )
 @speaks
 def cost(json_: bool, days: int, by: str) -> None:
@@ -313,6 +314,7 @@ for each in (
     *(by_hand.hold, by_hand.unhold, by_hand.drain, by_hand.undrain, by_hand.delete),
     *(creating.create, pausing.pause, pausing.resume),
     *(init.init, wiring.check, validate.validate, in_force.config, support.support),
+    *(queues.queues, limits.limits, top.top),
     *(process.ping, process.stop, process.reload, recording.record),
 ):
     autoscaler.add_command(each)

@@ -195,6 +195,13 @@ LOOKED_BACK = 50
 """Reports, in search of the last pass that saw the cluster."""
 
 
+def last_that_saw(journal: Journal) -> Report | None:
+    """The last pass that saw the cluster: one that failed early saw nothing. None: it was long ago."""
+    last = journal.reports(1)
+    lately = last if last and last[0].saw is not None else journal.reports(LOOKED_BACK)
+    return next((each for each in lately if each.saw is not None), None)
+
+
 def status_of(journal: Journal) -> dict[str, Any]:
     """How things stand, from the journal."""
     last = journal.reports(1)
@@ -209,9 +216,8 @@ def status_of(journal: Journal) -> dict[str, Any]:
     if not last:
         return facts
     made = last[0]
-    # A pass that failed early saw nothing: what one before it saw is shown, with its age, and never zeros.
-    lately = last if made.saw is not None else journal.reports(LOOKED_BACK)
-    seen = next((each for each in lately if each.saw is not None), None)
+    # What an earlier pass saw is shown, with its age, and never zeros.
+    seen = made if made.saw is not None else last_that_saw(journal)
     facts["last_pass"] = {
         "number": made.number,
         "started": made.started,

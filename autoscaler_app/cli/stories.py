@@ -95,7 +95,8 @@ def _kept(entry: Keep) -> str:
 def _facts(story: Story) -> dict[str, Any]:
     """A story as scripts read it: what is counted between passes is left out."""
     facts = msgspec.to_builtins(story)
-    del facts["last_count"], facts["last_running"]
+    for between in ("last_count", "last_running", "last_tasks", "last_running_tasks"):
+        del facts[between]
     facts |= {"runs": story.runs, "busy_share": story.busy_share, "gone": story.gone}
     facts["ran"] = {queue: {"runs": runs, "seconds": seconds} for queue, (runs, seconds) in story.ran.items()}
     return facts
@@ -154,7 +155,11 @@ def history_text(stories: Sequence[dict[str, Any]]) -> str:
     )
 
 
-BY = ("day", "nodearray", "vm_size", "use")
+BY = ("use", "task", "day", "nodearray", "vm_size")
+"""What money is added up by. `use`: the queue whose tasks ran; `task`: their name; or what it was instead."""
+
+UNNAMED = "(unnamed)"
+"""Tasks whose name their worker did not tell."""
 
 
 def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
@@ -164,7 +169,7 @@ def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
         spent = book.spent(since)
     total = sum(each.money for each in spent)
     guessed = _estimated()
-    unsure = {getattr(each, by) for each in spent if (each.nodearray, each.vm_size) in guessed}
+    unsure = {_of(each, by) for each in spent if (each.nodearray, each.vm_size) in guessed}
     rows = [
         {
             by: name,
@@ -175,7 +180,7 @@ def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
         }
         for name, amount, seconds in _sums(spent, by)
     ]
-    idle = sum(each.money for each in spent if each.use in (IDLE, BOOTING, UNHEARD))
+    idle = sum(each.money for each in spent if each.use in NO_WORK)
     return {
         "since": since,
         "by": by,
@@ -185,6 +190,15 @@ def cost(days: int, by: str, now: datetime) -> dict[str, Any]:
         "not_at_work": idle,
         "rows": rows,
     }
+
+
+NO_WORK = (IDLE, BOOTING, UNHEARD)
+
+
+def _of(spent: Spent, by: str) -> str:
+    if by == "task" and not spent.task:
+        return spent.use if spent.use in NO_WORK else UNNAMED
+    return str(getattr(spent, by))
 
 
 LOOKED_BACK = 10
@@ -201,7 +215,7 @@ def _estimated() -> set[tuple[str, str]]:
 def _sums(spent: Iterable[Spent], by: str) -> list[tuple[str, float, float]]:
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for each in spent:
-        both = sums[getattr(each, by)]
+        both = sums[_of(each, by)]
         both[0] += each.money
         both[1] += each.seconds
     rows = [(name, amount, seconds) for name, (amount, seconds) in sums.items()]

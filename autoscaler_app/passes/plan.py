@@ -193,7 +193,27 @@ class Places:
         }
         self.unserved = [entry for entry in plan.unserved if entry.job == queue]
         busy = sum(count for e in plan.keep for job, count in e.jobs.items() if job.startswith(running))
+        self.busy = busy
+        """Slots in which one of them runs."""
         self.count = busy + sum(sum(of.values()) for of in (self.up, self.booting, self.asked_for))
+
+    def next_seconds(self, run_seconds: float | None, boot_seconds: float) -> float | None:
+        """Until the first of those that wait begins: at once where there is room, or as soon as a slot is
+        free (of so many that are busy, the first one) or a node is up. None where that cannot be told.
+        """
+        if self.up:
+            return 0.0
+        ways = []
+        if self.busy and run_seconds is not None:
+            ways.append(run_seconds / (self.busy + 1))
+        if boot_seconds and (self.booting or self.asked_for):
+            ways.append(boot_seconds)
+        return min(ways, default=None)
+
+    def last_seconds(self, waiting: int, run_seconds: float | None, boot_seconds: float) -> float | None:
+        """Until the last of so many begins, as `done_seconds` reckons."""
+        done = self.done_seconds(waiting, run_seconds, boot_seconds)
+        return None if done is None or run_seconds is None else done - run_seconds
 
     def done_seconds(self, waiting: int, run_seconds: float | None, boot_seconds: float) -> float | None:
         """Until the last of so many has ended, if no more come: one after the other in each place, once

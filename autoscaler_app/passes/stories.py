@@ -190,9 +190,21 @@ def now_of(sight: Sight, node: Node) -> Now:
     if view is None or view.told is None:
         return Now(node=node, jobs=jobs)
     running: dict[str, float] = defaultdict(float)
+    by_name: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for task in view.running:
-        running[task.queue] += max(0.0, (sight.asked.now - task.started).total_seconds())
-    return Now(node=node, is_heard=True, counted=view.ended, running=running, jobs=jobs)
+        seconds = max(0.0, (sight.asked.now - task.started).total_seconds())
+        running[task.queue] += seconds
+        if task.name:
+            by_name[task.queue][task.name] += seconds
+    return Now(
+        node=node,
+        is_heard=True,
+        counted=view.ended,
+        running=running,
+        counted_tasks=view.ended_tasks,
+        running_tasks=by_name,
+        jobs=jobs,
+    )
 
 
 def deeds_of(made: Report, sight: Sight) -> Iterator[Deed]:

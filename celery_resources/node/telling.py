@@ -83,6 +83,7 @@ class Telling:
             "free": gate.ledger.free_in_words(),
             "running": gate.books.told(),
             "ended": gate.books.tally.told(),
+            "ended_tasks": gate.books.tally.told_by_name(),
             "held": gate.unstarted.told(),
             "scheduled": gate.unstarted.scheduled,
             "coming": gate.unstarted.coming(),

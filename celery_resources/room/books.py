@@ -91,7 +91,7 @@ class Books:
             del self.running[request]
             if request.time_start is not None:
                 # Else it never ran: revoked or expired before the pool had it, or lost with a connection.
-                self.tally.add(queue_of(request), time.time() - request.time_start)
+                self.tally.add(queue_of(request), time.time() - request.time_start, request.name)
             if request in self._hostfiles:
                 self._hostfiles.pop(request).unlink(missing_ok=True)
         return ended

@@ -86,6 +86,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     held: list[TaskSaid] = msgspec.field(default_factory=list)
     ended: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)
     """By queue: runs that ended since the worker started, and their seconds in all."""
+    ended_tasks: dict[str, dict[str, tuple[int, float]]] = msgspec.field(default_factory=dict)
+    """By queue and name of the task: the same."""
     scheduled: int = 0
     coming: LaterSaid | None = None
     queues: list[str] = msgspec.field(default_factory=list)
@@ -114,7 +116,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         moment(self.started)
         if not 0 <= self.pace < float("inf"):
             raise ValueError(f"pace is {self.pace}; a number of seconds would be right")
-        runs = (runs for runs, _ in self.ended.values())
+        runs = [runs for counts in (self.ended, *self.ended_tasks.values()) for runs, _ in counts.values()]
         for count in (self.scheduled, self.garbage, self.seq, self.events or 0, *runs):
             if not 0 <= count < MAX_COUNT:
                 raise ValueError(f"a count is {count}; 0 or more would be right")

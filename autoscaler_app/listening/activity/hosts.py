@@ -102,6 +102,8 @@ class HostView:
     held: tuple[HeldTask, ...] = ()
     ended: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     """By queue: runs that ended since its workers started, and their seconds; of very many, the latest."""
+    ended_tasks: Mapping[str, Mapping[str, tuple[int, float]]] = field(default_factory=dict)
+    """By queue and name of the task: the same."""
     scheduled: int = 0
     unnamed: int | None = None
     """Tasks for later that it holds and has not named; None: it names none."""

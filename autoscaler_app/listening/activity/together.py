@@ -23,7 +23,8 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
         free=_sum([worker.free for worker in youngest.values()]),
         running=tuple(task for worker in workers for task in worker.running.values()),
         held=tuple(task for worker in workers for task in worker.held.values()),
-        ended=_ended(workers),
+        ended=_added([worker.ended for worker in workers]),
+        ended_tasks=_ended_tasks(workers),
         scheduled=sum(view.scheduled for view in views),
         unnamed=None if any(w.unnamed is None for w in workers) else sum(w.unnamed or 0 for w in workers),
         queues=tuple(sorted({queue for worker in workers for queue in worker.queues})),
@@ -37,15 +38,25 @@ def host_view(hostname: str, workers: Sequence[Worker]) -> HostView:
     )
 
 
-def _ended(workers: Sequence[Worker]) -> Mapping[str, tuple[int, float]]:
-    if len(workers) == 1:
-        return workers[0].ended
+Counted = Mapping[str, tuple[int, float]]
+
+
+def _added(parts: Sequence[Counted]) -> Counted:
+    if len(parts) == 1:
+        return parts[0]
     sums: dict[str, tuple[int, float]] = {}
-    for worker in workers:
-        for queue, (runs, seconds) in worker.ended.items():
-            before = sums.get(queue, (0, 0.0))
-            sums[queue] = (before[0] + runs, before[1] + seconds)
+    for part in parts:
+        for name, (runs, seconds) in part.items():
+            before = sums.get(name, (0, 0.0))
+            sums[name] = (before[0] + runs, before[1] + seconds)
     return sums
+
+
+def _ended_tasks(workers: Sequence[Worker]) -> Mapping[str, Counted]:
+    if len(workers) == 1:
+        return workers[0].ended_tasks
+    queues = {queue for worker in workers for queue in worker.ended_tasks}
+    return {queue: _added([worker.ended_tasks.get(queue, {}) for worker in workers]) for queue in queues}
 
 
 def _sum(parts: Sequence[Mapping[str, Amount]]) -> dict[str, Amount]:

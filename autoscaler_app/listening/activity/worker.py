@@ -70,6 +70,7 @@ class Worker:
         self.ended_runs: list[Run] = []
         """What the last account added to the runs that ended, for whoever takes it."""
         self._ended: Mapping[str, tuple[int, float]] = {}
+        self._ended_tasks: Mapping[str, Mapping[str, tuple[int, float]]] = {}
         self._untold: dict[str, datetime] = {}
         """Tasks in `running` that only an event named so far, and when that came."""
         self._seq = 0
@@ -117,6 +118,11 @@ class Worker:
             garbage=self.garbage,
             is_named=self.is_named,
         )
+
+    @property
+    def ended_tasks(self) -> Mapping[str, Mapping[str, tuple[int, float]]]:
+        """By queue and name of the task: the same."""
+        return self._ended_tasks
 
     @property
     def ended(self) -> Mapping[str, tuple[int, float]]:
@@ -171,7 +177,7 @@ class Worker:
             self._note_ended(account, now)
         if account.running or (self.has_told and account.ended != self._ended):
             self.worked = now
-        self._ended = account.ended
+        self._ended, self._ended_tasks = account.ended, account.ended_tasks
         self._untold = {
             task_id: came
             for task_id, came in self._untold.items()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ import msgspec
 
 from autoscaler_app.memory.book import Book
 from autoscaler_app.memory.moments import to_text
-from autoscaler_app.memory.stories.story import Spent, Story, What
+from autoscaler_app.memory.stories.story import OTHERS, Spent, Story, What
 from scalelib.sqlitefile import Tables
 
 TABLES = Tables(
@@ -25,11 +26,23 @@ TABLES = Tables(
                 day TEXT NOT NULL, nodearray TEXT NOT NULL, vm_size TEXT NOT NULL, use TEXT NOT NULL,
                 seconds REAL NOT NULL, money REAL NOT NULL, PRIMARY KEY (day, nodearray, vm_size, use))""",
         ),
+        (
+            "ALTER TABLE spent RENAME TO spent_before",
+            """CREATE TABLE spent (
+                day TEXT NOT NULL, nodearray TEXT NOT NULL, vm_size TEXT NOT NULL, use TEXT NOT NULL,
+                task TEXT NOT NULL, seconds REAL NOT NULL, money REAL NOT NULL,
+                PRIMARY KEY (day, nodearray, vm_size, use, task)) WITHOUT ROWID""",
+            """INSERT INTO spent SELECT day, nodearray, vm_size, use, '', seconds, money FROM spent_before""",
+            "DROP TABLE spent_before",
+        ),
     ),
 )
 
 MOST_STORIES = 50_000
 """Nodes that are gone and still told of; about a kilobyte each."""
+
+MOST_TASKS = 1_000
+"""Names of tasks that are told apart in one day."""
 
 MONTH = timedelta(days=32)
 """What a day has cost is kept so long at least: a budget of a month needs it."""
@@ -97,9 +110,12 @@ class StoryBook(Book):
         with self._file.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO story VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany(
-                "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
                 "SET seconds = seconds + excluded.seconds, money = money + excluded.money",
-                [(s.day, s.nodearray, s.vm_size, s.use, s.seconds, s.money) for s in spent],
+                [
+                    (s.day, s.nodearray, s.vm_size, s.use, s.task, s.seconds, s.money)
+                    for s in _bounded(db, list(spent))
+                ],
             )
             db.execute("DELETE FROM story WHERE gone < ?", (to_text(oldest),))
             db.execute(
@@ -118,6 +134,21 @@ class StoryBook(Book):
         """What was spent from this day on, as in 2026-11-22 (UTC)."""
         rows = self._file.rows("SELECT * FROM spent WHERE day >= ? ORDER BY day, money DESC", (since,))
         return [msgspec.convert(dict(row), Spent) for row in rows]
+
+
+def _bounded(db: sqlite3.Connection, spent: Sequence[Spent]) -> Iterator[Spent]:
+    """These, with the names of tasks that are too many for one day as one."""
+    known: dict[str, set[str]] = {}
+    for day in {each.day for each in spent if each.task}:
+        rows = db.execute("SELECT DISTINCT task FROM spent WHERE day = ?", (day,))
+        known[day] = {row[0] for row in rows}
+    for each in spent:
+        names = known.get(each.day, set())
+        if each.task and each.task not in names:
+            if len(names) >= MOST_TASKS:
+                each = msgspec.structs.replace(each, task=OTHERS)
+            names.add(each.task)
+        yield each
 
 
 def _row(story: Story) -> tuple[str | None, ...]:

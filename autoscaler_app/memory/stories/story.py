@@ -56,6 +56,10 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What its workers themselves counted when it was seen last: they begin anew with each start."""
     last_running: dict[str, float] = {}
     """By queue: how long the tasks that ran then had been running, added up, in seconds."""
+    last_tasks: dict[str, Counted] = {}
+    """By queue: `last_count`, by name of the task."""
+    last_running_tasks: dict[str, dict[str, float]] = {}
+    """By queue: `last_running`, by name of the task."""
 
     def moment(self, what: What) -> Moment | None:
         """The first of this kind; None if there was none."""
@@ -88,8 +92,11 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     vm_size: str
     use: str
     """The queue whose tasks ran; or `IDLE`, `BOOTING`, `UNHEARD`."""
+    task: str = ""
+    """The name of the tasks that ran, where the worker tells of it; `OTHERS`: there were too many."""
     seconds: float
     money: float
 
 
+OTHERS = "(others)"
 IDLE, BOOTING, UNHEARD = "(idle)", "(booting)", "(unheard)"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,10 @@ class Now:
     """By queue: runs that ended since its workers started, and their seconds."""
     running: Mapping[str, float] = field(default_factory=dict)
     """By queue: how long the tasks that run have been running, added up, in seconds."""
+    counted_tasks: Mapping[str, Mapping[str, tuple[int, float]]] = field(default_factory=dict)
+    """By queue: `counted`, by name of the task."""
+    running_tasks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By queue: `running`, by name of the task."""
     jobs: Mapping[str, int] = field(default_factory=dict)
     """What it was bought for."""
 
@@ -65,7 +70,16 @@ def first_seen(now: Now, at: datetime, number: int) -> Story:
         seen=at,
         last_count=dict(now.counted),
         last_running=dict(now.running),
+        **_by_name(now),
     )
+
+
+def _by_name(now: Now) -> dict[str, Any]:
+    """What a story keeps of this sight, by name of the task."""
+    return {
+        "last_tasks": {queue: dict(counts) for queue, counts in now.counted_tasks.items()},
+        "last_running_tasks": {queue: dict(seconds) for queue, seconds in now.running_tasks.items()},
+    }
 
 
 def for_jobs(jobs: Mapping[str, int]) -> str:
@@ -87,11 +101,14 @@ def told_on(story: Story, now: Now, at: datetime, number: int) -> tuple[Story, l
             nodearray=node.nodearray,
             vm_size=node.vm_size,
             use=use,
+            task=task,
             seconds=seconds,
             money=cost * seconds / passed,
         )
-        for use, seconds in uses.items()
-        if not free and seconds > 0
+        for use, whole in uses.items()
+        if not free
+        for task, seconds in _tasks(story, now, use, whole, worked.get(use, 0.0))
+        if seconds > 0
     ]
     busy = sum(seconds for use, seconds in uses.items() if use not in (IDLE, BOOTING, UNHEARD))
     told = msgspec.structs.replace(
@@ -111,6 +128,7 @@ def told_on(story: Story, now: Now, at: datetime, number: int) -> tuple[Story, l
         cost=story.cost + cost,
         last_count=dict(now.counted) if now.is_heard else story.last_count,
         last_running=dict(now.running) if now.is_heard else story.last_running,
+        **(_by_name(now) if now.is_heard else {}),
     )
     if node.state is NodeState.READY:
         told = with_moment(told, Moment(at=at, what="ready", number=number), once=True)
@@ -129,7 +147,10 @@ def ended(story: Story, at: datetime, number: int) -> Story:
     """Its node is no longer there."""
     told = story.moment("deleted")
     why = told.why if told is not None else f"not by us: it was {story.state} when it was seen last"
-    return with_moment(story, Moment(at=at, what="gone", why=why, number=number), once=True)
+    told_no_more = msgspec.structs.replace(
+        story, last_count={}, last_running={}, last_tasks={}, last_running_tasks={}
+    )
+    return with_moment(told_no_more, Moment(at=at, what="gone", why=why, number=number), once=True)
 
 
 def with_moment(story: Story, moment: Moment, *, once: bool = False) -> Story:
@@ -144,22 +165,17 @@ def with_moment(story: Story, moment: Moment, *, once: bool = False) -> Story:
 
 
 def _since(before: Mapping[str, tuple[int, float]], now: Mapping[str, tuple[int, float]]) -> Counted:
-    """What was added to counters that begin anew, from nothing, when a worker does."""
-    if any(now.get(queue, (0, 0.0))[0] < runs for queue, (runs, _) in before.items()):
-        before = {}
-    added = {
-        queue: (runs - before.get(queue, (0, 0.0))[0], max(0.0, seconds - before.get(queue, (0, 0.0))[1]))
-        for queue, (runs, seconds) in now.items()
-    }
-    return {queue: each for queue, each in added.items() if each[0]}
-
-
-def _sum_of_runs(ran: Counted, more: Counted) -> Counted:
-    nothing = (0, 0.0)
-    return ran | {
-        queue: (ran.get(queue, nothing)[0] + runs, ran.get(queue, nothing)[1] + seconds)
-        for queue, (runs, seconds) in more.items()
-    }
+    """What was added to counters, each of which begins anew, from nothing, when its worker does; and when it
+    comes back after others had taken its place: workers tell of the latest only.
+    """
+    added = {}
+    for name, (runs, seconds) in now.items():
+        runs_before, seconds_before = before.get(name, (0, 0.0))
+        if runs < runs_before:
+            runs_before, seconds_before = 0, 0.0
+        if runs > runs_before:
+            added[name] = (runs - runs_before, max(0.0, seconds - seconds_before))
+    return added
 
 
 def _worked(
@@ -190,14 +206,29 @@ def _uses(node: Node, now: Now, passed: float, worked: Mapping[str, float]) -> d
     }
 
 
+def _tasks(story: Story, now: Now, queue: str, seconds: float, worked: float) -> Iterator[tuple[str, float]]:
+    """These seconds of a queue by the names of its tasks; without one what no name is told for."""
+    before = story.last_running_tasks.get(queue, {})
+    added = _since(story.last_tasks.get(queue, {}), now.counted_tasks.get(queue, {}))
+    named = _worked(added, before, now.running_tasks.get(queue, {})) if worked > 0 else {}
+    total = max(worked, sum(named.values()))
+    left = seconds
+    for name, each in named.items():
+        share = seconds * each / total
+        left -= share
+        yield name, share
+    if left > seconds * 1e-6:
+        yield "", left
+
+
 def sum_of(spent: Iterable[Spent]) -> list[Spent]:
-    """One of each day, nodearray, size and use."""
-    sums: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+    """One of each day, nodearray, size, use and task."""
+    sums: dict[tuple[str, str, str, str, str], tuple[float, float]] = {}
     for each in spent:
-        key = (each.day, each.nodearray, each.vm_size, each.use)
+        key = (each.day, each.nodearray, each.vm_size, each.use, each.task)
         seconds, money = sums.get(key, (0.0, 0.0))
         sums[key] = (seconds + each.seconds, money + each.money)
     return [
-        Spent(day=day, nodearray=array, vm_size=size, use=use, seconds=seconds, money=money)
-        for (day, array, size, use), (seconds, money) in sums.items()
+        Spent(day=day, nodearray=array, vm_size=size, use=use, task=task, seconds=seconds, money=money)
+        for (day, array, size, use, task), (seconds, money) in sums.items()
     ]

@@ -54,7 +54,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     oldest_seconds: float | None
     why: tuple[Why, ...]
-    done_seconds: float | None
+    next_seconds: float | None = None
+    """Until the first of them begins; None if that cannot be told."""
+    last_seconds: float | None = None
+    """Until the last of them begins, if no more come."""
+    done_seconds: float | None = None
     """Until the last of them has ended, if no more come; None if that cannot be told."""
 
 
@@ -79,11 +83,15 @@ def explain(
     if made.plan is None:
         return _of(made, seen, Why(wait=Wait.UNKNOWN, count=seen.waiting, sentence=failed))
     places = Places(made.plan, queue)
-    done = places.done_seconds(seen.waiting, run_seconds, boot_seconds)
-    return _of(made, seen, *_reasons(seen, made.plan, places, run_seconds, boot_seconds), done=done)
+    return msgspec.structs.replace(
+        _of(made, seen, *_reasons(seen, made.plan, places, run_seconds, boot_seconds)),
+        next_seconds=places.next_seconds(run_seconds, boot_seconds),
+        last_seconds=places.last_seconds(seen.waiting, run_seconds, boot_seconds),
+        done_seconds=places.done_seconds(seen.waiting, run_seconds, boot_seconds),
+    )
 
 
-def _of(made: Report, seen: QueueSaw, *why: Why, done: float | None = None) -> Explanation:
+def _of(made: Report, seen: QueueSaw, *why: Why) -> Explanation:
     return Explanation(
         queue=seen.queue,
         number=made.number,
@@ -91,7 +99,6 @@ def _of(made: Report, seen: QueueSaw, *why: Why, done: float | None = None) -> E
         running=seen.running,
         oldest_seconds=seen.oldest_seconds,
         why=why,
-        done_seconds=done,
     )
 
 

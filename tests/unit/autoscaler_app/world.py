@@ -67,6 +67,9 @@ class Host:
     worker: str = "celery"
     named: bool = False
     """Its connection bears its name."""
+    ended: dict[str, list[float]] = field(default_factory=dict)
+    """By queue: runs that have ended, and their seconds."""
+    ended_tasks: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     @property
     def nodename(self) -> str:
@@ -107,6 +110,8 @@ class Host:
             },
             "gang": self.gang,
             "named": self.named,
+            "ended": self.ended,
+            "ended_tasks": self.ended_tasks,
             **tasks,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from click.testing import CliRunner
 
 from autoscaler_app.cli import stories
 from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.memory.stories.book import TABLES, StoryBook
 from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent
 from autoscaler_app.passes.plan import KeepReason
+from scalelib.sqlitefile import SharedFile, Tables
 from tests.unit.autoscaler_app.world import NOON, World
 
 DOCS = Path(__file__).parents[4] / "docs" / "commands.md"
@@ -98,7 +101,13 @@ def test_history_has_those_that_are_there_before_those_that_went(read: World) ->
 
 @pytest.mark.parametrize(
     ("by", "names"),
-    [("use", ["celery"]), ("day", ["2026-11-22"]), ("nodearray", ["all"]), ("vm_size", ["small"])],
+    [
+        ("use", ["celery"]),
+        ("task", ["t"]),
+        ("day", ["2026-11-22"]),
+        ("nodearray", ["all"]),
+        ("vm_size", ["small"]),
+    ],
 )
 def test_cost_is_added_up_by_what_is_asked_for(read: World, by: str, names: list[str]) -> None:
     facts = stories.cost(7, by, NOON + timedelta(days=3))
@@ -106,6 +115,66 @@ def test_cost_is_added_up_by_what_is_asked_for(read: World, by: str, names: list
     assert facts["total"] == pytest.approx(1.0)
     assert sum(row["share"] for row in facts["rows"]) == pytest.approx(1.0)
     assert "1.000 since 2026-11-19; 0% of it while nothing ran" in stories.cost_text(facts)
+
+
+def spend(world: World, *spent: tuple[str, str, str, float]) -> None:
+    """Day, use, task and money of each."""
+    told = [
+        Spent(day=day, nodearray="all", vm_size="small", use=use, task=task, seconds=3600.0, money=money)
+        for day, use, task, money in spent
+    ]
+    world.control.stories.write([], told, NOON, kept=timedelta(days=30))
+
+
+def test_the_dearest_comes_first_and_of_equals_the_first_by_name(read: World) -> None:
+    spend(
+        read,
+        ("2026-11-22", "q1", "mix", 2.0),
+        ("2026-11-22", "q2", "draw", 3.0),
+        ("2026-11-22", "q2", "blur", 2.0),
+        ("2026-11-22", IDLE, "", 9.0),
+        ("2026-11-22", "q3", "", 0.5),
+    )
+    by_task = stories.cost(7, "task", NOON)
+    assert [(row["task"], row["money"]) for row in by_task["rows"]] == [
+        (IDLE, 9.0),
+        ("draw", 3.0),
+        ("blur", 2.0),
+        ("mix", 2.0),
+        ("t", pytest.approx(1.0)),
+        (stories.UNNAMED, 0.5),
+    ]
+    by_queue = stories.cost(7, "use", NOON)
+    assert [row["use"] for row in by_queue["rows"]] == [IDLE, "q2", "q1", "celery", "q3"]
+    assert by_queue["total"] == by_task["total"], "each cent once, whatever it is added up by"
+    assert by_queue["not_at_work"] == by_task["not_at_work"] == 9.0
+
+
+def test_days_come_in_their_order_whatever_they_cost(read: World) -> None:
+    spend(read, ("2026-11-20", "q", "", 1.0), ("2026-11-21", "q", "", 50.0), ("2026-11-19", "q", "", 7.0))
+    rows = stories.cost(7, "day", NOON)["rows"]
+    assert [row["day"] for row in rows] == ["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"]
+
+
+def test_names_of_tasks_without_end_are_told_as_one(read: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoscaler_app.memory.stories.book.MOST_TASKS", 3)
+    for each in ("a", "b", "c", "a"):
+        spend(read, ("2026-11-23", "q", each, 1.0))
+    spend(read, ("2026-11-24", "q", "d", 1.0))
+    told = {row["task"]: row["money"] for row in stories.cost(1, "task", NOON + timedelta(days=1))["rows"]}
+    assert told == {"a": 2.0, "b": 1.0, "c": 1.0, "d": 1.0}, "so many a day, and each day anew"
+    spend(read, ("2026-11-23", "q", "e", 1.0), ("2026-11-23", "q", "f", 1.0))
+    told = {row["task"]: row["money"] for row in stories.cost(1, "task", NOON + timedelta(days=1))["rows"]}
+    assert told == {"a": 2.0, "b": 1.0, "c": 1.0, "d": 1.0, "(others)": 2.0}
+
+
+def test_what_an_earlier_version_has_spent_is_kept(tmp_path: Path) -> None:
+    first = Tables(name=TABLES.name, steps=TABLES.steps[:1])
+    with closing(SharedFile(tmp_path / "state.db", first)) as file, file.transaction() as db:
+        db.execute("INSERT INTO spent VALUES ('2026-11-22', 'all', 'small', 'celery', 60.0, 1.5)")
+    with closing(StoryBook(tmp_path / "state.db")) as book:
+        (spent,) = book.spent("2026-11-22")
+    assert (spent.use, spent.task, spent.money) == ("celery", "", 1.5)
 
 
 def test_a_price_that_nobody_gave_is_estimated_and_marked(

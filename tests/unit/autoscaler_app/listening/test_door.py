@@ -150,6 +150,7 @@ _EVENT = st.fixed_dictionaries(
         (
             *("uuid", "name", "queue", "eta", "timestamp", "pid", "total", "free", "running", "held"),
             *("queues", "fenced", "gang", "seq", "started", "scheduled", "ended", "pace", "runtime"),
+            "ended_tasks",
         ),
         _ANYTHING,
     ),
@@ -187,6 +188,7 @@ def busy(world: World) -> World:
         {"seq": 2**53},
         {"ended": {"celery": [-1, 1.0]}},
         {"ended": {"celery": [10**300, 1e308]}},
+        {"ended_tasks": {"celery": {"t": [-1, 1.0]}}},
     ],
     ids=str,
 )

@@ -88,6 +88,47 @@ def test_a_worker_that_was_started_anew_counts_from_nothing() -> None:
     assert story.ran == {"a": (3, 8.0)}
 
 
+def test_of_a_counter_that_others_have_displaced_nothing_is_counted_twice() -> None:
+    """A worker tells of its latest queues only: one that is left out is no sign of a new start."""
+    story = first_seen(up(counted={"a": (5, 5.0), "b": (7, 70.0)}), NOON, 1)
+    story, _ = told_on(story, up(counted={"b": (8, 72.0), "c": (1, 1.0)}), after(10), 2)
+    assert story.ran == {"b": (1, 2.0), "c": (1, 1.0)}
+    story, _ = told_on(story, up(counted={"b": (8, 72.0), "a": (1, 3.0)}), after(20), 3)
+    assert story.ran == {"b": (1, 2.0), "c": (1, 1.0), "a": (1, 3.0)}
+
+
+def by_task(spent: list[Spent]) -> dict[tuple[str, str], float]:
+    return {(each.use, each.task): pytest.approx(each.seconds) for each in spent}
+
+
+def test_the_seconds_of_a_queue_are_told_by_the_names_of_its_tasks() -> None:
+    story = first_seen(up(), NOON, 1)
+    running = {"running": {"a": 4.0}, "running_tasks": {"a": {"draw": 3.0, "mix": 1.0}}}
+    story, spent = told_on(story, up(**running), after(10), 2)
+    assert by_task(spent) == {("a", "draw"): 3.0, ("a", "mix"): 1.0, (IDLE, ""): 6.0}
+    ended = {"counted": {"a": (2, 9.0)}, "counted_tasks": {"a": {"draw": (1, 5.0), "mix": (1, 4.0)}}}
+    story, spent = told_on(story, up(**ended), after(20), 3)
+    assert by_task(spent) == {("a", "draw"): 2.0, ("a", "mix"): 3.0, (IDLE, ""): 5.0}, "no second twice"
+
+
+def test_what_no_name_is_told_for_has_none_and_what_is_done_is_told_all_the_same() -> None:
+    story = first_seen(up(), NOON, 1)
+    story, spent = told_on(
+        story, up(counted={"a": (2, 8.0)}, counted_tasks={"a": {"draw": (1, 6.0)}}), after(10), 2
+    )
+    assert by_task(spent) == {("a", "draw"): 6.0, ("a", ""): 2.0, (IDLE, ""): 2.0}
+    assert by_task(told_on(story, up(counted={"b": (1, 3.0)}), after(20), 3)[1]) == {
+        ("b", ""): 3.0,
+        (IDLE, ""): 7.0,
+    }
+
+
+def test_what_is_only_needed_to_tell_on_goes_with_the_node() -> None:
+    told = up(counted={"a": (1, 1.0)}, running={"a": 1.0}, counted_tasks={"a": {"t": (1, 1.0)}})
+    story = ended(first_seen(told, NOON, 1), after(1), 2)
+    assert (story.last_count, story.last_running, story.last_tasks) == ({}, {}, {})
+
+
 def test_a_node_that_is_not_heard_is_not_idle() -> None:
     story = first_seen(up(counted={"a": (1, 1.0)}), NOON, 1)
     story, spent = told_on(story, Now(node=NODE), after(10), 2)
