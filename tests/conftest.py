@@ -120,7 +120,7 @@ def _pings(client: redis.Redis) -> bool:
 @pytest.fixture
 def valkey_url(valkey_server: str) -> Iterator[str]:
     """An empty database of the embedded server."""
-    yield from _redis_database(valkey_server)
+    yield from redis_database(valkey_server)
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ def redis_url() -> Iterator[str]:
     with redis.Redis.from_url(REDIS_URL) as client:
         if not _pings(client):
             missing(f"no Redis at {REDIS_URL}", "TEST_REDIS_URL")
-    yield from _redis_database(REDIS_URL)
+    yield from redis_database(REDIS_URL)
 
 
-def _redis_database(server: str) -> Iterator[str]:
+def redis_database(server: str) -> Iterator[str]:
     """Claim an empty database: the claim is a key in database 0, so two test runs never share one."""
     with redis.Redis.from_url(server) as claims:
 
@@ -158,6 +158,11 @@ def _redis_database(server: str) -> Iterator[str]:
 @pytest.fixture
 def amqp_url() -> Iterator[str]:
     """A virtual host of the machine's RabbitMQ that belongs to this test (needs rabbitmqctl)."""
+    yield from virtual_host()
+
+
+def virtual_host() -> Iterator[str]:
+    """The URL of one, which is removed again."""
     parts = urlsplit(AMQP_URL)
     try:
         socket.create_connection((parts.hostname or "", parts.port or 5672), 2).close()
