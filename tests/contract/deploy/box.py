@@ -24,6 +24,8 @@ from pathlib import Path
 from tests.conftest import wait_until
 
 SYSTEMD = Path("/lib/systemd/systemd")
+PYTHON = Path("/usr/bin/python3")
+"""Of what stands in for jetpack and the cloud."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 JETPACK = '''#!/usr/bin/python3
@@ -137,6 +139,8 @@ def why_not() -> str:
         return "machines in a box need root"
     if not SYSTEMD.exists():
         return "machines in a box need systemd (the package systemd)"
+    if not PYTHON.exists():
+        return f"machines in a box need {PYTHON}"
     for program in ("ip", "unshare", "nsenter", "setpriv"):
         if shutil.which(program) is None:
             return f"machines in a box need the program {program}"

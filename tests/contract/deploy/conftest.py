@@ -13,6 +13,7 @@ from tests.conftest import missing
 from tests.contract.deploy import box
 
 ROOT = Path(__file__).resolve().parents[3]
+VERSION = 'import sys; print("%d.%d" % sys.version_info[:2])'
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +33,10 @@ def copy_of_repository(folder: Path) -> Path:
 
 
 def make_dist(root: Path) -> None:
-    """What `make dist` does in this copy of the repository, for the Python that /usr/bin has."""
-    ask = ["/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    python = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    """What `make dist` does in this copy of the repository, for the Python that a node would find here."""
+    common = ROOT / "deploy/cyclecloud/specs/default/cluster-init/files/common.sh"
+    ask = f". {common}; PATH=/usr/local/bin:/usr/bin:/bin $(find_python) -c '{VERSION}'"
+    python = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
     command = [sys.executable, str(root / "deploy/cyclecloud/dist.py"), "--python", python]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
