@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, show, supposing
+from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, show
 from autoscaler_app.cli.by_hand import creating, pausing
 from autoscaler_app.cli.by_hand import nodes as by_hand
 from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
-from autoscaler_app.cli.seeing import limits, queues, top
+from autoscaler_app.cli.seeing import limits, queues, supposing, top
 from autoscaler_app.cli.setup import in_force, init, support, validate, wiring
 from scalelib.errors import InvalidConfig, InvalidInput
 

@@ -1,1 +1,1 @@
-"""Commands that show how things stand: queues, limits, and all at once for as long as one looks."""
+"""Commands that show how things stand (queues, limits, all at once), and what would be."""

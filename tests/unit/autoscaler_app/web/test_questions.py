@@ -16,8 +16,9 @@ import pytest
 from celery import Celery
 from click.testing import CliRunner
 
-from autoscaler_app.cli import explaining, group, process, supposing
+from autoscaler_app.cli import explaining, group, process
 from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.cli.seeing import supposing
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.one_pass import make_pass
