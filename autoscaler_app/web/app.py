@@ -62,11 +62,12 @@ def create_app(
         tally=tally,
     )
     doing = Doing(now, can=bool(operator_password), run=run)
+    people = People(shown.standing, remembered, doing)
     passwords = Passwords(reader=password, operator=operator_password)
     return Starlette(
         routes=[
-            *People(shown.standing, remembered, doing).routes(),
-            *doing.routes(),
+            *people.routes(),
+            *doing.routes(people.not_done),
             Route("/api/status", shown.status),
             Route("/api/journal", shown.journal),
             Route("/metrics", shown.metrics),

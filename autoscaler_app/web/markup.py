@@ -51,6 +51,14 @@ class Column:
     """May be long: wraps, and takes the width that is left."""
 
 
+def columns(*names: str) -> tuple[Column, ...]:
+    """Columns that are called so: `#running` is a number, `*why` is wide."""
+    return tuple(
+        Column(name=name.lstrip("#*"), number=name.startswith("#"), wide=name.startswith("*"))
+        for name in names
+    )
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Child]], *, id_: str, empty: str) -> Html:
     """Rows under headings. Each cell carries its heading, for screens too narrow to show them above."""
     body = [

@@ -19,7 +19,8 @@ from autoscaler_app.passes.report import Report
 from autoscaler_app.web import plots
 from autoscaler_app.web.finding import Found, found
 from autoscaler_app.web.hands import forms
-from autoscaler_app.web.hands.doing import Doing
+from autoscaler_app.web.hands.deeds import Place
+from autoscaler_app.web.hands.doing import Doing, NothingDone
 from autoscaler_app.web.markup import Html, join, tag
 from autoscaler_app.web.overview import Overview
 from autoscaler_app.web.pages import home, money, nodes, parts, passes, queues, schedule, whatif
@@ -76,7 +77,7 @@ class People:
         )
         deeds = self._remembered.by_people(MOST_DEEDS) if self._remembered is not None else []
         main = join((main, forms.done(deeds, overview.now)))
-        return self._page(overview, main, here="./", hands=self._doing.hands(request))
+        return self._page(overview, main, here="./", hands=self._doing.hands(request, Place()))
 
     def queues(self, request: Request) -> Response:
         """Every queue."""
@@ -103,7 +104,8 @@ class People:
             steps = self._remembered.steps(span, overview.now)
             chart = plots.of_queue(name, steps, span, overview.now, overview.interval)
         main = join((tag("h1", name), queues.of_one(seen, explained), chart))
-        return self._page(overview, main, title=name, here="queues")
+        hands = self._doing.hands(request, Place(queue=name))
+        return self._page(overview, main, title=name, here="queues", hands=hands)
 
     def nodes(self, request: Request) -> Response:
         """Every node that is there, and those that went."""
@@ -129,7 +131,7 @@ class People:
             return self._missing(overview, str(error), here="nodes")
         called = facts["stories"][0]["node"]
         main = join((tag("h1", called), nodes.of_one(facts, _seen(overview))))
-        hands = None if facts["stories"][0]["gone"] else self._doing.hands(request, node=called)
+        hands = None if facts["stories"][0]["gone"] else self._doing.hands(request, Place(node=called))
         return self._page(overview, main, title=called, here="nodes", hands=hands)
 
     def passes(self, request: Request) -> Response:
@@ -159,7 +161,9 @@ class People:
         said = request.query_params.get("days", "7")
         days = int(said) if _is_number(said) and 1 <= int(said) <= 366 else 7
         costs = {by: self._remembered.cost(days, by, overview.now) for by in money.TITLES}
-        return self._page(overview, money.spent(costs, days), title="Money", here="money")
+        seen = _seen(overview)
+        budgets = seen.saw.budgets if seen is not None and seen.saw is not None else ()
+        return self._page(overview, money.spent(costs, days, budgets), title="Money", here="money")
 
     def whatif(self, request: Request) -> Response:
         """What would be planned if other work waited."""
@@ -180,7 +184,7 @@ class People:
         """When passes are asked for."""
         overview = self._standing()
         told = None if self._remembered is None else self._remembered.schedule()
-        hands = None if told is None else self._doing.hands(request, schedule=True)
+        hands = None if told is None else self._doing.hands(request, Place(schedule=True))
         main = schedule.shown(told, overview.interval)
         return self._page(overview, main, title="Schedule", here="schedule", hands=hands, refresh=0)
 
@@ -219,6 +223,18 @@ class People:
         except LookupError:
             return head
         return join((head, queues.of_one(seen, explained)))
+
+    def not_done(self, request: Request, refused: NothingDone) -> Response:
+        """Why a button did nothing, and its form again with what was written there."""
+        overview, wish = self._standing(), refused.wish
+        said = tag("p", f"Nothing was done: {refused}", class_="banner bad")
+        if wish is None:
+            return self._page(overview, said, title="Not done", refresh=0, status=refused.status)
+        back = tag("p", tag("a", "Back", href=parts.address_of(wish.place)), class_="note")
+        hands = self._doing.hands(request, wish.place, wish)
+        return self._page(
+            overview, join((said, back)), title="Not done", refresh=0, hands=hands, status=refused.status
+        )
 
     # -- shared
 

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from autoscaler_app.web.hands import forms, written
-from autoscaler_app.web.hands.deeds import BEAT, Run, Said, Wish, as_command, words_of
+from autoscaler_app.web.hands.deeds import Place, Run, Said, Wish, as_command, words_of
 from autoscaler_app.web.hands.passwords import Person, Tokens
 from autoscaler_app.web.hands.written import Done
 from autoscaler_app.web.markup import Html
@@ -34,6 +34,19 @@ def person_of(request: Request) -> Person:
     return request.scope.get("person") or Person()
 
 
+class NothingDone(Exception):
+    """A form was not obeyed, or its command has failed."""
+
+    def __init__(self, why: str, status: HTTPStatus = HTTPStatus.FORBIDDEN, wish: Wish | None = None) -> None:
+        super().__init__(why)
+        self.status = status
+        self.wish = wish
+        """What was wanted; None for who may not act here."""
+
+
+NotDone = Callable[[Request, NothingDone], Response]
+
+
 class Doing:
     """Takes forms. `can`: there is an operator's password; else there are no buttons."""
 
@@ -41,52 +54,56 @@ class Doing:
         self._now, self._run, self.can = now, run, can
         self._tokens = Tokens()
 
-    def routes(self) -> list[Route]:
-        """None, where nobody may act."""
+    def routes(self, not_done: NotDone) -> list[Route]:
+        """None, where nobody may act. `not_done`: the page that says why something was not done."""
         if not self.can:
             return []
-        return [Route("/do", self.do, methods=["POST"]), Route("/sign-in", self.sign_in)]
 
-    def hands(self, request: Request, *, node: str = "", schedule: bool = False) -> Html | None:
-        """What this person may do: on the first page, that of a node, or that of the schedule."""
+        async def do(request: Request) -> Response:
+            try:
+                return await self._do(request)
+            except NothingDone as refused:
+                return await run_in_threadpool(not_done, request, refused)
+
+        return [Route("/do", do, methods=["POST"]), Route("/sign-in", self.sign_in)]
+
+    def hands(self, request: Request, place: Place, wish: Wish | None = None) -> Html | None:
+        """What this person may do there. `wish`: what was wanted and not done."""
         person = person_of(request)
         if person.may_act:
-            return forms.buttons(self._tokens.of(person), person.name, node=node, schedule=schedule)
+            return forms.buttons(self._tokens.of(person), person.name, place, wish)
         return forms.sign_in() if self.can else None
 
     async def sign_in(self, request: Request) -> Response:
         """The guard has asked for the operator's password by now."""
         return RedirectResponse("./", status_code=HTTPStatus.SEE_OTHER)
 
-    async def do(self, request: Request) -> Response:
-        """One deed."""
+    async def _do(self, request: Request) -> Response:
+        """One deed. Raises NothingDone."""
         person = person_of(request)
         if not person.may_act:
-            return _refused("to act, the operator's password is needed")
+            raise NothingDone("to act, the operator's password is needed")
         if not _is_from_here(request):
-            return _refused("a page of another site sent this")
+            raise NothingDone("a page of another site sent this")
         fields = await _fields(request)
         if fields is None:
-            return _refused("a form of this server's pages is needed")
+            raise NothingDone("a form of this server's pages is needed")
         if not self._tokens.is_of(person, fields.pop("token", "")):
-            return _refused("the page is older than this server, or somebody else's: load it anew")
+            raise NothingDone("the page is older than this server, or somebody else's: load it anew")
+        wish = Wish(**{name: fields.get(name, "") for name in _PARTS})
         try:
-            wish = Wish(**{name: fields.get(name, "") for name in _PARTS})
             words = words_of(wish)
         except InvalidInput as error:
-            return PlainTextResponse(f"{error}\n", status_code=HTTPStatus.BAD_REQUEST)
+            raise NothingDone(str(error), HTTPStatus.BAD_REQUEST, wish) from error
         said = await run_in_threadpool(self._done, wish, words, person)
         if not said.ok:
-            return PlainTextResponse(f"{said.text}\n", status_code=HTTPStatus.CONFLICT)
-        back = parts.address("node", name=wish.node) if wish.node else "./"
-        if words[0] in BEAT:
-            back = "schedule"
-        return RedirectResponse(back, status_code=HTTPStatus.SEE_OTHER)
+            raise NothingDone(said.text, HTTPStatus.CONFLICT, wish)
+        return RedirectResponse(parts.address_of(wish.place), status_code=HTTPStatus.SEE_OTHER)
 
     def _done(self, wish: Wish, words: list[str], person: Person) -> Said:
         said = self._run(words, person.name)
         log.info("%s did %s on a page, because %s: %s", person.name, words, wish.why, said)
-        what = " ".join(filter(None, (wish.command, wish.flag, wish.seconds, wish.node)))
+        what = " ".join(filter(None, (wish.command, wish.flag, wish.seconds, wish.node, wish.queue)))
         why = " ".join(wish.why.split())
         written.write(
             Done(at=self._now(), who=person.name, what=what, why=why, ok=said.ok, said=said.text[:500])
@@ -115,7 +132,3 @@ async def _fields(request: Request) -> dict[str, str] | None:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
     except ValueError:
         return None
-
-
-def _refused(why: str) -> Response:
-    return PlainTextResponse(f"Nothing was done: {why}.\n", status_code=HTTPStatus.FORBIDDEN)

@@ -88,7 +88,8 @@ def _figures(saw: Saw, plan: Plan | None, today: float | None) -> Html:
             (words.money(price.before), "per hour", more),
         ]
     if today is not None:
-        figures.append((words.money(today), "spent today", ""))
+        of = next((f"of {words.money(each.allowed)}" for each in saw.budgets if each.span == "day"), "")
+        figures.append((words.money(today), "spent today", of))
     if saw.cluster_state:
         figures.append((saw.cluster_state, "cluster", ""))
     return parts.figures(figures)

@@ -12,7 +12,7 @@ from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import NodeSaw, Report
 from autoscaler_app.web import words
 from autoscaler_app.web.fate import fates, reasons
-from autoscaler_app.web.markup import Child, Column, Html, join, table, tag
+from autoscaler_app.web.markup import Child, Html, columns, join, table, tag
 from autoscaler_app.web.pages import parts
 
 FEW = 24
@@ -56,16 +56,7 @@ def _in_order(nodes: Iterable[NodeSaw]) -> list[NodeSaw]:
     return sorted(nodes, key=lambda node: (node.nodearray, words.natural(node.node)))
 
 
-_COLUMNS = (
-    Column(name="node"),
-    Column(name="state"),
-    Column(name="size"),
-    Column(name="running", number=True),
-    Column(name="held", number=True),
-    Column(name="heard", number=True),
-    Column(name="price/h", number=True),
-    Column(name="decided", wide=True),
-)
+_COLUMNS = columns("node", "state", "size", "#running", "#held", "#heard", "#price/h", "*decided")
 
 
 def _rows(nodes: Iterable[NodeSaw], plan: Plan | None) -> list[tuple[Child, ...]]:
@@ -88,9 +79,12 @@ def _rows(nodes: Iterable[NodeSaw], plan: Plan | None) -> list[tuple[Child, ...]
 
 def state(node: NodeSaw) -> Html:
     """In the cloud's word, and whether it takes work."""
-    kind = {"Ready": "good", "Failed": "bad"}.get(node.state, "plain")
     fenced = (" ", parts.pill("fenced", "warn")) if node.fenced else ()
-    return join((parts.pill(node.state, kind), *fenced))
+    return join((_pill(node.state), *fenced))
+
+
+def _pill(in_state: str) -> Html:
+    return parts.pill(in_state, {"Ready": "good", "Failed": "bad"}.get(in_state, "plain"))
 
 
 def _groups(nodes: Sequence[NodeSaw], plan: Plan | None) -> Html:
@@ -99,19 +93,11 @@ def _groups(nodes: Sequence[NodeSaw], plan: Plan | None) -> Html:
     groups: dict[tuple[str, str, str, str], list[NodeSaw]] = defaultdict(list)
     for node in nodes:
         groups[node.nodearray, node.vm_size, node.state, why.get(node.node_id, "")].append(node)
-    columns = (
-        Column(name="nodes", number=True),
-        Column(name="state"),
-        Column(name="kind"),
-        Column(name="running", number=True),
-        Column(name="held", number=True),
-        Column(name="price/h", number=True),
-        Column(name="decided", wide=True),
-    )
+    heads = columns("#nodes", "state", "kind", "#running", "#held", "#price/h", "*decided")
     rows = [
         (
             tag("b", f"{len(group):,}"),
-            join((parts.pill(in_state, {"Ready": "good", "Failed": "bad"}.get(in_state, "plain")),)),
+            _pill(in_state),
             tag(
                 "a",
                 f"{nodearray}/{vm_size}",
@@ -126,7 +112,7 @@ def _groups(nodes: Sequence[NodeSaw], plan: Plan | None) -> Html:
             groups.items(), key=lambda each: (each[0][0], -len(each[1]), each[0])
         )
     ]
-    return table(columns, rows, id_="groups", empty="")
+    return table(heads, rows, id_="groups", empty="")
 
 
 # -- one
@@ -157,12 +143,7 @@ def _story(story: Mapping[str, Any]) -> Html:
         (words.money(story["cost"]), "cost", f"at {words.money(story['price_per_hour'])} per hour"),
         *((words.duration(story[f"{what}_seconds"]), what, "") for what in ("busy", "idle", "booting")),
     ]
-    columns = (
-        Column(name="when"),
-        Column(name="pass", number=True),
-        Column(name="what"),
-        Column(name="why", wide=True),
-    )
+    heads = columns("when", "#pass", "what", "*why")
     rows = [
         (when(moment["at"]), parts.a_pass(moment["number"]), AFTER[moment["what"]], moment["why"])
         for moment in story["moments"]
@@ -178,10 +159,10 @@ def _story(story: Mapping[str, Any]) -> Html:
         f"{story['node']}: {story['nodearray']}/{story['vm_size']}{spot}{host}",
         tag("p", gone, class_="answer") if gone else None,
         parts.figures(numbers),
-        table(columns, rows, id_="story", empty=""),
+        table(heads, rows, id_="story", empty=""),
         tag("h3", "What it ran") if ran else None,
         table(
-            (Column(name="queue"), Column(name="runs", number=True), Column(name="in all", number=True)),
+            columns("queue", "#runs", "#in all"),
             ran,
             id_="ran",
             empty="It has run no task to its end.",
@@ -198,16 +179,7 @@ def when(at: str | datetime) -> str:
 
 def history(stories: Sequence[Mapping[str, Any]]) -> Html:
     """The table of `history`."""
-    columns = (
-        Column(name="node"),
-        Column(name="size"),
-        Column(name="began"),
-        Column(name="gone"),
-        Column(name="tasks", number=True),
-        Column(name="busy", number=True),
-        Column(name="cost", number=True),
-        Column(name="why", wide=True),
-    )
+    heads = columns("node", "size", "began", "gone", "#tasks", "#busy", "#cost", "*why")
     rows = [
         (
             tag("b", parts.node(story["node_id"] if story["gone"] else story["node"])),
@@ -223,5 +195,5 @@ def history(stories: Sequence[Mapping[str, Any]]) -> Html:
     ]
     nothing = "No node is known yet: a pass that has looked writes them down."
     return parts.section(
-        "Nodes that are there, and those that went last", table(columns, rows, id_="history", empty=nothing)
+        "Nodes that are there, and those that went last", table(heads, rows, id_="history", empty=nothing)
     )

@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from autoscaler_app.web import words
+from autoscaler_app.web.hands.deeds import Place
 from autoscaler_app.web.markup import Child, Html, tag
 
 MOST = 300
@@ -29,6 +30,15 @@ def pill(text: str, kind: str = "plain") -> Html:
 def address(page: str, **query: str) -> str:
     """Where a page is, from any other."""
     return f"{page}?{urlencode(query)}"
+
+
+def address_of(place: Place) -> str:
+    """The page that buttons of this place stand on."""
+    if place.node:
+        return address("node", name=place.node)
+    if place.queue:
+        return address("queue", name=place.queue)
+    return "schedule" if place.schedule else "./"
 
 
 def queue(name: str) -> Html:

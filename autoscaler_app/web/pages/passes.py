@@ -8,7 +8,7 @@ from datetime import datetime
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Action, Report, Saw, summary
 from autoscaler_app.web import words
-from autoscaler_app.web.markup import Column, Html, join, table, tag
+from autoscaler_app.web.markup import Html, columns, join, table, tag
 from autoscaler_app.web.pages import parts, queues
 from autoscaler_app.web.pages.nodes import when
 from autoscaler_app.web.recent import PassLine
@@ -26,16 +26,7 @@ WHO = {
 
 def listed(passes: Sequence[PassLine], now: datetime, *, more: bool = False) -> Html:
     """A section of passes, newest first. `more`: there are more on their own page."""
-    columns = (
-        Column(name="pass", number=True),
-        Column(name="began"),
-        Column(name="asked by"),
-        Column(name="waiting", number=True),
-        Column(name="running", number=True),
-        Column(name="nodes", number=True),
-        Column(name="took", number=True),
-        Column(name="did", wide=True),
-    )
+    heads = columns("#pass", "began", "asked by", "#waiting", "#running", "#nodes", "#took", "*did")
     rows = [
         (
             parts.a_pass(line.number),
@@ -51,7 +42,7 @@ def listed(passes: Sequence[PassLine], now: datetime, *, more: bool = False) -> 
     ]
     title = f"Last {len(rows)} passes" if len(rows) > 1 else "Passes"
     link = tag("p", tag("a", "more passes", href="passes"), class_="note") if more else None
-    return parts.section(title, table(columns, rows, id_="passes", empty="There is none yet."), link)
+    return parts.section(title, table(heads, rows, id_="passes", empty="There is none yet."), link)
 
 
 def _count(value: int | None) -> str:

@@ -9,7 +9,7 @@ from autoscaler_app.passes.decide.explaining import Explanation, Wait, explain
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import QueueSaw, Report
 from autoscaler_app.web import words
-from autoscaler_app.web.markup import Child, Column, Html, join, table, tag
+from autoscaler_app.web.markup import Child, Html, columns, join, table, tag
 from autoscaler_app.web.pages import parts
 from autoscaler_app.web.remembered import Times
 from scalelib.demand import UnservedReason
@@ -48,19 +48,11 @@ def listed(made: Report, times: Times, *, paused: bool, limit: int) -> Html:
     busy, empty = busy_and_empty(made.saw.queues)
     shown = busy[:limit]
     rows = [_row(queue, of(made, queue.queue, times, paused=paused)) for queue in shown]
-    columns = (
-        Column(name="queue"),
-        Column(name="waiting", number=True),
-        Column(name="running", number=True),
-        Column(name="held", number=True),
-        Column(name="oldest", number=True),
-        Column(name="done in", number=True),
-        Column(name="waits for", wide=True),
-    )
+    heads = columns("queue", "#waiting", "#running", "#held", "#oldest", "#done in", "*waits for")
     nothing = "Nothing waits or runs." if made.saw.queues else "No queue is watched."
     return parts.section(
         "Queues",
-        table(columns, rows, id_="queues", empty=nothing),
+        table(heads, rows, id_="queues", empty=nothing),
         _more(busy[limit:]),
         _folded(empty),
     )
@@ -107,12 +99,7 @@ def unserved(plan: Plan) -> Html | None:
     """What has no place, why, and what to do; None if all has one."""
     if not plan.unserved:
         return None
-    columns = (
-        Column(name="job"),
-        Column(name="slots", number=True),
-        Column(name="reason"),
-        Column(name="why", wide=True),
-    )
+    heads = columns("job", "#slots", "reason", "*why")
     shown, note = parts.most(plan.unserved, "job", important=lambda entry: True)
     rows = [
         (
@@ -123,7 +110,7 @@ def unserved(plan: Plan) -> Html | None:
         )
         for entry in shown
     ]
-    return parts.section("What stands against growth", table(columns, rows, id_="unserved", empty=""), note)
+    return parts.section("What stands against growth", table(heads, rows, id_="unserved", empty=""), note)
 
 
 def to_do(reason: str) -> str:
@@ -169,6 +156,6 @@ def _places(made: Report, queue: str) -> Html | None:
         for entry in (made.plan.launch if made.plan else ())
         if queue in entry.jobs
     ]
-    columns = (Column(name="node"), Column(name="decided"), Column(name="work", wide=True))
+    heads = columns("node", "decided", "*work")
     shown, note = parts.most(rows, "node", important=lambda row: True)
-    return parts.section("Where it runs", table(columns, shown, id_="places", empty="On no node."), note)
+    return parts.section("Where it runs", table(heads, shown, id_="places", empty="On no node."), note)

@@ -136,10 +136,74 @@ def test_what_failed_is_said_and_written_down(site: httpx.Client, ran: Ran) -> N
     site.auth = ("", "key")
     ran.says = Said(False, "error: no node is called 'x'")
     answer = send(site, form(site, command="resume") | {"why": "because"})
-    assert (answer.status_code, answer.text) == (409, "error: no node is called 'x'\n")
+    assert answer.status_code == 409
+    page = Page(answer.text)
+    assert page.banners == ["Nothing was done: error: no node is called 'x'"]
+    assert page.health, "it is a page as any other"
+    assert {"href": "./"} in page.tags_named("a"), "and leads back"
     assert any(
         text.startswith("resume failed somebody: because") for text in Page(site.get("/").text).texts["li"]
     )
+
+
+def test_the_form_of_what_was_not_done_is_there_again_with_its_words(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    ran.says = Said(False, "error: soon is no length of time")
+    fields = form(site, "/node?name=worker-1", "hold") | {"why": 'a "disk"', "span": "soon"}
+    page = Page(send(site, fields).text)
+    inputs = page.tags_named("input")
+    assert [each.get("value") for each in inputs if each.get("name") == "span"] == ["soon"]
+    written = [each.get("value") for each in inputs if each.get("name") == "why"]
+    assert written == ['a "disk"', None, None, None, None], "in its own form and in no other"
+    assert {"href": "node?name=worker-1"} in page.tags_named("a")
+    ran.says = Said(True, "held")
+    again = {str(each["name"]): str(each["value"]) for each in inputs[1:6] if each.get("value")}
+    assert again["command"] == "hold"
+    assert send(site, again).status_code == 303
+    ran.says = Said(False, "error")
+    paused = form(site) | {"why": "x", "flag": "--shrinking"}
+    chosen = Page(send(site, paused).text).tags_named("option")
+    assert [each["value"] for each in chosen if "selected" in each] == ["--shrinking"]
+
+
+def test_who_may_not_act_reads_why_on_a_page(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    fields = form(site) | {"why": "because", "token": "0" * 64}
+    page = Page(send(site, fields).text)
+    assert page.banners == [
+        "Nothing was done: the page is older than this server, or somebody else's: load it anew"
+    ]
+    assert page.texts["h2"] == [], "there is nothing to press there"
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "words"),
+    [
+        ("pause", "", ["pause", "--why=a customer", "--queue=render"]),
+        ("resume", "", ["resume", "--queue=render"]),
+    ],
+)
+def test_a_queue_has_buttons_of_its_own(
+    site: httpx.Client, ran: Ran, command: str, flag: str, words: list[str]
+) -> None:
+    site.auth = ("ann", "key")
+    answer = send(site, form(site, "/queue?name=render", command) | {"why": "a customer"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "queue?name=render")
+    assert ran.words == [(words, "ann")]
+    assert any(
+        text.startswith(f"{command} render ann: a customer") for text in Page(site.get("/").text).texts["li"]
+    )
+
+
+def test_a_node_is_deleted_if_it_is_empty_or_at_once(site: httpx.Client, ran: Ran) -> None:
+    site.auth = ("ann", "key")
+    fields = form(site, "/node?name=worker-1", "delete") | {"why": "it smokes"}
+    send(site, fields)
+    send(site, fields | {"flag": "--now --yes"})
+    assert [words for words, _ in ran.words] == [
+        ["delete", "--why=it smokes", "--", "worker-1"],
+        ["delete", "--now", "--yes", "--why=it smokes", "--", "worker-1"],
+    ]
 
 
 def test_without_an_operators_password_nothing_can_be_done(opened: Callable[..., httpx.Client]) -> None:
@@ -173,9 +237,12 @@ def test_an_empty_password_opens_nothing() -> None:
         (Wish("pause", ""), "say why"),
         (Wish("pause", "  \n"), "say why"),
         (Wish("pause", "x" * 501), "500 are enough"),
-        (Wish("delete", "x", "n1"), "there is no button 'delete'"),
-        (Wish("hold", "x"), "needs a node"),
-        (Wish("pause", "x", "n1"), "is about no node"),
+        (Wish("reload", "x"), "there is no button 'reload'; there are run, pause, resume, hold"),
+        (Wish("hold", "x"), "hold is about a node, not about all"),
+        (Wish("hold", "x", queue="q"), "hold is about a node, not about a queue"),
+        (Wish("pause", "x", "n1"), "pause is about all or a queue, not about a node"),
+        (Wish("pause", "x", queue="q", flag="--growth"), "knows no '--growth'"),
+        (Wish("off", "x", "n1"), "off is about a schedule, not about a node"),
         (Wish("pause", "x", flag="--json"), "knows no '--json'"),
         (Wish("run", "x", span="2h"), "takes no length of time"),
         (Wish("interval", "x", seconds="--help"), "is no number of seconds"),
@@ -187,15 +254,24 @@ def test_what_no_button_asks_for_is_refused(wish: Wish, says: str) -> None:
         words_of(wish)
 
 
-@pytest.mark.parametrize("deed", [d for d in DEEDS if not d.about_schedule], ids=lambda deed: deed.command)
+@pytest.mark.parametrize(
+    "deed",
+    [deed for deed in DEEDS if deed.about != "schedule"],
+    ids=lambda deed: f"{deed.command} {deed.about}",
+)
 def test_every_button_is_a_command_that_takes_what_it_is_given(deed: deeds.Deed) -> None:
     flag = next((flag for flag in deed.flags or {} if flag), "")
-    wish = Wish(deed.command, "--now -x", "-n1" if deed.about_node else "", "2h" if deed.span else "", flag)
+    node, queue = ("-n1" if deed.about == each else "" for each in ("node", "queue"))
+    wish = Wish(deed.command, "--now -x", node, "2h" if deed.span else "", flag, queue=queue)
     name, *rest = words_of(wish)[4:]
     command: Any = autoscaler.commands[name]
     context = command.make_context(name, rest, obj=None)
-    if deed.about_node:
+    if deed.about == "node":
         assert context.params["node"] == "-n1"
+    if deed.about == "queue":
+        assert context.params["queue"] == "-n1"
+    for option in flag.split():
+        assert context.params[option.removeprefix("--")] is True
     if deed.takes_why:
         assert context.params["why"] == "--now -x"
 

@@ -14,6 +14,7 @@ import pytest
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.cli.explaining import TaskIs
 from autoscaler_app.memory.figures import Figures, Step
+from autoscaler_app.memory.stories.budget import Spending
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.schedule import WHO
 from autoscaler_app.web import plots
@@ -118,6 +119,44 @@ def test_money_is_what_cost_says(busy: httpx.Client) -> None:
     assert page.texts["dd"][0] == "12.42"
     assert "12.42" in read(busy, "/").texts["dd"], "what was spent today is on the first page"
     assert len(read(busy, "/money").rows("cost-day")) == 7
+
+
+@pytest.mark.parametrize(
+    ("spent", "stops", "says"),
+    [
+        (5.0, True, "enough is left; once it is used up nothing is launched, until 2026-03-02 (UTC)"),
+        (17.0, False, "nearly used up; once it is used up machines are launched all the same, until 2026-"),
+        (20.0, True, "used up; once it is used up nothing is launched, until 2026-03-02 (UTC)"),
+    ],
+)
+def test_a_budget_says_how_it_stands_where_money_is_told_of(
+    opened: Callable[..., httpx.Client],
+    busy: httpx.Client,
+    world: Any,
+    make: Any,
+    asked: Asked,
+    spent: float,
+    stops: bool,
+    says: str,
+) -> None:
+    day = Spending(
+        span="day", allowed=20.0, spent=spent, until=NOON + timedelta(hours=12), stops=stops, currency="EUR"
+    )
+    world.write(make.report(1, saw=make.saw(budgets=(day,))))
+    client = opened(remembered=StateFile(asked))
+    ((*numbers, so),) = read(client, "/money").rows("budgets")
+    assert numbers == [
+        "this day",
+        f"{spent:.2f}" if spent >= 10 else f"{spent:.3f}",
+        "20.00 EUR",
+        f"{spent / 20:.0%}",
+    ]
+    assert so.startswith(says)
+    assert "spent today of 20.00" in read(client, "/").texts["dt"]
+
+
+def test_without_a_budget_the_page_says_how_to_set_one(busy: httpx.Client) -> None:
+    assert "None is set (budget_per_day, budget_per_month)." in read(busy, "/money").texts["p"]
 
 
 @pytest.mark.parametrize(
