@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOR    := $(VENV)/.installed-for
+# All pages are read anew: a warning about one that has not changed would not be told again.
+SITE   := $(BIN)/python -m sphinx --fresh-env --doctree-dir build/doctrees
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check dist chaos bench format oldest newest celery-versions compat scenarios newest-python clean
+.PHONY: help demo test check docs dist chaos bench format oldest newest celery-versions compat scenarios newest-python clean
 .SECONDARY:
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
@@ -31,7 +33,11 @@ check: $(FOR)-check ## format, lint, types, import arrows, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_docs.py
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_docs.py tests/unit/test_docs_commands.py
+	$(SITE) --fail-on-warning --quiet -b html docs build/site
+
+docs: $(FOR)-docs ## the pages as a site, in build/site (ARGS="-b linkcheck" tries the links that lead elsewhere)
+	$(SITE) --fail-on-warning $(or $(ARGS),-b html) docs $(if $(ARGS),build/links,build/site)
 
 dist: $(FOR)-dist ## the wheel, the source distribution, and the blobs of deploy/cyclecloud (ARGS="--help" for the options)
 	@$(BIN)/python deploy/cyclecloud/dist.py $(ARGS)

@@ -72,7 +72,7 @@ WHAT_TO_DO: Mapping[UnservedReason, str] = {
     UnservedReason.QUOTA_SPOT: "ask Azure for more spot cores, or add ordinary machines",
     UnservedReason.PLACEMENT_GROUP: "raise Azure.MaxScalesetSize, or allow more placement groups",
 }
-"""By reason why work has no place; docs/commands.md has the same table."""
+"""By reason why work has no place; docs/runbook.md has the same table."""
 
 
 @click.command()

@@ -40,7 +40,7 @@ STAYS = {
     KeepReason.BUDGET: "as many nodes as may be are on their way out: it goes when others have gone",
     KeepReason.QUIET: "these are quiet hours: no node is chosen to go",
 }
-"""Why a node is still here, for people; docs/commands.md has the same list."""
+"""Why a node is still here, for people; docs/runbook.md has the same list."""
 
 AFTER = {
     "launched": "launched",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.passes.act.counting import WHY_GONE
+from autoscaler_app.passes.decide.explaining import Wait
 from autoscaler_app.passes.plan import DeleteReason, FenceReason, KeepReason
 from autoscaler_app.passes.snapshot import (
     BoughtFor,
@@ -24,6 +27,8 @@ from autoscaler_app.passes.snapshot import (
     TimesSeen,
 )
 from autoscaler_app.settings import Autoscaler
+from autoscaler_app.worker.telling.matters import Matter
+from scalelib.demand import UnservedReason
 from tests.unit.deploy.rights import make_secrets, rabbitmq_permissions, redis_users
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +73,27 @@ def test_every_key_of_a_snapshot_has_its_entry(part: type[msgspec.Struct]) -> No
 @pytest.mark.parametrize("reason", [*DeleteReason, *FenceReason, *KeepReason])
 def test_every_reason_has_its_entry(reason: DeleteReason | FenceReason | KeepReason) -> None:
     assert f"`{reason.value}`" in page("snapshot.md")
+
+
+def words_of(heading: str) -> set[str]:
+    """What stands in the first column of the tables below this heading of the runbook."""
+    below = page("runbook.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    firsts = [line.split("|")[1] for line in below.splitlines() if line.startswith("| `")]
+    return {word for first in firsts for word in re.findall(r"`([\w-]+)`", first)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("Work that waits", {wait.value for wait in Wait}),
+        ("Work that has no place", {reason.value for reason in UnservedReason}),
+        ("Nodes that stay", {reason.value for reason in KeepReason}),
+        ("Nodes that went", {*WHY_GONE, *(reason.value for reason in FenceReason)}),
+        ("Alarms", set(get_args(Matter))),
+    ],
+)
+def test_the_runbook_tells_of_each_word_that_there_is_and_of_no_other(heading: str, words: set[str]) -> None:
+    assert words_of(heading) == words
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

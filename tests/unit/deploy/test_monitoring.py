@@ -20,7 +20,7 @@ from tests.unit.autoscaler_app.worker.telling.everything import full
 FOLDER = Path(__file__).parents[3] / "deploy" / "monitoring"
 RULES = (FOLDER / "alerts.yml").read_text()
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
-DOCS = (FOLDER.parents[1] / "docs" / "web.md").read_text()
+DOCS = (FOLDER.parents[1] / "docs" / "runbook.md").read_text()
 
 WORDS = {
     "reason": {*(reason.value for reason in UnservedReason), *WHY_GONE},
@@ -94,6 +94,14 @@ def test_every_alert_is_in_the_docs_with_what_to_do() -> None:
     alerts = set(re.findall(r"- alert: (\w+)", RULES))
     assert set(re.findall(r"^\| `(Autoscaler\w+)` \|", DOCS, re.MULTILINE)) == alerts
     assert RULES.count("action:") == RULES.count("summary:") == len(alerts)
+    for rule in RULES.split("- alert: ")[1:]:
+        name, severity = rule.split()[0], re.search(r"severity: (\w+)", rule)
+        action = re.search(r'action: "?(.+?)"?$', rule, re.MULTILINE)
+        assert severity is not None
+        assert action is not None
+        row = next(line for line in DOCS.splitlines() if line.startswith(f"| `{name}` |"))
+        assert row.startswith(f"| `{name}` | {severity[1]} | ")
+        assert row.endswith(f" | {action[1]} |"), f"{action[1]} in {row}"
 
 
 @pytest.mark.by_hand

@@ -25,7 +25,7 @@ from scalelib.demand import UnservedReason
 from scalelib.errors import CloudUnreachable
 from tests.unit.autoscaler_app.world import World
 
-DOCS = Path(__file__).parents[4] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[4] / "docs" / "runbook.md"
 INTERVAL = timedelta(seconds=15)
 
 

@@ -19,7 +19,7 @@ from autoscaler_app.passes.plan import KeepReason
 from scalelib.sqlitefile import SharedFile, Tables
 from tests.unit.autoscaler_app.world import NOON, World
 
-DOCS = Path(__file__).parents[4] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[4] / "docs" / "runbook.md"
 
 
 @pytest.fixture

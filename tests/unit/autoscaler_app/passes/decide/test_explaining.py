@@ -13,7 +13,7 @@ from autoscaler_app.passes.plan import GangOrder
 from autoscaler_app.passes.report import Report
 from tests.unit.autoscaler_app.world import World
 
-DOCS = Path(__file__).parents[5] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[5] / "docs" / "runbook.md"
 
 
 def told(made: Report, queue: str = "celery", run: float | None = 10.0, **how: bool) -> Explanation:
