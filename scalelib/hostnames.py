@@ -28,9 +28,9 @@ def short_name(host: str) -> str:
 
 def by_host(nodes: Iterable[Node]) -> dict[str, NodeId]:
     """Node ids by short host name and by private address; a name that two nodes claim is nobody's."""
-    claims: dict[str, set[NodeId]] = {}
+    claims: dict[str, NodeId | None] = {}
     for node in nodes:
         for name in (node.hostname, node.private_ip):
-            if name:
-                claims.setdefault(short_name(name), set()).add(node.id)
-    return {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
+            if name and claims.setdefault(short := short_name(name), node.id) != node.id:
+                claims[short] = None
+    return {name: node_id for name, node_id in claims.items() if node_id is not None}

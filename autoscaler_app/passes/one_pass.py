@@ -6,10 +6,12 @@ the state file, and the next one goes on from what is really there.
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +48,7 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
     the lease of this broker: then nothing was done. Raises PassIsRunning if another process makes a pass and
     is not done within `patience` seconds.
     """
-    with lock.held(control.settings.lock_file, patience=patience):
+    with lock.held(control.settings.lock_file, patience=patience), _collected_afterwards():
         started, clock = control.now(), time.monotonic()
         fields: dict[str, Any] = {}
         deeds, sights = Deeds(), list[Sight]()
@@ -77,6 +79,22 @@ def make_pass(control: Control, *, patience: float = 0.0, asked_by: str = "") ->
         return made
 
 
+@contextmanager
+def _collected_afterwards() -> Iterator[None]:
+    """No search for cycles while a pass is made. Over thousands of nodes it makes some hundred thousand
+    values that all live until its end and have no cycles: Python would walk through all of them again and
+    again, the more often the more there are, and find nothing. What nobody has any more is freed at once all
+    the same.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _log(made: Report) -> None:
     """A line for each deed, and one for the pass."""
     for action in made.actions:
@@ -102,7 +120,7 @@ def _written(control: Control, made: Report) -> Report:
         log.error("the report of this pass cannot be written: %s", error)
         said = made.error or f"{type(error).__name__}: {error}"
         return msgspec.structs.replace(made, ok=False, error=said, number=0)
-    return report.decode(report.encode(made), number)
+    return msgspec.structs.replace(made, number=number)
 
 
 def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Sight]) -> None:
@@ -121,7 +139,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
     sight = observe(control, followed(control))
     sights.append(sight)
     remember(control, sight)
-    fields["saw"] = saw(sight)
+    seen = fields["saw"] = saw(sight)
 
     may()
     housekeeping.bury_the_dead(control, deeds, sight)
@@ -132,7 +150,7 @@ def _run(control: Control, deeds: Deeds, fields: dict[str, Any], sights: list[Si
 
     decision = decide(sight.snapshot)
     plan = fields["plan"] = decision.plan
-    fields["saw"] = saw(sight, decision)
+    fields["saw"] = decided(seen, decision)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
     learnt.write_down(control.state, decision.learnt)
 
@@ -160,7 +178,7 @@ def _run_in_shadow(control: Control, fields: dict[str, Any], sights: list[Sight]
     control.state.forget_nodes(set(sight.known) - {str(node.id) for node in sight.cloud.nodes})
     decision = decide(sight.snapshot)
     plan = fields["plan"] = decision.plan
-    seen = fields["saw"] = saw(sight, decision)
+    seen = fields["saw"] = decided(saw(sight), decision)
     control.history.update(control.now(), sight.cloud.nodes, active=decision.active, needed=decision.needed)
     learnt.write_down(control.state, decision.learnt)
     so_far = shadow.recall(control.state.fact(SHADOW))
@@ -199,8 +217,8 @@ def dry_run(control: Control) -> tuple[Sight, Plan]:
     return sight, decide(sight.snapshot).plan
 
 
-def saw(sight: Sight, decision: Decision | None = None) -> Saw:
-    """The sight in short, for the report, with what was decided that is held back, and how much is wanted."""
+def saw(sight: Sight) -> Saw:
+    """The sight in short, for the report."""
     running = Counter(task.queue for view in sight.views.values() for task in view.running)
     held = Counter(task.queue for view in sight.views.values() for task in view.held)
     return Saw(
@@ -212,19 +230,28 @@ def saw(sight: Sight, decision: Decision | None = None) -> Saw:
                 running=running[queue.queue],
                 held=held[queue.queue],
                 oldest_seconds=queue.oldest_seconds,
-                slots=None if decision is None else decision.slots.get(queue.queue),
                 run_seconds=queue.runtime_seconds,
             )
             for queue in sight.snapshot.queues
         ),
         nodes=tuple(_node_saw(sight, node) for node in sight.cloud.nodes),
-        warnings=(*(() if decision is None else decision.plan.warnings), *sight.warnings),
+        warnings=sight.warnings,
         buckets=_buckets_saw(sight),
         drains=tuple(_drains_saw(sight)),
         hold=sight.asked.hold,
-        budgets=() if decision is None else decision.budgets,
         unaccounted=sight.unaccounted,
         hearing=sight.hearing,
+    )
+
+
+def decided(seen: Saw, decision: Decision) -> Saw:
+    """The same with what was decided that is held back, and how much is wanted."""
+    slots = decision.slots
+    return msgspec.structs.replace(
+        seen,
+        queues=tuple(msgspec.structs.replace(each, slots=slots.get(each.queue)) for each in seen.queues),
+        warnings=(*decision.plan.warnings, *seen.warnings),
+        budgets=decision.budgets,
     )
 
 

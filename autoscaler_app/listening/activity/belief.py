@@ -103,11 +103,13 @@ class Activity:
         with self._lock:
             for worker in self._lives:
                 worker.told = None
+                worker.words += 1
 
     def clock_was_set(self, by: timedelta, now: datetime) -> None:
         """Our clock was set: what was heard is as long ago as it was."""
         with self._lock:
             for worker in self._lives:
+                worker.words += 1
                 worker.heard = min(worker.heard + by, now)
                 worker.told = None if worker.told is None else min(worker.told + by, now)
                 worker.worked = None if worker.worked is None else min(worker.worked + by, now)
@@ -127,10 +129,11 @@ class Activity:
                 self._lives.end(worker)
             return bool(leaving) or not lives
 
-    def forget(self, hostname: str) -> None:
-        """The host is gone for good."""
+    def forget(self, *hostnames: str) -> None:
+        """These hosts are gone for good."""
         with self._lock:
-            for worker in [worker for worker in self._lives if self._lives.home(worker) == hostname]:
+            gone = frozenset(hostnames)
+            for worker in [worker for worker in self._lives if self._lives.home(worker) in gone]:
                 self._lives.end(worker)
 
     def ignore(self, nodename: str) -> None:
@@ -154,17 +157,14 @@ class Activity:
         worker belongs to the machine that it says it runs on, whatever host its node name says.
         """
         with self._lock:
-            self._lives.homes = homes
+            self._lives.know_machines(homes)
 
     # -- what is asked
 
     def hosts(self) -> tuple[HostView, ...]:
         """Every host that was heard, in order of name."""
         with self._lock:
-            by_host: dict[str, list[Worker]] = {}
-            for worker in self._lives:
-                by_host.setdefault(self._lives.home(worker), []).append(worker)
-            return tuple(host_view(hostname, by_host[hostname]) for hostname in sorted(by_host))
+            return self._lives.hosts()
 
     def host(self, hostname: str) -> HostView | None:
         """One host; None if it was never heard or is forgotten."""

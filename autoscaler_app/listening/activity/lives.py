@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 
 from autoscaler_app.listening.activity.coming import Coming
+from autoscaler_app.listening.activity.hosts import HostView
+from autoscaler_app.listening.activity.together import host_view
 from autoscaler_app.listening.activity.worker import Worker
 from scalelib.hostnames import short_name
 
@@ -15,6 +19,8 @@ MAX_LIVES = 8
 """Processes kept of one node name."""
 CLOCKS_DIFFER = 5.0
 """Seconds by which the clocks of machines may differ that are set right."""
+
+_by_name = attrgetter("nodename")
 
 
 class Lives:
@@ -26,15 +32,17 @@ class Lives:
         """`coming` is told whose tasks for later are in their queues again; `counts` what was not kept."""
         self._coming, self._counts = coming, counts
         self._of: dict[str, list[Worker]] = {}
-        self.homes: Mapping[str, str] = {}
+        self._homes: Mapping[str, str] = {}
         """By what a machine of the cloud is called, or its address: how its host is called."""
+        self._together: dict[str, tuple[list[tuple[Worker, int]], HostView]] = {}
+        """By host: what its workers had said when they were put together, and what that came to."""
 
     def __len__(self) -> int:
         return len(self._of)
 
     def __iter__(self) -> Iterator[Worker]:
-        """In order of name, of one name the youngest last."""
-        return (worker for name in sorted(self._of) for worker in self._of[name])
+        """Those of one name together, the youngest last."""
+        return chain.from_iterable(self._of.values())
 
     def names(self) -> frozenset[str]:
         """Every node name."""
@@ -44,14 +52,39 @@ class Lives:
         """The processes of this name."""
         return tuple(self._of.get(nodename, ()))
 
+    def know_machines(self, homes: Mapping[str, str]) -> None:
+        """The machines that the cloud has now."""
+        if homes != self._homes:
+            self._homes = homes
+            for worker in self:
+                worker.home = ""
+
     def home(self, worker: Worker) -> str:
         """The host that it is on. Where its machine is none of the cloud's, its node name tells."""
-        said = (worker.machine.host, *worker.machine.addresses)
-        homes = {self.homes[name] for each in said if each and (name := short_name(each)) in self.homes}
-        # In one spelling: two of one machine are to be one host.
-        return (
-            homes.pop() if len(homes) == 1 else self.homes.get(short_name(worker.hostname), worker.hostname)
-        )
+        if not worker.home:
+            said = (worker.machine.host, *worker.machine.addresses)
+            homes = {self._homes[name] for each in said if each and (name := short_name(each)) in self._homes}
+            # In one spelling: two of one machine are to be one host.
+            only = homes.pop() if len(homes) == 1 else ""
+            worker.home = only or self._homes.get(short_name(worker.hostname), worker.hostname)
+        return worker.home
+
+    def hosts(self) -> tuple[HostView, ...]:
+        """The workers of each host together, in order of its name. A host is put together once until one of
+        its workers says something: a pass asks several times, and few of ten thousand speak in between.
+        """
+        by_host: dict[str, list[Worker]] = {}
+        for worker in self:
+            by_host.setdefault(self.home(worker), []).append(worker)
+        before, self._together = self._together, {}
+        for hostname, workers in sorted(by_host.items()):
+            workers.sort(key=_by_name)
+            said = [(worker, worker.words) for worker in workers]
+            known = before.get(hostname)
+            if known is None or known[0] != said:
+                known = said, host_view(hostname, workers)
+            self._together[hostname] = known
+        return tuple(view for _, view in self._together.values())
 
     def find(self, nodename: str, pid: object, started: float) -> Worker | None:
         """The one that has this process id and start; of one that says no id, the youngest."""
@@ -82,6 +115,7 @@ class Lives:
         if isinstance(pid, int):
             worker.pid = pid
         worker.heard = max(worker.heard, now)
+        worker.words += 1
         return worker
 
     def part(self, told: Worker, gone: Sequence[int]) -> None:

@@ -41,6 +41,10 @@ class Worker:
         self.worked: datetime | None = None
         """When it last was known to run a task, or to have just ended one."""
         self.machine = MachineSaid()
+        self.home = ""
+        """The host that it is on, as long as that is not to be found out anew."""
+        self.words = 0
+        """How often it was heard, or what is believed of it has changed for another reason."""
         self.began = began
         """By its own clock, in seconds since the epoch: its start, or, if that is unknown, its first word."""
         self.total: dict[str, Any] = {}
@@ -200,7 +204,9 @@ class Worker:
         self.told = now if self.told is None else max(self.told, now)
         self.offline, self.has_told = False, True
         self._seq, self._started = account.seq, account.started
-        self.began, self.machine = account.started or self.began, account.machine
+        self.began = account.started or self.began
+        if account.machine != self.machine:
+            self.machine, self.home = account.machine, ""
         return (Change(kind=ChangeKind.NEW, hostname=self.hostname),) if is_new else ()
 
     def _running(self, said: TaskSaid, now: datetime) -> RunningTask:

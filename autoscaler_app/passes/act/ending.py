@@ -22,12 +22,14 @@ def fence(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:
             state.begin_drain(ids[hostname], hostname, entry.reason.value, now)
         else:
             state.end_drain(ids[hostname])
-    for hostname, told in tell_hosts(control, sight, hosts, "fence", {"reason": "autoscaler"}).items():
+    acknowledged = tell_hosts(control, sight, hosts, "fence", {"reason": "autoscaler"})
+    views = {view.hostname: view for view in control.activity.hosts()} if acknowledged else {}
+    for hostname, told in acknowledged.items():
         entry = hosts[hostname]
         deeds.note("fence", hostname, ok=told, detail=_why(entry) if told else NO_ANSWER)
         if told and entry.reason.is_way_out:
             state.mark_fenced(ids[hostname], control.now())
-            deeds.again = deeds.again or way_out.is_empty(control.activity.host(hostname))
+            deeds.again = deeds.again or way_out.is_empty(views.get(hostname))
 
 
 def end(control: Control, deeds: Deeds, sight: Sight, plan: Plan) -> None:

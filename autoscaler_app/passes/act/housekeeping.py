@@ -29,24 +29,26 @@ def bury_the_dead(control: Control, deeds: Deeds, sight: Sight) -> None:
     gone = {i: host for i, host in sight.known.items() if i not in present}
     dead = {i: host for i, host in gone.items() if not _is_alive(control, sight.view_of(host.hostname))}
     taken = _tasks_of_others(sight, {host.hostname for host in dead.values()})
-    buried = set()
-    for node_id, host in sorted(dead.items()):
-        lost = sorted(task for task in host.tasks if _is_lost(task, host.queues.get(task, ()), taken))
-        if lost:
-            count = control.broker.give_back_tasks(lost, host.queues)
-            for task in lost:
-                taken.setdefault(task, set()).update(host.queues.get(task, ("",)))
-            deeds.note(
-                "restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back", count=count
-            )
-            # Also where the broker gave them back itself: this look still counts on the host to serve them.
-            deeds.again = True
-            # At once: should a later one fail, these are not to be taken from whoever has them by then.
-            control.state.forget_nodes({node_id})
-        control.activity.forget(host.hostname)
-        buried.add(node_id)
+    buried: dict[str, str] = {}
+    try:
+        for node_id, host in sorted(dead.items()):
+            lost = sorted(task for task in host.tasks if _is_lost(task, host.queues.get(task, ()), taken))
+            if lost:
+                count = control.broker.give_back_tasks(lost, host.queues)
+                for task in lost:
+                    taken.setdefault(task, set()).update(host.queues.get(task, ("",)))
+                deeds.note(
+                    "restore", host.hostname, detail=f"{count} of {len(lost)} tasks given back", count=count
+                )
+                # Also where the broker gave them back itself: this look still counts on it to serve them.
+                deeds.again = True
+                # At once: should a later one fail, these are not to be taken from whoever has them by then.
+                control.state.forget_nodes({node_id})
+            buried[node_id] = host.hostname
+    finally:
+        control.activity.forget(*buried.values())
     if buried:
-        control.state.forget_nodes(buried)
+        control.state.forget_nodes(set(buried))
 
 
 def _is_alive(control: Control, view: HostView | None) -> bool:

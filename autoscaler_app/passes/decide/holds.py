@@ -113,13 +113,13 @@ class Holds:
     def _is_the_way_open(self, node: Node) -> bool:
         """Whether a worker that started since then is heard: nodes do reach us, and this one could."""
         since = self._situation.snapshot.now - self._quiet(node)
-        return any(began > since for began in self._beginnings)
+        return self._youngest is not None and self._youngest > since
 
     @cached_property
-    def _beginnings(self) -> tuple[datetime, ...]:
-        """When the workers started that are heard now."""
+    def _youngest(self) -> datetime | None:
+        """When the last of the workers started that are heard now."""
         hosts = filter(self._situation.is_heard, self._situation.snapshot.hosts)
-        return tuple(host.began for host in hosts if host.began is not None)
+        return max((host.began for host in hosts if host.began is not None), default=None)
 
     def _quiet(self, node: Node) -> timedelta:
         """For how long it could have been heard and was not."""

@@ -17,7 +17,7 @@ from autoscaler_app.passes.decide.settled import settled
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
 from autoscaler_app.passes.decide.slots import boot_time, slots_wanted
 from autoscaler_app.passes.decide.vain import Tried, slots_tried, tried, why_lost
-from autoscaler_app.passes.hosts import match_hosts, short_name
+from autoscaler_app.passes.hosts import by_host, match_hosts, short_name
 from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot
 from autoscaler_app.settings import Autoscaler
 from scalelib.clouds import read_cloud
@@ -411,7 +411,7 @@ def read(snapshot: Snapshot) -> Situation:
         policy=policy,
         autoscaler=settings_module.read_autoscaler(snapshot.config, "config"),
         cloud=cloud,
-        host_of=match_hosts(snapshot.hosts, cloud.nodes),
+        host_of=match_hosts(snapshot.hosts, by_host(cloud.nodes)),
     )
 
 

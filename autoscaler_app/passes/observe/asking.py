@@ -35,7 +35,7 @@ from autoscaler_app.periodic import Foreseen
 from autoscaler_app.settings import Settings
 from celery_resources import Requirement
 from scalelib.history import NodeTimes
-from scalelib.node import NodeId
+from scalelib.node import Node, NodeId
 from scalelib.provider import Cloud
 
 MOST_NAMED = 20
@@ -111,10 +111,13 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     horizon = control.boot_time() + timedelta(seconds=control.settings.autoscaler.eta_margin)
     # Before the others: now and then it takes a while, and what they say is to be fresh.
     periodic = _periodic(control, horizon, control.activity.take_sends())
-    _ask_the_quiet(control, control.state.drains(), cloud)
+    known, history = control.state.known_hosts(), control.history.times()
+    _ask_the_quiet(control, known, history, cloud)
     now, set_meanwhile = clock()
-    # Not sooner: if the clock was set meanwhile, these instants have been moved with it.
-    drains, known, history = control.state.drains(), control.state.known_hosts(), control.history.times()
+    if set_meanwhile:
+        # These instants have been moved with the clock.
+        known, history = control.state.known_hosts(), control.history.times()
+    drains = control.state.drains()  # a last word may have come meanwhile
     views = {short_name(view.hostname): view for view in control.activity.hosts()}
     drains = {i: way_out.as_it_stands(d, views.get(short_name(d.hostname))) for i, d in drains.items()}
     consumed = {queue for view in views.values() for queue in view.queues}
@@ -173,9 +176,8 @@ def believe_of(control: Control, cloud: Cloud) -> None:
     if control.trust is None:
         return
     doubtful = control.trust.know(cloud.nodes, control.now())
-    for view in control.activity.hosts() if doubtful else ():
-        if short_name(view.hostname) in doubtful:
-            control.activity.forget(view.hostname)
+    hosts = control.activity.hosts() if doubtful else ()
+    control.activity.forget(*(view.hostname for view in hosts if short_name(view.hostname) in doubtful))
 
 
 def _unreadable(kinds: Iterable[str], depths: Mapping[str, Depth]) -> Iterator[str]:
@@ -216,33 +218,38 @@ def _periodic(control: Control, horizon: timedelta, sends: Iterable[Sent]) -> Fo
     return periodic
 
 
-def _ask_the_quiet(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> None:
+def _ask_the_quiet(
+    control: Control, known: Mapping[str, KnownHost], history: Mapping[NodeId, NodeTimes], cloud: Cloud
+) -> None:
     """Ask the hosts whose last word is too old to act on; in a command, where nobody listens, all."""
-    asked = {"pids": _pids_in_doubt(control)}
+    hosts, drains = control.activity.hosts(), control.state.drains()
+    asked = {"pids": _pids_in_doubt(hosts)}
     if control.listener is None:
         _take_answers(control, control.workers.ask("resources", None, asked))
         control.reluctant.have_told(control.activity.hosts())
         return
     # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
     # it tells of itself, or its answer is there for the next pass.
-    control.reluctant.have_told(control.activity.hosts())
+    control.reluctant.have_told(hosts)
+    heard = {short_name(view.hostname) for view in hosts}
+    unheard = [node for node in cloud.nodes if node.hostname and short_name(node.hostname) not in heard]
     names = {
-        *_to_ask(control, drains),
-        *_never_heard(control, drains, cloud),
-        *_not_listed(control, cloud),
+        *_to_ask(control, hosts, drains),
+        *_never_heard(control, unheard, known, history, drains),
+        *_not_listed(known, cloud),
     }
     control.reluctant.ask(
         control.workers, "resources", names, asked, partial(_take_answers, control), control.now()
     )
 
 
-def _not_listed(control: Control, cloud: Cloud) -> Iterator[str]:
+def _not_listed(known: Mapping[str, KnownHost], cloud: Cloud) -> Iterator[str]:
     """Workers of nodes that had tasks and that the cloud does not list: of one record that cannot be read a
     list is not wrong as a whole, and who answers is alive. Else what it runs would be given back to others.
     """
     present = {node.id for node in cloud.nodes}
-    for node_id, host in control.state.known_hosts().items():
-        if host.tasks and node_id not in present:
+    for node_id, host in known.items():
+        if node_id not in present and host.tasks:
             yield from host.nodenames
 
 
@@ -254,41 +261,42 @@ def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:
             control.activity.merge(payload, control.now())
 
 
-def _pids_in_doubt(control: Control) -> list[int]:
+def _pids_in_doubt(hosts: Iterable[HostView]) -> list[int]:
     """Processes that may or may not be there beside a younger one of the same name: it can look."""
-    workers = [worker for view in control.activity.hosts() for worker in view.workers]
+    workers = [worker for view in hosts for worker in view.workers]
     doubled = {worker.nodename for worker in workers if worker.is_earlier}
     return sorted({worker.pid for worker in workers if worker.nodename in doubled and worker.pid is not None})
 
 
-def _never_heard(control: Control, drains: Mapping[str, Drain], cloud: Cloud) -> Iterator[str]:
+def _never_heard(
+    control: Control,
+    unheard: Iterable[Node],
+    known: Mapping[str, KnownHost],
+    history: Mapping[NodeId, NodeTimes],
+    drains: Mapping[str, Drain],
+) -> Iterator[str]:
     """Workers of nodes that are Ready and have said nothing: known from before we were started, or guessed.
 
     A node whose app sends no events at all is known only if it is asked.
     """
     now, patience = control.now(), timedelta(seconds=control.settings.autoscaler.told_within)
-    heard = {short_name(view.hostname) for view in control.activity.hosts()}
-    known, times = control.state.known_hosts(), control.history.times()
-    for node in cloud.nodes:
-        drain = drains.get(node.id)
-        if (
-            not (node.managed and node.is_ready and node.hostname)
-            or short_name(node.hostname) in heard
-            or (drain is not None and way_out.state_of(drain) in (State.EMPTY, State.LEFT))
-        ):
+    for node in unheard:
+        drain, times = drains.get(node.id), history.get(node.id)
+        has_left = drain is not None and way_out.state_of(drain) in (State.EMPTY, State.LEFT)
+        if has_left or not (node.managed and node.is_ready):
             continue
         if node.id in known:
             yield from known[node.id].nodenames
-        elif (ready := times[node.id].ready if node.id in times else None) and now - ready > patience:
+        elif times is not None and times.ready is not None and now - times.ready > patience:
             yield f"celery@{node.hostname}"
 
 
-def _to_ask(control: Control, drains: Mapping[str, Drain]) -> list[str]:
+def _to_ask(control: Control, hosts: Iterable[HostView], drains: Mapping[str, Drain]) -> list[str]:
     now, patience = control.now(), control.settings.autoscaler.told_within
     asked = {short_name(drain.hostname): way_out.is_asked(drain, now) for drain in drains.values()}
     return sorted(
         worker.nodename
-        for view in control.activity.hosts()
+        for view in hosts
         if asked.get(short_name(view.hostname)) is not False
         for worker in view.workers
         if asked.get(short_name(view.hostname))
@@ -303,7 +311,8 @@ def _still_there(
     """Hosts of nodes that are there and have not shut down."""
     present = {node.id for node in cloud.nodes}
     left = {node_id for node_id, drain in drains.items() if way_out.state_of(drain) is State.LEFT}
-    return (host for node_id, host in known.items() if node_id in present - left)
+    there = present - left
+    return (host for node_id, host in known.items() if node_id in there)
 
 
 def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[KnownHost]) -> Strays:
@@ -339,15 +348,8 @@ def _unheard(control: Control, hosts: Collection[HostView]) -> frozenset[str]:
     since, now = control.listener.connected_since, control.now()
     if since is None or now - since < RECONNECTS_WITHIN:
         return frozenset()
-    heard = {worker.nodename for host in hosts for worker in host.workers}
-    named = frozenset(control.state.fact(NAMED) or ()) - heard
-    return named | {
-        name
-        for name in heard
-        if all(
-            worker.is_named and now - worker.heard > RECONNECTS_WITHIN
-            for host in hosts
-            for worker in host.workers
-            if worker.nodename == name
-        )
-    }
+    workers = [worker for host in hosts for worker in host.workers]
+    # A process that was heard, or whose connection has no name, speaks for all that have its name.
+    there = {w.nodename for w in workers if not w.is_named or now - w.heard <= RECONNECTS_WITHIN}
+    named = frozenset(control.state.fact(NAMED) or ()) | {worker.nodename for worker in workers}
+    return named - there

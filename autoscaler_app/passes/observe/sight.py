@@ -16,7 +16,7 @@ from autoscaler_app.brokers import Depth
 from autoscaler_app.listening.activity import ComingTask, HeldTask, HostView, RunningTask, at_work
 from autoscaler_app.memory.state import KnownHost
 from autoscaler_app.passes import way_out
-from autoscaler_app.passes.hosts import match_hosts, short_name
+from autoscaler_app.passes.hosts import by_host, match_hosts, short_name
 from autoscaler_app.passes.observe.asking import Asked
 from autoscaler_app.passes.observe.due import due_by_queue
 from autoscaler_app.passes.observe.hearing import without_events
@@ -99,7 +99,8 @@ class Sight:
 def put_together(asked: Asked) -> Sight:
     """One picture of everything that was asked."""
     cloud, now, views = asked.cloud, asked.now, asked.views.values()
-    present = {node.id for node in cloud.nodes}
+    present, claims = {node.id for node in cloud.nodes}, by_host(cloud.nodes)
+    view_on = match_hosts(views, claims)
     queues = _queues(asked)
     untimed = untimed_since(asked.untimed, queues, now)
     queues = tuple(
@@ -109,7 +110,9 @@ def put_together(asked: Asked) -> Sight:
         for queue in queues
     )
     meant = found(asked.meant, cloud.nodes, asked.history)
-    hungry = hungry_since(asked.hungry, views, queues, asked.drains, now, _told_to_consume(asked, meant))
+    hungry = hungry_since(
+        asked.hungry, views, queues, asked.drains, now, _told_to_consume(asked, meant, view_on)
+    )
     hosts = hosts_seen(
         asked,
         [host for node_id, host in asked.known.items() if node_id in present],
@@ -142,14 +145,14 @@ def put_together(asked: Asked) -> Sight:
         asked=asked,
         hungry=hungry,
         snapshot=snapshot,
-        heard=tuple(_heard(asked)),
-        host_of=match_hosts(hosts, cloud.nodes),
+        heard=tuple(_heard(asked, claims)),
+        host_of=match_hosts(hosts, claims),
         warnings=(
             *cloud.warnings,
             *_stuck(asked),
             *_doubled(asked),
             *_telling_nothing(asked, hosts),
-            *_strangers(asked),
+            *_strangers(asked, view_on),
             *asked.strays.warnings,
             *_eventless(asked),
             *_garbage(asked.views.values()),
@@ -159,13 +162,13 @@ def put_together(asked: Asked) -> Sight:
     )
 
 
-def _told_to_consume(asked: Asked, meant: Meant) -> dict[str, tuple[str, ...]]:
+def _told_to_consume(
+    asked: Asked, meant: Meant, view_on: Mapping[NodeId, HostView]
+) -> dict[str, tuple[str, ...]]:
     """By host name: what the last plan gave it, unless nothing is carried out."""
     if _is_paused(asked):
         return {}
-    views = [HostSeen(hostname=view.hostname) for view in asked.views.values()]
-    hosts = match_hosts(views, asked.cloud.nodes)
-    return {host.hostname: tuple(meant[node_id]) for node_id, host in hosts.items() if node_id in meant}
+    return {view.hostname: tuple(meant[node_id]) for node_id, view in view_on.items() if node_id in meant}
 
 
 def _is_paused(asked: Asked) -> bool:
@@ -211,38 +214,38 @@ def _telling_nothing(asked: Asked, hosts: Iterable[HostSeen]) -> Iterator[str]:
             )
 
 
-def _strangers(asked: Asked) -> Iterator[str]:
+def _strangers(asked: Asked, view_on: Mapping[NodeId, HostView]) -> Iterator[str]:
     """Hosts that are heard and are on no node, while there are nodes on which nobody is heard."""
-    nodes, patience = asked.cloud.nodes, timedelta(seconds=asked.settings.autoscaler.join_timeout)
-    mine = match_hosts([HostSeen(hostname=view.hostname) for view in asked.views.values()], nodes)
+    patience = timedelta(seconds=asked.settings.autoscaler.join_timeout)
     unheard = [
         node.name
-        for node in nodes
+        for node in asked.cloud.nodes
         if node.managed
         and node.is_ready
-        and node.id not in mine
+        and node.id not in view_on
         and (times := asked.history.get(node.id)) is not None
         and times.ready is not None
         and asked.now - times.ready > patience
     ]
-    known = {short_name(host.hostname) for host in mine.values()}
+    if not unheard:
+        return
+    known = {short_name(view.hostname) for view in view_on.values()}
     for name, view in sorted(asked.views.items()):
-        if unheard and name not in known and view.told is not None and view.workers:
+        if name not in known and view.told is not None and view.workers:
             yield (
                 f"{view.workers[0].nodename} is heard and on no node of the cloud, and nobody is heard on "
                 f"{', '.join(sorted(unheard)[:3])}: if it is on one of them, start it with -n NAME@%h"
             )
 
 
-def _heard(asked: Asked) -> Iterator[KnownHost]:
+def _heard(asked: Asked, claims: Mapping[str, NodeId]) -> Iterator[KnownHost]:
     """Nodes whose host told what it has: to be remembered, so that a restart of ours forgets nobody."""
-    told = {view.hostname: view for view in asked.views.values() if view.told is not None}
+    told = match_hosts((view for view in asked.views.values() if view.told is not None), claims)
     later: dict[str, list[ComingTask]] = {}
     for task in asked.coming:
         if task.held_by:
             later.setdefault(task.held_by, []).append(task)
-    for node_id, host in match_hosts([HostSeen(hostname=n) for n in told], asked.cloud.nodes).items():
-        view = told[host.hostname]
+    for node_id, view in told.items():
         assert view.told is not None
         nodenames = sorted({worker.nodename for worker in view.workers})
         has = [*at_work(view), *(task for name in nodenames for task in later.get(name, ()))]

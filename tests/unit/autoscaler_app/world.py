@@ -65,6 +65,8 @@ class Host:
     """Every command that it has got."""
     pid: int = 1
     worker: str = "celery"
+    pace: float = 0.0
+    """Seconds that it was told to let pass between two accounts."""
     named: bool = False
     """Its connection bears its name."""
     ended: dict[str, list[float]] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class Host:
             "named": self.named,
             "ended": self.ended,
             "ended_tasks": self.ended_tasks,
+            "pace": self.pace,
             **tasks,
         }
 
@@ -132,7 +135,8 @@ class Hosts:
         self, command: str, nodenames: Collection[str] | None, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         self.asked.append(sorted(nodenames or []))
-        there = [host for host in self.of.values() if nodenames is None or host.nodename in nodenames]
+        names = None if nodenames is None else frozenset(nodenames)
+        there = [host for host in self.of.values() if names is None or host.nodename in names]
         found: dict[str, Any] = {}
         for host in there:
             if not host.is_mute and command not in host.is_deaf_to:
@@ -167,6 +171,8 @@ class Hosts:
             self.back_in["celery"] = self.back_in.get("celery", 0) + host.give_back()
         if command == "join":
             host.queues = list(arguments["queues"])
+        if command == "pace":
+            host.pace = arguments["seconds"]
         return host.account(self.seq)
 
 

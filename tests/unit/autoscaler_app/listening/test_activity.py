@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -129,6 +130,22 @@ def test_after_a_doubt_everybody_is_unknown_and_keeps_what_was_believed(activity
     assert (activity.host("n1").told, ids(activity)) == (None, {"a"})
     assert activity.apply(report(seq=2, running=[said("a")]), at(1)) == (), "it is not new"
     assert activity.host("n1").told == at(1)
+
+
+def test_a_host_is_put_together_once_until_something_of_it_changes(activity: Activity) -> None:
+    """A pass asks several times for ten thousand of them."""
+    activity.apply(report("celery@n1"), at(0))
+    activity.apply(report("celery@n2"), at(0))
+    first, second = activity.hosts()
+    activity.apply(report("celery@n2", seq=2), at(1))
+    assert activity.hosts()[0] is first
+    assert activity.hosts()[1] != second
+    activity.clock_was_set(timedelta(seconds=-9), at(1))
+    assert [host.told for host in activity.hosts()] == [at(-9), at(-8)]
+    activity.doubt()
+    assert [host.told for host in activity.hosts()] == [None, None]
+    activity.know_machines({"n1": "one", "n2": "one"})
+    assert [host.hostname for host in activity.hosts()] == ["one"]
 
 
 def test_saying_goodbye_does_not_prove_that_nothing_runs(activity: Activity) -> None:

@@ -225,6 +225,12 @@ class Machine(RuleBasedStateMachine):
         assert counters.workers <= len(NODES)
         assert counters.rejected == 0
 
+    @invariant()
+    def a_host_is_put_together_anew_when_it_has_said_something(self) -> None:
+        kept = self.activity.hosts()
+        self.activity._lives._together.clear()
+        assert self.activity.hosts() == kept
+
     def teardown(self) -> None:
         """Once everybody has told again, the belief is the truth, whatever was lost, late or twice before."""
         self.tick(ANSWERS_WITHIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -436,3 +437,25 @@ def test_a_fence_that_is_answered_after_the_pass_is_seen_by_the_next_one(world: 
     assert drain.fenced == world.now
     assert slow.told.count("fence") == 0, "the first command was heard, though its answer came late"
     assert slow.told[-1] == "shutdown"
+
+
+def test_cycles_are_not_looked_for_while_a_pass_is_made_and_are_afterwards(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+    depths = world.queues.depths
+    monkeypatch.setattr(
+        world.queues, "depths", lambda queues: looked.append(gc.isenabled()) or depths(queues)
+    )
+    world.make_pass()
+    monkeypatch.setattr(world.cloud, "cloud", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_pass(world.control)
+    assert (looked, gc.isenabled()) == ([False], True)
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            make_pass(world.control)
+        assert not gc.isenabled(), "somebody has switched it off for good"
+    finally:
+        gc.enable()

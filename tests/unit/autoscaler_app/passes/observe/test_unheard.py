@@ -54,14 +54,20 @@ def node(number: int, **parts: Any) -> Any:
 
 def never_heard(nodes: list[Any], *, ready: float, drains: dict[str, Any] | None = None) -> list[str]:
     """Who is asked, of nodes Ready for so long; `host-1` was heard, `n2` is known from before."""
+    asked: list[str] = []
     made = control(
-        activity=SimpleNamespace(hosts=lambda: [SimpleNamespace(hostname="host-1")]),
-        state=SimpleNamespace(
-            known_hosts=lambda: {"n2": SimpleNamespace(nodenames=("w1@host-2", "w2@host-2"))}
+        activity=SimpleNamespace(hosts=lambda: [SimpleNamespace(hostname="host-1", workers=())]),
+        state=SimpleNamespace(drains=lambda: drains or {}),
+        listener=object(),
+        reluctant=SimpleNamespace(
+            have_told=lambda hosts: None, ask=lambda workers, command, names, *_: asked.extend(sorted(names))
         ),
-        history=SimpleNamespace(times=lambda: {f"n{i}": SimpleNamespace(ready=ago(ready)) for i in range(9)}),
+        workers=None,
     )
-    return list(asking._never_heard(made, drains or {}, SimpleNamespace(nodes=nodes)))
+    known: Any = {"n2": SimpleNamespace(nodenames=("w1@host-2", "w2@host-2"), tasks=())}
+    history: Any = {f"n{i}": SimpleNamespace(ready=ago(ready)) for i in range(9)}
+    asking._ask_the_quiet(made, known, history, SimpleNamespace(nodes=nodes))  # type: ignore[arg-type]
+    return asked
 
 
 def test_who_was_heard_is_not_asked_again() -> None:
