@@ -184,12 +184,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
     again: bool = False
     """There is more to do at once."""
+    said: str = ""
+    """Its summary, of a pass of long ago of which only what was done is kept: no sight, no kept node."""
     shadow: Shadow | None = None
     """Nothing was done, and this would have been; None: the pass was made in earnest."""
 
 
 def summary(report: Report) -> str:
     """One line for the log."""
+    if report.said:
+        return report.said
     if report.plan is None:
         return f"pass failed: {report.error}"
     plan, done = report.plan, [action for action in report.actions if action.ok]

@@ -34,7 +34,9 @@ MOST_BYTES = 150_000_000
 WHOLE = 32
 """Reports that stand by themselves at least; twice as many, and the older half goes into a pack."""
 
-THIN_AFTER = timedelta(days=1)
+THIN = ((timedelta(days=1), timedelta(minutes=5)), (timedelta(days=7), timedelta(hours=1)))
+"""Of passes longer ago than the first, one in so much time as the second is kept whole; of the others those
+in which something was done or failed, in short."""
 THIN_TOGETHER = 8
 """So many packs become one when they are thinned out."""
 
@@ -59,7 +61,8 @@ class JournalBook:
         if whole >= 2 * WHOLE:
             # Not in one transaction: packing takes a while, and others write to this file.
             self._pack()
-            self._thin(to_text(started - THIN_AFTER))
+            for times, (after, every) in enumerate(THIN):
+                self._thin(to_text(started - after), times, every)
             self._bound(to_text(started - kept), most_bytes)
         return number
 
@@ -95,25 +98,27 @@ class JournalBook:
         for i in range(0, len(rows), WHOLE):
             some = rows[i : i + WHOLE]
             pack = packed((row["number"], _text(row["report"])) for row in some)
-            new = _Pack(some[0]["number"], some[-1]["number"], some[-1]["started"], False, pack)
+            new = _Pack(some[0]["number"], some[-1]["number"], some[-1]["started"], 0, pack)
             with self._file.transaction() as db:
                 new.write(db)
                 db.execute("DELETE FROM journal WHERE number <= ?", (new.last,))
 
-    def _thin(self, before: str) -> None:
-        """Packs of long ago are thinned out, several together; not all at once, for a pass waits for it."""
+    def _thin(self, before: str, times: int, every: timedelta) -> None:
+        """Packs of long ago, thinned out so many times, are once more, several together; not all at once, for
+        a pass waits for it.
+        """
         rows = self._file.rows(
-            "SELECT first, started, pack FROM journal_pack WHERE NOT thinned AND started < ? "
+            "SELECT first, started, pack FROM journal_pack WHERE thinned = ? AND started < ? "
             "ORDER BY first LIMIT ?",
-            (before, THIN_TOGETHER),
+            (times, before, THIN_TOGETHER),
         )
         if len(rows) < THIN_TOGETHER:
             return
-        numbers, pack = thinned(row["pack"] for row in rows if _reports_of(row["pack"]))
+        numbers, pack = thinned((row["pack"] for row in rows if _reports_of(row["pack"])), every)
         with self._file.transaction() as db:
             db.executemany("DELETE FROM journal_pack WHERE first = ?", [(row["first"],) for row in rows])
             if numbers:
-                _Pack(numbers[0], numbers[-1], rows[-1]["started"], True, pack).write(db)
+                _Pack(numbers[0], numbers[-1], rows[-1]["started"], times + 1, pack).write(db)
 
     def _bound(self, oldest: str, most_bytes: int) -> None:
         with self._file.transaction() as db:
@@ -131,11 +136,12 @@ class _Pack:
     last: int
     started: str
     """When its newest pass began, as text that sorts."""
-    is_thinned: bool
+    thinned: int
+    """How many times it was thinned out."""
     pack: bytes
 
     def write(self, db: sqlite3.Connection) -> None:
-        values = (self.first, self.last, self.started, self.is_thinned, len(self.pack), self.pack)
+        values = (self.first, self.last, self.started, self.thinned, len(self.pack), self.pack)
         db.execute("INSERT OR REPLACE INTO journal_pack VALUES (?, ?, ?, ?, ?, ?)", values)
 
 

@@ -13,17 +13,19 @@ from typing import Any
 
 import msgspec
 
+from autoscaler_app.passes.report import Report, summary
+
 Change = list[Any]
 """`[SET, value]`; `[FIELDS, by key a change, keys that are gone]`; `[ENTRIES, places that are gone, [place,
 entry] of new ones, by place a change]`."""
 
 SET, FIELDS, ENTRIES = 0, 1, 2
 
+WHOLE, IN_SHORT = 0, 1
+"""Of an entry of a pack: changes are told of the last one before it that was kept in the same way."""
+
 IDENTITIES = ("node_id", "queue", "job", "hostname", "node")
 """What tells the entries of a list apart: the first of these that each has, and no two the same."""
-
-EVERY = timedelta(minutes=5)
-"""Of passes long ago, in which nothing was done and nothing failed, one is kept in so much time."""
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 2, "dict_size": 1 << 21}]
 
@@ -38,35 +40,60 @@ def unpacked(pack: bytes) -> list[tuple[int, bytes]]:
     return [(number, msgspec.json.encode(report)) for number, report in _unpack(pack)]
 
 
-def thinned(packs: Iterable[bytes]) -> tuple[list[int], bytes]:
-    """One pack of several, oldest first: of passes long ago those in which something was done or failed, and
-    now and then another one. Returns their numbers, too.
+def thinned(packs: Iterable[bytes], every: timedelta) -> tuple[list[int], bytes]:
+    """One pack of several, oldest first: of passes long ago one in so much time, and in short those in which
+    something was done or failed. Returns their numbers, too.
     """
     kept: list[tuple[int, Any]] = []
     last: datetime | None = None
     for number, report in (each for pack in packs for each in _unpack(pack)):
         started = datetime.fromisoformat(report["started"])
-        happened = report.get("actions") or report.get("error") or not report.get("ok", True)
-        if happened or last is None or started - last >= EVERY:
+        is_due = last is None or started - last >= every
+        if is_due and not report.get("said"):
             kept.append((number, report))
             last = started
+        elif report.get("actions") or report.get("error") or not report.get("ok", True):
+            kept.append((number, in_short(report)))
     return [number for number, _ in kept], _pack(kept)
 
 
+def in_short(report: dict[str, Any]) -> dict[str, Any]:
+    """What was done, decided and said, without what was seen, which nodes stayed, and who was told queues.
+
+    A report of another version that cannot be read stays as it is.
+    """
+    try:
+        said = report.get("said") or summary(msgspec.convert(report, Report))
+    except msgspec.ValidationError:
+        return report
+    actions = report.get("actions", ())
+    joined = [action for action in actions if action["kind"] == "join" and action["ok"]]
+    others = [action for action in actions if action not in joined]
+    if joined:
+        told = sum(action.get("count", 1) for action in joined)
+        others.append({"kind": "join", "target": f"{told} hosts", "ok": True, "detail": "", "count": told})
+    plan = report.get("plan")
+    if plan is not None:
+        plan = {**plan, "keep": [], "join": []}
+    return {**report, "actions": others, "plan": plan, "saw": None, "said": said}
+
+
 def _pack(reports: Iterable[tuple[int, Any]]) -> bytes:
-    before: Any = None
+    before: list[Any] = [None, None]
     entries = []
     for number, now in reports:
-        entries.append([number, changed(before, now)])
-        before = now
+        way = IN_SHORT if now.get("said") else WHOLE
+        entries.append([number, changed(before[way], now), way])
+        before[way] = now
     return lzma.compress(msgspec.json.encode(entries), lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_FILTERS)
 
 
 def _unpack(pack: bytes) -> Iterator[tuple[int, Any]]:
-    now: Any = None
-    for number, change in msgspec.json.decode(lzma.decompress(pack)):
-        now = now if change is None else applied(now, change)
-        yield number, now
+    now: list[Any] = [None, None]
+    for number, change, *ways in msgspec.json.decode(lzma.decompress(pack)):
+        way = ways[0] if ways else WHOLE  # packs of an earlier version do not say
+        now[way] = now[way] if change is None else applied(now[way], change)
+        yield number, now[way]
 
 
 def settled(report: dict[str, Any]) -> dict[str, Any]:

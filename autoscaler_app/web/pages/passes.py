@@ -91,10 +91,11 @@ def decided(plan: Plan) -> Html:
         *(_line("delete", entry.node, entry.reason.value) for entry in plan.delete),
     ]
     shown, note = parts.most(lines, "decision", important=lambda line: True)
-    kept = words.plural(len(plan.keep), "node") if plan.keep else "no node"
+    # Of a pass of long ago it is no longer known.
+    kept = f"{words.plural(len(plan.keep), 'node')} kept" if plan.keep else ""
     if not lines:
-        return parts.section("Decided", tag("p", f"Nothing to change, {kept} kept.", class_="empty"))
-    by = tag("p", f"{kept} kept. Decided by the {plan.decided_by} packer.", class_="note")
+        return parts.section("Decided", tag("p", f"Nothing to change{kept and f', {kept}'}.", class_="empty"))
+    by = tag("p", f"{kept and f'{kept}. '}Decided by the {plan.decided_by} packer.", class_="note")
     return parts.section("Decided", tag("ul", *shown, class_="lines"), note, by)
 
 

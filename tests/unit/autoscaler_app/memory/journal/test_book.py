@@ -82,6 +82,16 @@ def test_of_the_days_before_only_what_happened_and_a_pass_now_and_then_is_kept(s
     assert first == list(range(first[0], 0, -20)), "15 s apart: every twentieth"
 
 
+def test_of_the_weeks_before_still_less_is_kept(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoscaler_app.memory.journal.book.WHOLE", 4)
+    monkeypatch.setattr("autoscaler_app.memory.journal.book.THIN_TOGETHER", 2)
+    write(state, 40, did=False, every=1200.0)
+    write(state, 8, did=False, every=2 * 3600.0)
+    assert numbers(state)[::-1][:16] == list(range(1, 17)), "after a day one in five minutes: all of these"
+    write(state, 16, did=False, every=4 * 3600.0)
+    assert numbers(state)[::-1][:6] == [1, 4, 7, 10, 13, 16], "after a week one in an hour"
+
+
 def test_a_pack_that_is_damaged_spoils_itself_only(state: State, tmp_path: Path) -> None:
     write(state, 5 * WHOLE)
     with closing(sqlite3.connect(tmp_path / "state.db")) as db, db:

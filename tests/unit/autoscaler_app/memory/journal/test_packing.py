@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import lzma
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler_app.memory.journal.packing import applied, changed, packed, settled, thinned, unpacked
+from autoscaler_app.memory.journal import packing
+from autoscaler_app.memory.journal.packing import (
+    applied,
+    changed,
+    in_short,
+    packed,
+    settled,
+    thinned,
+    unpacked,
+)
 from autoscaler_app.passes import report
 from autoscaler_app.passes.plan import Keep, KeepReason, Plan, Price
 from autoscaler_app.passes.report import Action, NodeSaw, QueueSaw, Report, Saw
@@ -106,8 +116,60 @@ def test_of_long_ago_what_happened_is_kept_and_now_and_then_a_pass() -> None:
     reports = [made(n, actions=did if n == 7 else (), ok=n != 9) for n in range(60)]
     reports[11] = made(11, error="no answer")
     texts = [(n, report.encode(each)) for n, each in enumerate(reports)]
-    numbers, pack = thinned([packed(texts[:25]), packed(texts[25:])])
-    assert numbers == [number for number, _ in unpacked(pack)] == [0, 7, 9, 11, 31, 51]
+    every = timedelta(minutes=5)
+    numbers, pack = thinned([packed(texts[:25]), packed(texts[25:])], every)
+    assert numbers == [number for number, _ in unpacked(pack)] == [0, 7, 9, 11, 20, 40]
+    back = {number: report.decode(text, number) for number, text in unpacked(pack)}
+    assert [number for number, each in back.items() if each.saw is not None] == [0, 20, 40]
+    for number in (7, 9, 11):
+        assert report.summary(back[number]) == report.summary(reports[number]), "what it said is kept"
+    assert (back[7].actions, back[11].error, back[9].ok) == (did, "no answer", False)
+    assert back[7].plan is not None
+    assert back[7].plan.keep == ()
+    again, pack = thinned([pack], timedelta(minutes=15))
+    assert again == [0, 7, 9, 11]
+    assert report.summary(report.decode(unpacked(pack)[1][1], 7)) == report.summary(reports[7])
+
+
+def test_in_short_hosts_that_were_told_their_queues_are_counted_and_all_else_is_told() -> None:
+    joins = [Action(kind="join", target=f"h{i}", ok=i != 2, detail="q") for i in range(4)]
+    launch = Action(kind="launch", target="1 x a/s", ok=True)
+    whole = made(3, actions=(*joins, launch))
+    short = report.decode(msgspec.json.encode(in_short(msgspec.json.decode(report.encode(whole)))), 3)
+    assert [(action.kind, action.target, action.count) for action in short.actions] == [
+        ("join", "h2", 1),
+        ("launch", "1 x a/s", 1),
+        ("join", "3 hosts", 3),
+    ]
+    assert report.summary(short) == report.summary(whole)
+
+
+def test_a_report_that_cannot_be_read_any_more_is_left_as_it_is() -> None:
+    strange = {"started": "2026-11-22T12:00:00Z", "actions": [1]}
+    assert in_short(strange) is strange
+
+
+def test_between_passes_in_short_whole_ones_are_told_by_what_changed() -> None:
+    """Else each of them would have to be told from nothing."""
+    reports = [made(n) for n in range(40)]
+    mixed = [
+        settled(msgspec.json.decode(report.encode(each)))
+        if n % 2
+        else in_short(msgspec.json.decode(report.encode(each)))
+        for n, each in enumerate(reports)
+    ]
+    pack = packing._pack(enumerate(mixed))
+    assert [each for _, each in packing._unpack(pack)] == mixed
+    told = msgspec.json.decode(lzma.decompress(pack))
+    assert max(len(msgspec.json.encode(change)) for _, change, _ in told[4:]) < 400
+
+
+def test_a_pack_of_an_earlier_version_is_read() -> None:
+    entries = [[1, [0, {"a": 1}]], [2, [1, {"a": [0, 2]}, []]]]
+    assert [each for _, each in packing._unpack(lzma.compress(msgspec.json.encode(entries)))] == [
+        {"a": 1},
+        {"a": 2},
+    ]
 
 
 @pytest.mark.parametrize(("before", "now"), [(1, True), (1.0, 1)])
