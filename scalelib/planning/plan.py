@@ -35,11 +35,13 @@ class Planning:
         joint: Mapping[Kind, int] | None = None,
         known: Mapping[int, Mapping[Place, int]] | None = None,
         careful: bool = True,
+        all_priorities: bool = False,
     ) -> None:
         """`keep`: first of all as it was meant. `solver`: it may have a say.
 
-        `joint`: so many slots of each kind, and all at once; `known`: gangs by placement group and number of
-        kind, as another plan has them. `careful`: not only whether they fit, but for how little money.
+        `joint`: so many slots of each kind, and all of a priority at once, or even `all_priorities`; `known`:
+        gangs by placement group and number of kind, as another plan has them. `careful`: not only whether
+        they fit, but for how little money.
         """
         self.scene = scene
         self.problem = problem = scene.problem
@@ -47,6 +49,7 @@ class Planning:
         self.joint = joint
         self.known = known or {}
         self.careful = careful
+        self.all_priorities = all_priorities
         self.failed = False
         """The slots that were to be placed at once do not all fit."""
         self.policy = problem.policy if solver else replace(problem.policy, solver=False)
@@ -89,8 +92,11 @@ class Planning:
 
     def place(self) -> None:
         """Put all kinds somewhere, those of higher priority first and without regard to the others."""
-        seconds = self.problem.policy.solver_seconds / max(len(self.scene.classes), 1)
-        for turns in self.scene.classes:
+        classes = self.scene.classes
+        if self.all_priorities:
+            classes = [[turn for turns in classes for turn in turns]]
+        seconds = self.problem.policy.solver_seconds / max(len(classes), 1)
+        for turns in classes:
             if self.joint is not None:
                 self._place_at_once([kind for turn in turns for kind in turn], self.joint, seconds)
                 if self.failed:
@@ -170,7 +176,7 @@ class Planning:
             or any(packer.place(rest).values())
         )
         packer.seconds = 0.0
-        for kind in () if self.failed else sorted(kinds, key=_order):
+        for kind in () if self.failed else sorted(kinds, key=lambda k: (-k.priority, _order(k))):
             # A cheaper plan may have left room to others.
             more = min(self.left[kind], self.shared.allowed(kind, counts[kind]))
             if more > 0:
@@ -225,6 +231,18 @@ class Planning:
     def is_whole(self) -> bool:
         """Has everything a place that shared things allow one?"""
         return all(left <= self.capped.get(kind, 0) for kind, left in self.left.items())
+
+    def on_what_is_there(self, kind: Kind) -> tuple[int, ...]:
+        """Slots of the kind on machines that take work at once, and on those and what boots."""
+        found = [0, 0]
+        for cohort in self.fleet.cohorts:
+            if cohort.nodes is None or kind.no not in cohort.kinds:
+                continue
+            named = sum(slots for name, slots in cohort.named.items() if name in kind.names)
+            slots = (cohort.slots.get(kind.no, 0) + named) * cohort.count
+            found[0] += slots * (cohort.tier < Tier.BOOTING)
+            found[1] += slots
+        return tuple(found)
 
     @property
     def price(self) -> float:

@@ -109,6 +109,8 @@ def _serving_more(best: Planning) -> Planning:
             counts = _served(best)
             trial = {**counts, kind: counts[kind] + more}
             plan = _placed(Planning(best.scene, joint=trial, known=best.together.placed, careful=False))
+            if plan.failed and len(best.scene.classes) > 1:
+                plan = _beside_others(best, trial, kind)
             if plan.failed:
                 more //= 2
                 continue
@@ -116,6 +118,19 @@ def _serving_more(best: Planning) -> Planning:
             left = best.left[kind] - best.capped[kind]
             more, fits = min(more // 2, left) if fits else left, True
     return best
+
+
+def _beside_others(best: Planning, trial: Mapping[Kind, int], kind: Kind) -> Planning:
+    """A plan of all priorities at once. It has failed if work before this kind would wait longer for it."""
+    plan = Planning(best.scene, joint=trial, known=best.together.placed, careful=False, all_priorities=True)
+    before = [each for each in best.kinds if each.priority > kind.priority]
+    _placed(plan)
+    plan.failed = plan.failed or any(
+        now < then
+        for each in before
+        for now, then in zip(plan.on_what_is_there(each), best.on_what_is_there(each), strict=True)
+    )
+    return plan
 
 
 def _cheaper(best: Planning, *, is_first: bool) -> Planning:

@@ -80,6 +80,26 @@ def test_nobody_is_unserved_whom_the_judge_can_place(in_line: bool) -> None:
 
 
 @judged
+@pytest.mark.parametrize("seed", [14, 87])
+def test_work_of_a_higher_priority_makes_room_where_it_waits_no_longer_for_it(seed: int) -> None:
+    """Placed by itself, it buys what is cheapest for it, and leaves no room under a ceiling."""
+    from tests.unit.scalelib.exact import better_served, policy, small_world
+
+    problem = replace(small_world(seed, priorities=True), policy=policy(False, 0.2))
+    demand = calculate(problem)
+    assert not demand.unserved or better_served(problem, demand) == []
+
+
+def test_work_of_a_higher_priority_is_not_moved_to_a_machine_that_has_yet_to_boot(world: Any) -> None:
+    """Both nodes would do for the gang, if the other job waited for one to be bought."""
+    jobs = [Job("first", {"ncpus": 1}, priority=1), Job("gang", {"ncpus": 8}, node_count=2)]
+    nodes = [world.node(i, "E8") for i in (1, 2)]
+    demand = replace(world, sizes=("F2",)).plan(jobs, nodes)
+    assert [dict(verdict.jobs) for verdict in demand.nodes if verdict.jobs] == [{"first": 1}]
+    assert (demand.new_count, [each.job for each in demand.unserved]) == (0, ["gang"])
+
+
+@judged
 def test_who_came_first_is_served_for_the_least_money_too() -> None:
     from tests.unit.scalelib.exact import cheapest, served
 
