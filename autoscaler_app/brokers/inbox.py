@@ -79,7 +79,14 @@ class _AmqpInbox:
         self._taken: list[Any] = []
         channel.basic_qos(0, AT_MOST, False)
         self._consumer = Consumer(
-            channel, [queue], auto_declare=False, accept=None, on_message=self._taken.append, no_ack=False
+            channel,
+            [queue],
+            auto_declare=False,
+            accept=None,
+            on_message=self._taken.append,
+            # What kombu cannot unpack comes as it is: else it would end each reader and come again, for ever.
+            on_decode_error=lambda message, error: self._taken.append(message),
+            no_ack=False,
         )
         self._consumer.consume()
 

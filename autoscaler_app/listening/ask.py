@@ -151,6 +151,7 @@ class _Question:
             accept=None,
             no_ack=True,
             on_message=self._on_answer,
+            on_decode_error=lambda message, error: self._is_odd(error),
         )
 
     def send(self, nodenames: Collection[str] | None, arguments: Mapping[str, Any], timeout: float) -> None:
@@ -186,7 +187,7 @@ class _Question:
         try:
             body = json_of(message)
         except ValueError as error:
-            log.debug("an answer to %r cannot be read: %s", self._command, shortened(str(error)))
+            self._is_odd(error)
             return
         if not isinstance(body, dict) or message.headers.get("ticket") != self._ticket:
             return
@@ -195,7 +196,10 @@ class _Question:
                 self._take(nodename, answer)
             # Anybody's: one answer is lost, and the question goes on.
             except Exception as error:  # noqa: BLE001
-                log.debug("an answer to %r cannot be read: %s", self._command, shortened(str(error)))
+                self._is_odd(error)
+
+    def _is_odd(self, error: Exception) -> None:
+        log.debug("an answer to %r cannot be read: %s", self._command, shortened(str(error)))
 
     def _take(self, nodename: str, answer: Any) -> None:
         if self._trust is not None:

@@ -131,7 +131,14 @@ class Listener(Background):
             dispatcher = self._app.events.Dispatcher(
                 connection, hostname="autoscaler-listener", buffer_while_offline=False
             )
-            consumer = Consumer(channel, [receiver.queue], accept=None, no_ack=True, on_message=self._receive)
+            consumer = Consumer(
+                channel,
+                [receiver.queue],
+                accept=None,
+                no_ack=True,
+                on_message=self._receive,
+                on_decode_error=lambda message, error: self._activity.reject(error),
+            )
             self._heard_echo, self._sent_echo = None, -math.inf
             self._connected_at = time.monotonic()
             with consumer:

@@ -4,6 +4,10 @@ kombu decodes every element that it pops, and looks into it, before anybody is a
 `virtual.Message`): one `LPUSH celery x` ends each worker that meets it. Here such an element becomes a
 message of a type that nobody accepts. Celery logs and drops that, like any message that it cannot decode.
 
+py-amqp, too, decodes what comes with a message before anybody is asked: a content type that is no UTF-8, a
+table of great depth or a time that no clock has ends the worker or its connection, and the message, which was
+never taken, is the next worker's. A routing key that is no UTF-8, sent to the mailbox of all, ends them all.
+
 A message whose fields are not of the kind that Celery expects (a task's id that is a list) is one that Celery
 itself stumbles over: its worker ends, the message goes back, and the next worker ends.
 """
@@ -16,6 +20,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from amqp import abstract_channel, serialization
+from amqp.spec import Basic
 from celery.utils.log import get_logger
 from kombu.transport import redis as transport
 from kombu.transport import virtual
@@ -103,11 +109,13 @@ class _NoMessage:
 
 
 def survive_garbage() -> None:
-    """From now on, in this process, for every Redis connection. May be called twice."""
+    """From now on, in this process, for every connection to a broker. May be called twice."""
     if transport.loads is _loads:
         return
     transport.loads = _loads
     transport.Channel.Message = _Message
+    serialization.PROPERTY_CLASSES[Basic.CLASS_ID] = _properties
+    abstract_channel.loads = _arguments
 
 
 def _loads(text: str, *args: Any, **kwargs: Any) -> Any:
@@ -167,4 +175,41 @@ def _in_its_place(payload: Any) -> dict[str, Any]:
     }
 
 
+def _properties(buf: Any, offset: int) -> tuple[dict[str, Any], int]:
+    """The properties and headers of an AMQP message; of one whose own cannot be read, those of no message."""
+    try:
+        return _amqps(buf, offset)
+    # They end where their frame ends: whatever is wrong in them, it is theirs alone.
+    except Exception as error:  # noqa: BLE001
+        set_aside.count += 1
+        shown = _shown(bytes(buf[offset : offset + SHOWN]))
+        logger.error("set aside: the properties of a message cannot be read (%r): %s", error, shown)
+        return {"content_type": TYPE, "content_encoding": "binary"}, len(buf)
+
+
+def _arguments(format: str, buf: Any, offset: int) -> Any:
+    """The arguments of an AMQP method; what is no UTF-8 in a routing key, say, becomes question marks."""
+    try:
+        return serialization.loads(format, buf, offset)
+    except UnicodeDecodeError:
+        if not set(format) <= {"s", *_SIZES}:
+            raise
+        readable = bytearray(buf)
+        _make_readable(format, readable, offset)
+        return serialization.loads(format, readable, offset)
+
+
+def _make_readable(format: str, buf: bytearray, offset: int) -> None:
+    """Of the same length, so that nothing moves."""
+    for kind in format:
+        if kind == "s":
+            start, offset = offset + 1, offset + 1 + buf[offset]
+            buf[start:offset] = bytes(byte if byte < 128 else ord("?") for byte in buf[start:offset])
+        else:
+            offset += _SIZES[kind]
+
+
+_SIZES = {"b": 1, "o": 1, "B": 2, "l": 4, "L": 8}
+"""Octets. Of what comes with a message: no two bits stand beside each other, which would share one."""
 _kombus = transport.loads
+_amqps = serialization.PROPERTY_CLASSES[Basic.CLASS_ID]

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from kombu import Producer
 
 from autoscaler_app.brokers import BrokerUnreachable
+from autoscaler_app.listening import ask as ask_module
 from autoscaler_app.listening.ask import ask, tell
 
 MakeApp = Callable[..., Celery]
@@ -146,6 +148,28 @@ def test_one_answer_that_cannot_be_read_spoils_no_other_and_is_shown_printable(
     assert ask(app, "resources", ["celery@n1", "celery@n2"], timeout=2, trust=trust).keys() == {"celery@n2"}
     assert ask(app, "evil", ["celery@n2"], timeout=20) == {"celery@n2": None}
     assert r"celery@n2 could not do 'evil': '\x1b[2Jroot'" in caplog.text
+
+
+def test_an_answer_that_cannot_be_unpacked_spoils_no_other(
+    app: Celery, answer: Callable[..., Answerer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(["celery@n1"], resources=resources)
+    send = ask_module._Question.send
+
+    def send_and_disturb(question: Any, *arguments: Any) -> None:
+        """Whoever may listen knows where to answer."""
+        Producer(question._channel).publish(
+            b"{}",
+            exchange=question._reply_queue.exchange.name,
+            routing_key=question._ticket,
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"compression": "nonsense"},
+        )
+        send(question, *arguments)
+
+    monkeypatch.setattr(ask_module._Question, "send", send_and_disturb)
+    assert ask(app, "resources", ["celery@n1"], timeout=20).keys() == {"celery@n1"}
 
 
 def test_more_than_one_batch_is_asked(app: Celery, answer: Callable[..., Answerer]) -> None:

@@ -107,6 +107,28 @@ def test_many_are_taken_at_a_time_in_their_order(url: str, make_app: MakeApp) ->
     assert len(sizes) < 50
 
 
+def test_a_note_that_cannot_be_unpacked_comes_as_it_is_and_keeps_no_other_back(
+    url: str, make_app: MakeApp
+) -> None:
+    app = make_app(url)
+    with open_inbox(app, "autoscale") as inbox:
+        with app.producer_pool.acquire(block=True) as producer:
+            producer.publish(
+                b"odd",
+                exchange="",
+                routing_key="autoscale.notes",
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers={"compression": "nonsense"},
+            )
+        send_note(app, "autoscale", kind="left")
+        found: list[bytes] = []
+        while bodies := inbox.take():
+            found += bodies
+            inbox.done()
+    assert found == [b"odd", b'{"kind":"left"}']
+
+
 @pytest.mark.parametrize(
     "element",
     [b"x", b"[]", b"{}", b"\xff\xfe", b'{"body": 5, "properties": {}}', b'{"body": "!", "properties": 5}'],

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.events.event import get_exchange
+from kombu import Producer
 
 from autoscaler_app.listening import listener as listener_module
 from autoscaler_app.listening.activity import Activity, Change, ChangeKind
@@ -177,6 +179,29 @@ def test_what_could_not_be_understood_is_said_in_the_log(
     speaker.send("worker-resources", running="everything")
 
     wait_until(lambda: "1 not understood" in caplog.text)
+
+
+def test_what_cannot_be_unpacked_costs_one_word_and_not_the_ear(
+    app: Celery, speaker: Speaker, listen: Callable[..., Listener], wait_until: Callable[..., Any]
+) -> None:
+    activity = Activity()
+    listener = listen(app, activity)
+    wait_until(lambda: listener.connected_since)
+    with app.connection_for_write() as connection:
+        exchange = get_exchange(connection)
+        Producer(connection.default_channel).publish(
+            b"{}",
+            exchange=exchange,
+            declare=[exchange],
+            routing_key="worker.heartbeat",
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"compression": "nonsense"},
+        )
+    speaker.send("worker-heartbeat")
+    wait_until(lambda: activity.hosts())
+    assert activity.counters().rejected == 1
+    assert listener.connections == 1
 
 
 def test_it_starts_before_its_broker_and_connects_when_that_comes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,43 @@ def test_a_node_works_on_after_elements_that_are_no_messages(
     assert told["pid"] == pid, "the same process"
     assert told["garbage"] == len(ELEMENTS)
     assert node.log.read_text().count("no message") >= len(ELEMENTS)
+
+
+DEEP: dict[str, Any] = {}
+for _ in range(1500):
+    DEEP = {"": DEEP}
+UNREADABLE: list[dict[str, Any]] = [
+    {"content_type": b"\xff"},
+    {"correlation_id": b"\xff"},
+    {"headers": DEEP},
+    {"headers": {"compression": "nonsense"}},
+]
+"""What comes with a message of RabbitMQ: py-amqp stumbles over all but the last."""
+
+
+def test_a_node_works_on_after_messages_of_which_nothing_can_be_read(
+    make_lab: Callable[..., Lab], amqp_url: str
+) -> None:
+    lab = make_lab(amqp_url)
+    node = lab.node("n1").wait_ready()
+    node.join("one")
+    pid = node.ask("resources")["pid"]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        with lab.app.connection_for_write() as connection:
+            producer = Producer(connection.default_channel, auto_declare=False)
+            for odd in UNREADABLE:
+                how = {"content_type": "application/json", "content_encoding": "utf-8", **odd}
+                producer.publish(b"[[], {}, {}]", routing_key="res:ncpus=1", **how)
+                producer.publish(b"{}", exchange="celery.pidbox", routing_key=b"\xff", **how)
+    finally:
+        sys.setrecursionlimit(limit)
+    lab.wait_finished([lab.send("one", "work", 0.01) for _ in range(3)])
+    told = node.ask("resources")
+    assert told["pid"] == pid, "the same process"
+    assert told["garbage"] == 2 * 3
+    assert lab.unacknowledged() == 0
 
 
 LIMITS, CHILD = {"timelimit": ["a", "b"]}, {"stamped_headers": 5}

@@ -67,6 +67,7 @@ METHODS = [
     ("amqp.channel:Channel", "basic_qos", ("prefetch_size", "prefetch_count", "a_global")),
     ("amqp.channel:Channel", "flow", ("active",)),
     ("amqp.channel:Channel", "send_method", ("sig", "format", "args")),
+    ("amqp.serialization", "decode_properties_basic", ("buf", "offset")),
     ("redis.connection:Connection", "send_command", ()),
     ("redis.connection:Connection", "read_response", ()),
     ("redis.connection:ConnectionPool", "get_connection", ()),
@@ -94,6 +95,9 @@ ATTRIBUTES = [
     ("kombu.transport.redis:Channel", "global_keyprefix"),
     ("kombu.transport.redis:Channel", "keyprefix_queue"),
     ("amqp.spec:Basic", "Qos"),
+    ("amqp.serialization", "PROPERTY_CLASSES"),
+    ("amqp.serialization", "loads"),
+    ("amqp.abstract_channel", "loads"),
 ]
 
 SET_BY = [
