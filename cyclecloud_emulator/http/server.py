@@ -26,6 +26,8 @@ MOST_HEADERS = 16 * 1024
 """Requests with longer headers are refused, as the product does since 8.7.1."""
 KEPT_SECONDS, ARRIVES_SECONDS = 60.0, 10.0
 """So long may a connection be silent between two requests, and in the middle of one."""
+UNKNOWN_SECONDS = 1.0
+"""So long may a body take of somebody who does not say who he is."""
 MOST_CONNECTIONS = 2000
 """Each has a thread; who comes when there are so many is sent away."""
 REOPEN_SECONDS = 30.0
@@ -209,8 +211,6 @@ class _Handler(BaseHTTPRequestHandler):
         if base and not path.startswith(base + "/"):
             self._refuse(HTTPStatus.NOT_FOUND)
             return
-        scheme = "https" if self.server.owner.tls else "http"
-        host = self.headers.get("Host") or f"{self.server.server_name}:{self.server.server_port}"
         answer = self.server.owner.respond(
             Request(
                 method=self.command,
@@ -220,10 +220,18 @@ class _Handler(BaseHTTPRequestHandler):
                 authorization=self.headers.get("Authorization"),
                 metadata=self.headers.get("Metadata"),
                 content_type=self.headers.get("Content-Type", ""),
-                base_url=f"{scheme}://{host}{base}",
+                base_url=self._own_address() + base,
             )
         )
         self._send(answer)
+
+    def _own_address(self) -> str:
+        """Where this connection came in. Not what the header Host says: that is anybody's word, and would be
+        repeated to whoever is led on by it.
+        """
+        host, port = self.connection.getsockname()[:2]
+        scheme = "https" if self.server.owner.tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def _body(self) -> bytes | None:
         """The body; None if it cannot be read, and the client was told."""
@@ -237,7 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
         if int(text) > MOST_BODY:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return None
-        return self.rfile.read(int(text))
+        if "Authorization" not in self.headers:
+            self.connection.settimeout(min(UNKNOWN_SECONDS, ARRIVES_SECONDS))
+        try:
+            return self.rfile.read(int(text))
+        except TimeoutError:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            return None
 
     def _refuse(self, status: HTTPStatus) -> None:
         """An answer of the web server itself, before the application is asked."""

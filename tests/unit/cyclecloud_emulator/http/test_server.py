@@ -82,11 +82,31 @@ def test_half_a_request_is_not_waited_for_for_ever(server: Server, monkeypatch: 
         b"",
         b"GE",
         b"GET / HTTP/1.1\r\nX-a: b\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}",
     ):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(half)
             assert connection.recv(1) == b"", "closed"
+
+
+@pytest.mark.parametrize(
+    ("names_himself", "constant"), [(True, "ARRIVES_SECONDS"), (False, "UNKNOWN_SECONDS")]
+)
+def test_who_sends_half_a_body_is_told_so_and_sooner_where_nobody_knows_him(
+    server: Server, monkeypatch: pytest.MonkeyPatch, names_himself: bool, constant: str
+) -> None:
+    """What comes behind it is of the body, as far as anybody can tell: it gets no answer of its own."""
+    monkeypatch.setattr(server_module, constant, 0.05)
+    headers = ("Host: x", "Content-Length: 99", *(["Authorization: Basic x"] if names_himself else []))
+    assert told(server, *headers, body="{}GET / HTTP/1.1") == "HTTP/1.1 408 Request Timeout"
+
+
+def test_where_it_is_asked_says_the_connection_and_not_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stands between and repeats what was answered would lead others where one client likes."""
+    server = Server("127.0.0.1", 0, lambda request: Answer(status=200, body=request.base_url.encode()))
+    server.start()
+    answer = httpx.get(server.url, headers={"Host": "evil.example"})
+    assert answer.text == server.url
+    server.stop()
 
 
 def test_beyond_a_number_of_connections_who_comes_is_sent_away(
