@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import smtplib
+import ssl
 import stat
 from collections.abc import Mapping
 from email.message import EmailMessage
@@ -27,6 +28,7 @@ FAILURES = (OSError, HTTPError, URLError, smtplib.SMTPException, ValueError)
 for an address with odd characters.)"""
 
 _PORTS = {"smtp": 25, "smtps": 465}
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 def addresses(file: Path | None, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -81,14 +83,34 @@ def _mail(url: SplitResult, alarm: Mapping[str, Any]) -> None:
     message["From"] = parse_qs(url.query).get("from", [to])[0]
     message["To"] = to
     message.set_content(f"{alarm['text']}\n\nPass {alarm['pass']}, {alarm['at']}\n")
-    kind = smtplib.SMTP_SSL if url.scheme == "smtps" else smtplib.SMTP
-    assert url.hostname is not None
-    with kind(url.hostname, url.port or _PORTS[url.scheme], timeout=TIMEOUT) as server:
-        if url.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls()
+    with _connected(url) as server:
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(message)
+
+
+def _connected(url: SplitResult) -> smtplib.SMTP:
+    """A password goes to nobody but the server whose certificate bears its name, or to this machine."""
+    assert url.hostname is not None
+    port = url.port or _PORTS[url.scheme]
+    context = ssl.create_default_context()
+    is_secret = bool(url.username) and url.hostname not in _HERE
+    if not is_secret:
+        # Many a mail server has made its own, and to go without it is no better.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if url.scheme == "smtps":
+        return smtplib.SMTP_SSL(url.hostname, port, timeout=TIMEOUT, context=context)
+    server = smtplib.SMTP(url.hostname, port, timeout=TIMEOUT)
+    try:
+        server.ehlo()
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+        elif is_secret:
+            raise smtplib.SMTPNotSupportedError("the server has no TLS, and the password is not sent without")
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 def why(error: BaseException) -> str:
