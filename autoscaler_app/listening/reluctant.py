@@ -1,4 +1,5 @@
-"""Workers that did not answer when they were asked last: a pass waits for them once, not every time.
+"""Workers that did not answer when they were asked last: a pass waits for them once, not every time. For one
+that is on no node it does not wait at all.
 
 They are asked all the same, aside, and what they answer is there for the next pass. One that says anything
 of its own accord, or answers, is waited for again.
@@ -31,9 +32,11 @@ class Reluctant:
         arguments: Mapping[str, Any],
         take: Callable[[Mapping[str, Any]], object],
         now: datetime,
+        aside: Collection[str] = (),
     ) -> dict[str, Any]:
-        """Ask all of these, and wait for those that answered last time. `take` gets every answer, those of
-        the others when they come; what is returned are those that were waited for. Raises BrokerError.
+        """Ask all of these, and wait for those that answered last time and are not to be asked `aside`.
+        `take` gets every answer, those of the others when they come; what is returned are those that were
+        waited for. Raises BrokerError.
         """
 
         def take_late(answers: Mapping[str, Any]) -> None:
@@ -41,7 +44,7 @@ class Reluctant:
                 self._since.pop(name, None)
             take(answers)
 
-        late = self._since.keys() & set(nodenames)
+        late = (self._since.keys() | set(aside)) & set(nodenames)
         if late:
             workers.ask_aside(command, sorted(late), arguments, take_late)
         prompt = sorted(set(nodenames) - late)

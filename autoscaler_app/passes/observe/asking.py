@@ -228,18 +228,18 @@ def _ask_the_quiet(
         _take_answers(control, control.workers.ask("resources", None, asked))
         control.reluctant.have_told(control.activity.hosts())
         return
-    # A worker that is gone, on a node or on none, costs one pass its patience and not every pass. If it lives
-    # it tells of itself, or its answer is there for the next pass.
+    # A worker that is gone costs one pass its patience and not every pass; one that is on no node, none. If
+    # it lives it tells of itself, or its answer is there for the next pass.
     control.reluctant.have_told(hosts)
     heard = {short_name(view.hostname) for view in hosts}
     unheard = [node for node in cloud.nodes if node.hostname and short_name(node.hostname) not in heard]
-    names = {
-        *_to_ask(control, hosts, drains),
-        *_never_heard(control, unheard, known, history, drains),
-        *_not_listed(known, cloud),
-    }
+    not_listed = list(_not_listed(known, cloud))
+    quiet = _to_ask(control, hosts, drains)
+    names = {*quiet, *_never_heard(control, unheard, known, history, drains), *not_listed}
+    # Before anything is given back, whoever may have taken it up has a say.
+    aside = set() if not_listed else _on_no_node(hosts, known, drains, cloud).intersection(quiet)
     control.reluctant.ask(
-        control.workers, "resources", names, asked, partial(_take_answers, control), control.now()
+        control.workers, "resources", names, asked, partial(_take_answers, control), control.now(), aside
     )
 
 
@@ -251,6 +251,24 @@ def _not_listed(known: Mapping[str, KnownHost], cloud: Cloud) -> Iterator[str]:
     for node_id, host in known.items():
         if node_id not in present and host.tasks:
             yield from host.nodenames
+
+
+def _on_no_node(
+    hosts: Collection[HostView], known: Mapping[str, KnownHost], drains: Mapping[str, Drain], cloud: Cloud
+) -> set[str]:
+    """Workers of hosts that are no node's and were never seen to be: nothing is done to them in this pass, so
+    none has to wait for what they say.
+    """
+    nodes = {
+        *homes_of(cloud.nodes),
+        *(short_name(host.hostname) for host in known.values()),
+        *(short_name(drain.hostname) for drain in drains.values()),
+    }
+    there, elsewhere = set[str](), set[str]()
+    for view in hosts:
+        of = there if short_name(view.hostname) in nodes else elsewhere
+        of |= {worker.nodename for worker in view.workers}
+    return elsewhere - there
 
 
 def _take_answers(control: Control, answers: Mapping[str, Any]) -> None:

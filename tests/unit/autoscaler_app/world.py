@@ -153,8 +153,9 @@ class Hosts:
     ) -> None:
         if nodenames:
             self.aside.append(sorted(nodenames))
+            waited_for = len(self.asked)
             take(self.ask(command, nodenames, arguments))
-            self.asked.pop()
+            del self.asked[waited_for:]
 
     def tell(self, command: str, nodenames: Collection[str]) -> None:
         for host in self.of.values():

@@ -369,23 +369,86 @@ def test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there(w
 
 
 def test_a_worker_that_does_not_answer_is_waited_for_once_and_heard_when_it_does(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (mute,) = world.boot()
     world.listen()
-    ghost = Host("nowhere")
-    world.control.activity.merge(ghost.account(1), world.now)
+    tells(world, mute)
+    mute.is_mute = True
+    world.hosts.asked.clear()
     world.go_on(60)
     world.make_pass()
-    assert world.hosts.asked == [[ghost.nodename]]
+    assert world.hosts.asked == [[mute.nodename]]
     world.go_on(60)
     world.make_pass()
-    assert world.hosts.asked == [[ghost.nodename]], "a ghost costs nothing from then on"
-    assert world.hosts.aside == [[ghost.nodename]], "and is asked all the same"
+    assert world.hosts.asked == [[mute.nodename]], "it costs nothing from then on"
+    assert world.hosts.aside == [[mute.nodename]], "and is asked all the same"
 
+    mute.is_mute = False
+    world.go_on(60)
+    world.make_pass()
+    world.go_on(60)
+    world.make_pass()
+    assert [mute.nodename] in world.hosts.asked[1:], "it has answered: it is waited for again"
+
+
+def test_a_ghost_costs_no_pass_anything_and_is_heard_when_it_speaks(world: World) -> None:
+    world.listen()
+    ghost = Host("nowhere", running=["t1"])
+    tells(world, ghost)
+    for number in (1, 2):
+        world.go_on(60)
+        world.make_pass()
+        assert (world.hosts.asked, world.hosts.aside) == ([], [[ghost.nodename]] * number)
     world.hosts.of["nowhere"] = ghost
     world.go_on(60)
     world.make_pass()
+    (view,) = world.control.activity.hosts()
+    assert view.told == world.now
+
+
+def test_before_a_gone_node_s_tasks_are_given_back_whoever_may_have_them_by_now_is_waited_for(
+    world: World,
+) -> None:
+    """It is on no node, and has taken up what the gone one was evicted from: only its answer says so."""
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    host.running = ["t1"]
+    world.listen()
+    tells(world, host)
+    other = Host("nowhere")
+    tells(world, other)
+    world.make_pass()
+    other.running, host.is_mute = ["t1"], True
+    world.hosts.of["nowhere"] = other
+    world.cloud.machines.clear()
+    world.hosts.asked.clear()
     world.go_on(60)
     world.make_pass()
-    assert world.hosts.asked[1:] == [[ghost.nodename]], "it has answered: it is waited for again"
+    assert world.hosts.asked == [sorted([host.nodename, other.nodename])]
+    assert world.hosts.aside == []
+    assert world.queues.given_back == []
+
+
+@pytest.mark.parametrize("told", ["on its way out", "had no task"])
+def test_a_worker_of_a_node_that_is_not_listed_is_no_ghost(world: World, told: str) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    world.listen()
+    tells(world, host)
+    world.queues.waiting["celery"] = 0
+    world.make_pass()
+    assert world.control.state.known_hosts().keys() == {"m1"}
+    if told == "on its way out":
+        world.control.state.forget_nodes({"m1"})
+        world.control.state.begin_drain("m1", host.name, "idle", world.now)
+    world.cloud.machines.clear()
+    world.hosts.asked.clear()
+    world.go_on(60)
+    world.make_pass()
+    assert world.hosts.asked == [[host.nodename]]
 
 
 def tells(world: World, host: Host) -> None:
