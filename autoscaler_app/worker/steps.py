@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 
 from autoscaler_app import schedule
 from autoscaler_app import settings as settings_module
+from autoscaler_app.brokers.reading import bound_unpacking
 from autoscaler_app.celery import app
 from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
@@ -112,6 +113,7 @@ class StaysHome(bootsteps.Step):
         if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
             log.warning("%s", danger)
         survive_garbage()
+        bound_unpacking()
         survive_outages()
         bound_waits()
 

@@ -8,14 +8,17 @@ import contextlib
 import json
 import re
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from amqp import NotFound
 from celery import Celery
-from kombu import Producer
+from celery.events.event import get_exchange
+from kombu import Exchange, Producer
 from pytest_celery import CeleryTestSetup
 
 from autoscaler_app.brokers import open_broker
@@ -102,6 +105,16 @@ SENT: list[dict[str, Any]] = [
 ]
 
 
+MOST_MEMORY = 600 * 1024
+"""kB that the control worker may ever have: it has about a fifth of that, and the bomb more."""
+
+
+def bomb() -> bytes:
+    """A megabyte that unpacks to a thousand."""
+    packer = zlib.compressobj(9)
+    return b"".join([*(packer.compress(bytes(1024 * 1024)) for _ in range(1000)), packer.flush()])
+
+
 def poison(url: str) -> int:
     """Say all of it; how many notes are to be dropped."""
     dropped = 0
@@ -112,9 +125,10 @@ def poison(url: str) -> int:
         with app.connection_for_write() as connection:
             post = Producer(connection.default_channel, auto_declare=False)
 
-            def put(body: bytes, queue: str, kind: str, **headers: Any) -> None:
+            def put(body: bytes, to: str | Exchange, kind: str | bytes, **headers: Any) -> None:
                 how = {"content_type": kind, "content_encoding": "utf-8", "headers": headers}
-                post.publish(body, exchange="", routing_key=queue, **how)
+                queue, exchange = (to, "") if isinstance(to, str) else ("worker.heartbeat", to)
+                post.publish(body, exchange=exchange, routing_key=queue, **how)
 
             for body in (*(json.dumps(note).encode() for note in NOTES), *BODIES):
                 put(body, NOTES_QUEUE, "application/json")
@@ -122,6 +136,17 @@ def poison(url: str) -> int:
             for headers in HEADERS:
                 for kind in ("application/json", "application/x-python-serialize", "text/odd"):
                     put(b"[[], {}, {}]", CONTROL_QUEUE, kind, **headers)
+            packed, ears = bomb(), get_exchange(connection)
+            ears(connection.default_channel).declare()
+            for to in (NOTES_QUEUE, CONTROL_QUEUE, ears):
+                gzip = "application/x-gzip"
+                put(packed, to, "application/json", compression=gzip, task=AUTOSCALE, id="7")
+            dropped += 1
+            if url.startswith("amqp"):
+                for to in (NOTES_QUEUE, CONTROL_QUEUE, ears):
+                    put(b"x", to, b"\xff", task=AUTOSCALE, id="8")
+                dropped += 1
+                post.publish(b"{}", exchange=ears, routing_key=b"\xff", content_type="application/json")
             if url.startswith("redis"):
                 for element in ELEMENTS:
                     for queue in (NOTES_QUEUE, CONTROL_QUEUE, "res:ncpus=1"):
@@ -165,6 +190,8 @@ def test_after_all_poison_at_once_a_task_gets_its_node_and_finishes(
     wait_until(lambda: not site.nodes(), seconds=60, what="the last node is gone")
     assert Counter(run.id for run in site.runs()) == Counter(ids), "each task ran exactly once"
     assert site.processes["control"].exit_code is None, "the same process"
+    status = Path(f"/proc/{site.processes['control'].pid}/status").read_text()
+    assert int(status.partition("VmHWM:")[2].split()[0]) < MOST_MEMORY
 
     reports = site.reports()
     assert [made.error for made in reports if made.error] == []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,6 +16,8 @@ MAX_TEXT = 1000
 """Characters of a name or an id in an event."""
 MAX_AMOUNTS = 200
 """Resources of one worker."""
+MAX_ADDRESSES = 64
+"""Of one machine. A node names half as many at most; each is looked up in every pass."""
 MAX_COUNT = 2**53
 """Whatever is counted is fewer: beyond that JSON and its readers differ."""
 LONGEST_RUN = 366 * 24 * 3600.0
@@ -37,7 +39,7 @@ class MachineSaid(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = ""
     """Its own host name."""
-    addresses: tuple[str, ...] = ()
+    addresses: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_ADDRESSES)] = ()
     """Its addresses, but for those that every machine has."""
     space: str = ""
     """Which numbering of processes a pid is of: two that say the same have one process a pid between them."""

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from autoscaler_app.listening.activity.accounts import MAX_ADDRESSES
 from autoscaler_app.listening.trust.before import FromBefore
 from autoscaler_app.listening.trust.bindings import MOST_NAMES, Bindings, Memory
 from autoscaler_app.listening.trust.disbelief import Disbelief
-from autoscaler_app.listening.trust.names import names_claimed, names_of
+from autoscaler_app.listening.trust.names import addresses_claimed, names_claimed, names_of
 from celery_resources.node.obeying import ASKED, OURS
 from celery_resources.trust.keys import KeyPair, fingerprint
 from celery_resources.trust.replay import PATIENCE, Lives, next_count
@@ -280,4 +281,6 @@ def _odd(nodename: str, told: Mapping[str, Any]) -> str:
         nodename.rpartition("@")[2]
     ):
         return "it tells of another host"
+    if len(addresses_claimed(told)) > MAX_ADDRESSES:
+        return f"it tells of more than {MAX_ADDRESSES} addresses"
     return "it tells of others too" if "others" in told else ""

@@ -5,10 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery_resources.trust.keys import KeyPair
 from celery_resources.trust.signing import Kind, Said, seal
+from scalelib.node import Node, NodeId, NodeState
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+AT = NOW.timestamp()
+SETTLING = timedelta(seconds=180)
+CONTROL, OURS, ANOTHER, THIEF = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3, 4))
+
+
+def a_node(node_id: str = "id-1", hostname: str | None = "n1", **more: Any) -> Node:
+    return Node(
+        id=NodeId(node_id),
+        name=node_id,
+        nodearray="worker",
+        vm_size="small",
+        bucket_id="b",
+        state=NodeState.READY,
+        status="Ready",
+        hostname=hostname,
+        **more,
+    )
 
 
 @dataclass

@@ -51,6 +51,7 @@ NONSENSE = [
     {"type": "worker-resources", "hostname": 5},
     {"type": "worker-resources", "hostname": "celery@n1", "running": "a"},
     {"type": "worker-resources", "hostname": "celery@n1", "running": [{"id": "a", "started": 1e300}]},
+    {"type": "worker-resources", "hostname": "celery@n1", "machine": {"addresses": ["10.0.0.1"] * 65}},
     {"type": "task-started", "hostname": "celery@n1"},
     {"type": "task-started", "hostname": "celery@n1", "uuid": ["a"], "timestamp": 1.0},
     {"type": "task-started", "hostname": "celery@n1", "uuid": "a", "timestamp": "noon"},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,50 +14,18 @@ from autoscaler_app.memory.state import KnownHost, State
 from celery_resources.trust.keys import KeyPair, fingerprint
 from celery_resources.trust.replay import PATIENCE
 from celery_resources.trust.signing import Kind, opened
-from scalelib.node import Node, NodeId, NodeState
-from tests.unit.autoscaler_app.listening.signers import Signer, unsigned
-
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-AT = NOW.timestamp()
-SETTLING = timedelta(seconds=180)
-CONTROL, OURS, ANOTHER, THIEF = (KeyPair(bytes([number]) * 32) for number in (1, 2, 3, 4))
-
-
-def a_node(node_id: str = "id-1", hostname: str | None = "n1", **more: Any) -> Node:
-    return Node(
-        id=NodeId(node_id),
-        name=node_id,
-        nodearray="worker",
-        vm_size="small",
-        bucket_id="b",
-        state=NodeState.READY,
-        status="Ready",
-        hostname=hostname,
-        **more,
-    )
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    made = State(tmp_path / "state.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def trust(state: State) -> Trust:
-    return Trust(state, lambda: CONTROL, settling=SETTLING)
-
-
-@pytest.fixture
-def node(trust: Trust) -> Signer:
-    """A node that has spoken and is bound, for so long that nobody can contest it."""
-    mine = Signer("n1", OURS)
-    long_ago = NOW - 2 * SETTLING
-    assert trust.event(mine.event(long_ago.timestamp()), long_ago) is not None
-    assert trust.know([a_node()], long_ago) == frozenset()
-    trust.remember()
-    return mine
+from tests.unit.autoscaler_app.listening.signers import (
+    ANOTHER,
+    AT,
+    CONTROL,
+    NOW,
+    OURS,
+    SETTLING,
+    THIEF,
+    Signer,
+    a_node,
+    unsigned,
+)
 
 
 def test_what_a_node_says_is_believed_as_it_signed_it(trust: Trust, node: Signer) -> None:
