@@ -14,7 +14,7 @@ from tests.unit.autoscaler_app.listening.events import report
 
 
 def hear(listener: Listener, *events: Any) -> None:
-    listener._receive(SimpleNamespace(decode=lambda: list(events)))
+    listener._receive(SimpleNamespace(body=b"", decode=lambda: list(events)))
 
 
 class Judge:

@@ -48,7 +48,14 @@ def test_a_host_is_silent_for_as_long_as_it_could_have_been_heard(
 
 
 def node(number: int, **parts: Any) -> Any:
-    facts = {"id": f"n{number}", "hostname": f"host-{number}", "managed": True, "is_ready": True, **parts}
+    facts = {
+        "id": f"n{number}",
+        "hostname": f"host-{number}",
+        "private_ip": None,
+        "managed": True,
+        "is_ready": True,
+    }
+    facts |= parts
     return SimpleNamespace(**facts)
 
 
@@ -64,7 +71,7 @@ def never_heard(nodes: list[Any], *, ready: float, drains: dict[str, Any] | None
         ),
         workers=None,
     )
-    known: Any = {"n2": SimpleNamespace(nodenames=("w1@host-2", "w2@host-2"), tasks=())}
+    known: Any = {"n2": SimpleNamespace(hostname="host-2", nodenames=("w1@host-2", "w2@host-2"), tasks=())}
     history: Any = {f"n{i}": SimpleNamespace(ready=ago(ready)) for i in range(9)}
     asking._ask_the_quiet(made, known, history, SimpleNamespace(nodes=nodes))  # type: ignore[arg-type]
     return asked
