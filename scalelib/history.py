@@ -176,8 +176,7 @@ def advance(times: NodeTimes | None, node: Node, now: datetime, *, active: bool,
             booting=now if node.is_booting else None,
         )
     busy, wanted = active or not node.is_ready, needed or not node.is_ready
-    return replace(
-        times,
+    return NodeTimes(
         created=min(times.created, now),
         ready=min(times.ready, now) if times.ready else (now if node.is_ready else None),
         last_active=now if busy or times.last_active is None else min(times.last_active, now),

@@ -194,7 +194,7 @@ class Situation:
             target_drain_time=timedelta(seconds=self.autoscaler.target_drain_time),
             boot_time=self.boot_time,
             enabled=self._goes_by_run_times(queue),
-            serving=self._so_far(queue),
+            serving=self._so_far.get(queue.queue, ()),
             held=sum(max(0, job.iterations - len(job.so_far)) for job in self._serving.get(queue.queue, ())),
         )
 
@@ -207,7 +207,7 @@ class Situation:
             return False
         return queue.untimed_seconds is not None and is_worth_waiting(
             untimed=timedelta(seconds=queue.untimed_seconds),
-            running=self._so_far(queue),
+            running=self._so_far.get(queue.queue, ()),
             is_on_its_way=self._meant_for[queue.queue] > 0,
             boot_time=self.boot_time,
             longest=timedelta(seconds=self.autoscaler.target_drain_time),
@@ -234,10 +234,13 @@ class Situation:
                 found.setdefault(job.queue, []).append(job)
         return found
 
-    def _so_far(self, queue: QueueSeen) -> list[timedelta]:
-        """For how long its tasks have run there."""
-        jobs = self._serving.get(queue.queue, ())
-        return [timedelta(seconds=each) for job in jobs for each in job.so_far]
+    @cached_property
+    def _so_far(self) -> dict[str, list[timedelta]]:
+        """By queue: for how long its tasks have run there."""
+        return {
+            queue: [timedelta(seconds=each) for job in jobs for each in job.so_far]
+            for queue, jobs in self._serving.items()
+        }
 
     @cached_property
     def _serving_hosts(self) -> frozenset[str]:
