@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import multiprocessing
 import random
 import resource
@@ -14,9 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
-from benchmarks import Measurement
+from benchmarks import Measurement, exponent
 from scalelib.bucket import Bucket, Pool, PoolKind
 from scalelib.history import SQLiteNodeHistory
 from scalelib.job import Job
@@ -226,7 +224,7 @@ def _growth() -> Iterator[Measurement]:
     for name, what, make, sizes, target in series:
         points = [(size, _seconds(make(size))) for size in sizes]
         yield Measurement(
-            name=name, metric=f"exponent in {what}", value=_exponent(points), unit="", target=target
+            name=name, metric=f"exponent in {what}", value=exponent(points), unit="", target=target
         )
 
 
@@ -245,14 +243,7 @@ def _large() -> Iterator[Measurement]:
         took = points[-1][1]
         yield Measurement(name=f"{sizes[-1]:,} {name}", metric="plan", value=took, unit="s", target=target)
         name = f"{name} up to {sizes[-1]:,}"
-        yield Measurement(name=name, metric="exponent", value=_exponent(points), unit="", target=None)
-
-
-def _exponent(points: Sequence[tuple[float, float]]) -> float:
-    xs = [math.log(x) for x, _ in points]
-    ys = [math.log(y) for _, y in points]
-    x, y = fmean(xs), fmean(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+        yield Measurement(name=name, metric="exponent", value=exponent(points), unit="", target=None)
 
 
 # -- the cloud
