@@ -11,7 +11,7 @@ from tests.contract.deploy.cluster import WAY, cluster_in_a_box
 pytestmark = pytest.mark.by_hand
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_node_comes_runs_a_task_is_proven_empty_and_goes(tmp_path: Path, blobs: Path) -> None:
     """From the form: two machines install themselves from their blobs, with no route to anywhere."""
     with cluster_in_a_box(tmp_path, blobs) as cluster:
