@@ -26,8 +26,8 @@ QUEUES = [f"res:memgb={kind}:ncpus=2" for kind in range(KINDS)]
 
 def measure() -> Iterator[Measurement]:
     """Megabytes a day: fresh, and after each time it was thinned out; and of all the days."""
-    passes = _passes(random.Random(1))
-    packs = [packed(islice(passes, WHOLE)) for _ in range(THIN_TOGETHER)]
+    restless = passes(random.Random(1), datetime(2026, 11, 22, tzinfo=UTC))
+    packs = [packed(islice(restless, WHOLE)) for _ in range(THIN_TOGETHER)]
     ages = [timedelta(0), *(after for after, _ in THIN), KEPT]
     total = 0.0
     for times, (begins, ends) in enumerate(pairwise(ages)):
@@ -73,10 +73,11 @@ class _Node:
         return Keep(node=f"worker-{self.number}", node_id=self.id, reason=reason, jobs=jobs)
 
 
-def _passes(dice: random.Random) -> Iterator[tuple[int, bytes]]:
+def passes(dice: random.Random, at: datetime) -> Iterator[tuple[int, bytes]]:
+    """The numbers and reports of passes from then on, without end."""
     nodes = [_Node(n, dice.randint(0, 4), dice.choices(range(KINDS), k=2)) for n in range(NODES)]
     waiting, running, oldest = [0] * KINDS, [0] * KINDS, [0.0] * KINDS
-    at, number, born = datetime(2026, 11, 22, tzinfo=UTC), 0, NODES
+    number, born = 0, NODES
     while True:
         number, at = number + 1, at + EVERY
         actions: list[Action] = []

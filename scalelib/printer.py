@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final, Literal, TextIO
 
 from scalelib.amounts import shown
@@ -160,17 +161,27 @@ def print_demand(
     demand: Demand,
     stream: TextIO | None = None,
     output_format: Format = "table",
+    where: Sequence[str] = (),
 ) -> None:
     """Print a row for each node that exists or is to be launched.
 
     `name:default` prints `default` where there is nothing, `short@name` gives a column another heading,
     `name[0:5]` prints a part. A resource is a column too: `ncpus`, `*ncpus` what is free, `/ncpus` both.
+    `where` leaves out rows: of each `column=value,value` one value is to be the column's; `*` stands for
+    any text.
     """
-    chosen = read_columns(columns, {*BUILT_IN, *demand.resource_names})
+    resources = {*BUILT_IN, *demand.resource_names}
+    chosen = read_columns(columns, resources)
+    filters = [_filter(text, resources) for text in where]
     out = sys.stdout if stream is None else stream
     # What a node has is worked out node by node: only where it is printed.
-    with_rooms = any(column.mark or column.name not in _READERS for column in chosen)
-    rows = list(_rows(demand, with_rooms=with_rooms))
+    read = [*chosen, *(column for column, _ in filters)]
+    with_rooms = any(column.mark or column.name not in _READERS for column in read)
+    rows = [
+        row
+        for row in _rows(demand, with_rooms=with_rooms)
+        if all(_fits(_text(column.of(row), column), values) for column, values in filters)
+    ]
     if output_format == "json":
         out.write(json.dumps([_as_json(row, chosen) for row in rows], indent=2) + "\n")
         return
@@ -186,6 +197,19 @@ def print_demand(
         out.write(
             " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
         )
+
+
+def _filter(text: str, resources: Collection[str]) -> tuple[Column, list[str]]:
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise InvalidInput(
+            f"where: {shown(text)} is no filter: write a column and values, as in 'state=Ready'"
+        )
+    return _column(name.strip(), resources), [value.strip() for value in values.split(",")]
+
+
+def _fits(cell: str, values: Sequence[str]) -> bool:
+    return any(fnmatchcase(cell.lower(), value.lower()) for value in values)
 
 
 def _rows(demand: Demand, *, with_rooms: bool) -> Iterator[Row]:

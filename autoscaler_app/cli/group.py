@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -151,11 +152,27 @@ def buckets(ctx: click.Context, json_: bool) -> None:
     "--output-columns",
     default=",".join(DEMAND_COLUMNS),
     show_default=True,
-    help="Columns, with commas.",
+    help="Columns, with commas: hostname, short@name, name[0:5]; ncpus, *ncpus (free), /ncpus (both).",
 )
+@click.option(
+    "-C",
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE,...",
+    help="Only rows with one of these values in a column; * is any text. May be repeated.",
+)
+@click.option("-N", "--node", multiple=True, help="Only the node of this name.")
+@click.option("-H", "--hostname", multiple=True, help="Only the node of this host name.")
 @click.pass_context
 @speaks
-def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
+def demand(
+    ctx: click.Context,
+    json_: bool,
+    output_columns: str,
+    where: tuple[str, ...],
+    node: tuple[str, ...],
+    hostname: tuple[str, ...],
+) -> None:
     """Jobs and the machines they are on or need: the demand calculator's answer."""
     from autoscaler_app.passes.decide.situation import read
     from autoscaler_app.passes.one_pass import dry_run
@@ -165,7 +182,10 @@ def demand(ctx: click.Context, json_: bool, output_columns: str) -> None:
     with opened(ctx) as control:
         sight, _ = dry_run(control)
     result = planner.calculate(read(sight.snapshot).problem)
-    print_demand(output_columns.split(","), result, stdout(), output_format="json" if json_ else "table")
+    named = (("name", node), ("hostname", hostname))
+    filters = [*where, *(f"{column}={','.join(names)}" for column, names in named if names)]
+    form: Literal["json", "table"] = "json" if json_ else "table"
+    print_demand(output_columns.split(","), result, stdout(), output_format=form, where=filters)
 
 
 @autoscaler.command()

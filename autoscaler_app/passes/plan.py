@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import msgspec
@@ -176,11 +177,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     planning_seconds: float
 
 
+def kept_for(plan: Plan) -> Mapping[str, Sequence[Keep]]:
+    """By queue: the nodes that stay and have work of it, planned or running. Other queues are not in it."""
+    found: dict[str, dict[str, Keep]] = {}
+    for entry in plan.keep:
+        for job in entry.jobs:
+            for queue in (job, job.rpartition(" on ")[0]):
+                found.setdefault(queue, {})[entry.node_id] = entry
+    return {queue: tuple(entries.values()) for queue, entries in found.items()}
+
+
 class Places:
     """The places that a plan has for what waits in one queue, by where they are."""
 
-    def __init__(self, plan: Plan, queue: str) -> None:
-        planned = [entry for entry in plan.keep if queue in entry.jobs]
+    def __init__(self, plan: Plan, queue: str, kept: Sequence[Keep] | None = None) -> None:
+        """`kept`: the nodes that `kept_for` has for this queue, for who asks of many queues."""
+        kept = plan.keep if kept is None else kept
+        planned = [entry for entry in kept if queue in entry.jobs]
         # What runs already goes by the name of its queue and its host, and its slots take more of the same.
         running = f"{queue} on "
         self.up = {e.node: e.jobs[queue] for e in planned if e.reason not in COMING_UP}
@@ -192,7 +205,7 @@ class Places:
             if queue in launch.jobs
         }
         self.unserved = [entry for entry in plan.unserved if entry.job == queue]
-        busy = sum(count for e in plan.keep for job, count in e.jobs.items() if job.startswith(running))
+        busy = sum(count for e in kept for job, count in e.jobs.items() if job.startswith(running))
         self.busy = busy
         """Slots in which one of them runs."""
         self.count = busy + sum(sum(of.values()) for of in (self.up, self.booting, self.asked_for))

@@ -77,16 +77,25 @@ def facts(journal: Journal) -> Queues:
     """From the state file alone."""
     from autoscaler_app.memory.runtimes import Runtimes
     from autoscaler_app.passes.decide.explaining import explain
+    from autoscaler_app.passes.plan import kept_for
 
     seen = show.last_that_saw(journal)
     if seen is None or seen.saw is None:
         return Queues()
     runtimes = Runtimes.from_json(journal.state.fact("runtimes") or {})
     boot, paused = float(journal.state.fact("boot_seconds") or 0.0), journal.paused
+    kept = {} if seen.plan is None else kept_for(seen.plan)
     found = []
     for queue in seen.saw.queues:
         run = runtimes.mean(queue.queue)
-        told = explain(seen, queue.queue, run_seconds=run, boot_seconds=boot, paused=paused)
+        told = explain(
+            seen,
+            queue.queue,
+            run_seconds=run,
+            boot_seconds=boot,
+            paused=paused,
+            kept=kept.get(queue.queue, ()),
+        )
         found.append(
             QueueNow(
                 queue=queue.queue,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 import msgspec
 
-from autoscaler_app.passes.plan import Places, Plan
+from autoscaler_app.passes.plan import Keep, Places, Plan
 from autoscaler_app.passes.report import QueueSaw, Report
 
 
@@ -63,10 +63,17 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(
-    made: Report, queue: str, *, run_seconds: float | None, boot_seconds: float, paused: bool = False
+    made: Report,
+    queue: str,
+    *,
+    run_seconds: float | None,
+    boot_seconds: float,
+    paused: bool = False,
+    kept: Sequence[Keep] | None = None,
 ) -> Explanation:
     """Why so many wait there. `run_seconds`: the mean of their run times, None if unknown. `boot_seconds`:
-    how long nodes take to boot here. Raises LookupError for a queue that the pass did not know.
+    how long nodes take to boot here. `kept`: as `Places` takes it. Raises LookupError for a queue that the
+    pass did not know.
     """
     failed = f"pass {made.number} failed: {made.error}"
     if made.saw is None:
@@ -82,7 +89,7 @@ def explain(
         return _of(made, seen, Why(wait=Wait.PAUSED, count=seen.waiting, sentence=said))
     if made.plan is None:
         return _of(made, seen, Why(wait=Wait.UNKNOWN, count=seen.waiting, sentence=failed))
-    places = Places(made.plan, queue)
+    places = Places(made.plan, queue, kept)
     return msgspec.structs.replace(
         _of(made, seen, *_reasons(seen, made.plan, places, run_seconds, boot_seconds)),
         next_seconds=places.next_seconds(run_seconds, boot_seconds),

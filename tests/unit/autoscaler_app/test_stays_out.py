@@ -42,7 +42,7 @@ print(outcome.exit_code, *sorted(heavy & set(sys.modules)))
 """
 
 
-@pytest.mark.parametrize("command", ["status", "journal"])
+@pytest.mark.parametrize("command", ["status", "journal", "queues", "history", "cost"])
 def test_a_command_that_reads_the_state_file_needs_neither_cloud_nor_broker_nor_planner(
     command: str, tmp_path: Path
 ) -> None:

@@ -272,6 +272,32 @@ def test_printing_to_a_stream_in_every_format(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ((), ["worker-1", "worker-2", "worker-3"]),
+        (("state=Planned",), ["worker-2", "worker-3"]),
+        (("name=worker-3,WORKER-1",), ["worker-1", "worker-3"]),
+        (("hostname=ip-*",), ["worker-1"]),
+        (("ncpus=6",), ["worker-3"]),
+        (("state=Planned", "ncpus=2"), ["worker-2"]),
+    ],
+)
+def test_rows_are_chosen_by_what_is_in_a_column(world: Any, where: tuple[str, ...], names: list[str]) -> None:
+    demand = world.plan([Job("a", {"ncpus": 2}, 2), Job("g", {"ngpus": 1, "ncpus": 6})], [world.node(1)])
+    out = io.StringIO()
+    print_demand(["name"], demand, out, "table_headerless", where)
+    assert out.getvalue().split() == names
+
+
+@pytest.mark.parametrize(
+    ("where", "words"), [("stat=x", "did you mean 'state'"), ("state", "as in 'state=Ready'")]
+)
+def test_a_filter_that_is_none_is_refused(world: Any, where: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        print_demand(None, world.plan([]), where=[where])
+
+
+@pytest.mark.parametrize(
     ("columns", "words"),
     [(["hostnam"], "did you mean 'hostname'"), (["zzz"], "there are name"), ([3], "is no column")],
 )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from autoscaler_app.passes.decide.explaining import Explanation, Wait, explain
-from autoscaler_app.passes.plan import GangOrder
+from autoscaler_app.passes.plan import GangOrder, kept_for
 from autoscaler_app.passes.report import Report
 from tests.unit.autoscaler_app.world import World
 
 DOCS = Path(__file__).parents[5] / "docs" / "runbook.md"
 
 
-def told(made: Report, queue: str = "celery", run: float | None = 10.0, **how: bool) -> Explanation:
+def told(made: Report, queue: str = "celery", run: float | None = 10.0, **how: Any) -> Explanation:
     return explain(made, queue, run_seconds=run, boot_seconds=60.0, **how)
 
 
@@ -116,7 +117,11 @@ def test_in_random_worlds_the_reasons_add_up_to_what_waits(world: World) -> None
                 host.running = [f"{host.name}-{i}" for i in range(dice.randint(0, 2))]
         world.go_on(dice.choice([1, 20, 400]))
         made = world.make_pass()
-        found = told(made, run=dice.choice([None, 0.5, 700.0]))
+        run = dice.choice([None, 0.5, 700.0])
+        found = told(made, run=run)
+        assert made.plan is not None
+        kept = kept_for(made.plan).get("celery", ())
+        assert told(made, run=run, kept=kept) == found, "whoever asks of many queues is told the same"
         assert sum(why.count for why in found.why) == found.waiting, (made.plan, found)
         assert all(why.sentence for why in found.why)
 
