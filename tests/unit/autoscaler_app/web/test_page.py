@@ -178,6 +178,22 @@ def test_the_last_fifty_passes_are_listed_newest_first(page: Read, world: Any, m
     assert page().rows("passes") == rows[:10], "the first page has the last ones only"
 
 
+def test_the_first_page_tells_the_sums_and_leads_to_more_passes(page: Read, world: Any, make: Any) -> None:
+    queues = (
+        QueueSaw(queue="render", waiting=1200, running=7),
+        QueueSaw(queue="mail", waiting=3, running=2000),
+    )
+    unserved = tuple(Unserved(job=job, count=600, reason="cluster", detail="") for job in ("render", "mail"))
+    world.write(make.report(1, saw=make.saw(queues=queues), plan=make.plan(unserved=unserved)))
+    read = page()
+    figures = dict(zip(read.texts["dt"], read.texts["dd"], strict=True))
+    sums = {"waiting": "1,203", "running": "2,007", "without a place": "1,200", "nodes": "1"}
+    assert {name: figures[name] for name in sums} == sums
+    assert "more passes" not in read.texts["p"]
+    world.write(*(make.report(number) for number in range(2, 12)))
+    assert "more passes" in page().texts["p"]
+
+
 def test_a_failed_pass_is_said_to_have_failed_and_the_older_sight_to_be_older(
     page: Read, world: Any, make: Any
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from autoscaler_app.brokers import BrokerError
@@ -142,9 +143,11 @@ def test_a_budget_says_how_it_stands_where_money_is_told_of(
     day = Spending(
         span="day", allowed=20.0, spent=spent, until=NOON + timedelta(hours=12), stops=stops, currency="EUR"
     )
-    world.write(make.report(1, saw=make.saw(budgets=(day,))))
+    month = msgspec.structs.replace(day, span="month", allowed=500.0)
+    world.write(make.report(1, saw=make.saw(budgets=(month, day))))
     client = opened(remembered=StateFile(asked))
-    ((*numbers, so),) = read(client, "/money").rows("budgets")
+    (of_month, (*numbers, so)) = read(client, "/money").rows("budgets")
+    assert of_month[0] == "this month"
     assert numbers == [
         "this day",
         f"{spent:.2f}" if spent >= 10 else f"{spent:.3f}",
