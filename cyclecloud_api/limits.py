@@ -212,8 +212,13 @@ def _whose(size: SizeUse) -> str:
 _SIZE = re.compile(r"(?:(?:standard|basic)_)?([a-z]+)\d+(?:-\d+)?([a-z]*)((?:_[a-z0-9]+)*)", re.IGNORECASE)
 """Series, size, constrained cores, what is added (`s`: premium disks, say), accelerator and version."""
 
-_NOT_A_FAMILY: Mapping[str, str] = {"a": "m", "b": "mlt", "h": "mr", "m": "ml"}
-"""By series: letters that say how large a size is, not of which family. `i` and `r` never do."""
+_NOT_A_FAMILY: Mapping[str, str] = {"a": "m", "b": "mlt", "h": "mr", "m": "ml", "nv": "m"}
+"""By series: letters that say how large a size is, not of which family. `r` never says that."""
+
+_ISOLATED_APART = re.compile(r"e(v[1-5])?|m(v\d+)?")
+"""Series with their version of which isolated sizes (`i`) are a family of their own: of E up to the fifth,
+and of M. Elsewhere `i` only says how large a size is.
+"""
 
 
 def family(vm_size: str) -> str:
@@ -225,8 +230,9 @@ def family(vm_size: str) -> str:
     if found is None:
         return folded(vm_size)
     series, added, rest = found.groups()
-    size_only = "ir" + _NOT_A_FAMILY.get(series, "")
-    added = "".join(letter for letter in added if letter not in size_only)
     parts = [part for part in rest.split("_") if part]
     version = next((part for part in parts if re.fullmatch(r"v\d+", part)), "")
+    size_only = "r" + _NOT_A_FAMILY.get(series, "")
+    size_only += "" if _ISOLATED_APART.fullmatch(f"{series}{version}") else "i"
+    added = "".join(letter for letter in added if letter not in size_only)
     return "_".join([f"{series}{added}{version}", *(part for part in parts if part != version)])

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
+import msgspec
+
 from cyclecloud_api import models
 from cyclecloud_api.sizes import Size, price_of, resources_of
 from scalelib.errors import InvalidConfig
@@ -53,9 +55,10 @@ _SPARE = (
         "PhaseFailed",
         "Configuration",
     ),
-    *("InstanceId", "Interruptible", "ShutdownPolicy"),
+    *("InstanceId", "Interruptible", "ShutdownPolicy", "KeepAlive"),
 )
-"""Attributes that may be missing: what is planned stays right without them."""
+"""Attributes that may be missing: what is planned stays right without them. Whose KeepAlive cannot be read is
+kept."""
 
 _NO_MACHINE = (NodeState.OFF, NodeState.DEALLOCATED, NodeState.TERMINATED)
 """Not counted against limits, as long as nobody wants the node started."""
@@ -97,6 +100,8 @@ class NodeReader:
             self.unreadable += 1
             return
         self._warnings += [f"node {record.name}: {text}" for text in odd]
+        if any("$.KeepAlive" in text for text in odd):
+            record = msgspec.structs.replace(record, keep_alive=True)  # unknown: it may be somebody's
         state = _state(record)
         if record.status and record.status.strip().lower() not in STATES:
             said = f"node {record.name} has the status {record.status!r}, which is none that we know"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -19,6 +20,15 @@ def folded(name: str) -> str:
 def region(name: str) -> str:
     """The one spelling of a region: `West Europe` is `westeurope`."""
     return "".join(folded(name).split())
+
+
+def family(name: str) -> str:
+    """The one spelling of a quota family: `standardDSv5Family`, `DSv5` and `dsv5` are one, and the version
+    may stand before or after the accelerator.
+    """
+    bare = "".join(region(name).split("_")).removeprefix("standard").removesuffix("family")
+    version = re.search(r"v\d+", bare)
+    return bare.replace(version[0], "", 1) + version[0] if version else bare
 
 
 class ByName(Mapping[str, T]):

@@ -7,7 +7,7 @@ in one. After this no other part has to know how constraints nest.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -32,7 +32,7 @@ from scalelib.constraints.model import (
 from scalelib.constraints.properties import NAMES_OF_THE_CLOUD
 from scalelib.errors import InvalidConstraint
 from scalelib.machine import Machine
-from scalelib.names import folded
+from scalelib.names import family, folded, region
 from scalelib.node import ResourceValue
 
 _MOST: Final = 256
@@ -205,7 +205,8 @@ def _position(test: Constraint, machine: Machine) -> int | None:
         case Property(name="memory", values=values):
             return _index(machine.properties["memory"], [_bytes(value) for value in values])
         case Property(name=name, values=values) if name in NAMES_OF_THE_CLOUD:
-            return _index(_named(machine.properties.get(name)), [_named(value) for value in values])
+            spelt = _SPELT.get(name, folded)
+            return _index(_named(machine.properties.get(name), spelt), [_named(v, spelt) for v in values])
         case Property(name=name, values=values):
             return _index(machine.properties.get(name), values)
     return 0 if holds(test, machine) else None
@@ -253,9 +254,13 @@ def _equal(value: ResourceValue, wanted: ResourceValue) -> bool:
     return value == wanted
 
 
-def _named(value: ResourceValue) -> ResourceValue:
+_SPELT: Final[Mapping[str, Callable[[str], str]]] = {"location": region, "vm_family": family}
+"""How a name of the cloud is spelt, where other letters than capitals may differ."""
+
+
+def _named(value: ResourceValue, spelt: Callable[[str], str] = folded) -> ResourceValue:
     """A name of the cloud as the cloud compares it."""
-    return folded(value) if isinstance(value, str) else value
+    return spelt(value) if isinstance(value, str) else value
 
 
 def _bytes(value: ResourceValue) -> ResourceValue:

@@ -11,7 +11,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "nodearray": "the nodearray that it belongs to",
     "bucket_id": "the id of its bucket",
     "vm_size": "the size of the machine, as in Standard_F2s_v2",
-    "vm_family": "the quota family, as the cloud spells it",
+    "vm_family": "the quota family, as in standardDSv5Family or dsv5",
     "hostname": "its short host name; none before it is configured",
     "hostname_or_uuid": "its host name, or its id until it has one",
     "private_ip": "its private address; none before it is configured",

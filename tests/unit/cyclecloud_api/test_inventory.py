@@ -80,7 +80,7 @@ def test_only_a_target_of_started_is_capacity(
 
 
 def test_one_bad_node_is_left_out_and_named(status: Make, node: Make) -> None:
-    bad: list[Any] = [{"NodeId": "x"}, "text", 5, None, node(9, KeepAlive="perhaps"), []]
+    bad: list[Any] = [{"NodeId": "x"}, "text", 5, None, node(9, NodeId={"a": 1}), []]
     cloud = cloud_of(status(nodes=[node(1), *bad, node(2)]))
     assert [n.id for n in cloud.nodes] == ["node-1", "node-2"]
     assert len(cloud.warnings) == len(bad)
@@ -92,6 +92,12 @@ def test_an_odd_attribute_spoils_only_itself(status: Make, node: Make) -> None:
     cloud = cloud_of(status(nodes=[node(1, CoreCount="many", StatusMessage=7)]))
     assert [(n.id, n.vcpu_count) for n in cloud.nodes] == [("node-1", 4)]
     assert sorted("CoreCount" in w or "StatusMessage" in w for w in cloud.warnings) == [True, True]
+
+
+def test_whose_keep_alive_cannot_be_read_takes_work_and_is_kept(status: Make, node: Make) -> None:
+    cloud = cloud_of(status(nodes=[node(1, KeepAlive="perhaps"), node(2, KeepAlive="false")]))
+    assert [(n.id, n.keep_alive) for n in cloud.nodes] == [("node-1", True), ("node-2", False)]
+    assert "KeepAlive" in cloud.warnings[0]
 
 
 def test_an_unknown_status_counts_by_its_finer_step_and_is_named(status: Make, node: Make) -> None:

@@ -197,6 +197,10 @@ def test_what_old_servers_do_not_send_is_no_ceiling(status: Make, array: Make) -
         ("Standard_HB120rs_v3", "Standard_HB120-16rs_v3"),
         ("Standard_M8ms", "Standard_M64s"),
         ("Standard_B2ms", "Standard_B1s"),
+        ("Standard_NV36adms_A10_v5", "Standard_NV6ads_A10_v5"),
+        ("Standard_ND96isr_H100_v5", "Standard_ND96is_H100_v5"),
+        ("Standard_E96iads_v6", "Standard_E8ads_v6"),
+        ("Standard_M192ims_v2", "Standard_M192is_v2"),
     ],
 )
 def test_sizes_of_one_family(one: str, other: str) -> None:
@@ -213,6 +217,12 @@ def test_sizes_of_different_families() -> None:
         "NC4as_T4_v3",
         "NC24ads_A100_v4",
         "NC6s_v3",
+        "E64s_v3",
+        "E64is_v3",
+        "E96ias_v4",
+        "E96as_v4",
+        "M192is_v2",
+        "M416s_v2",
         "odd",
     ]
     assert len({family(f"Standard_{size}") for size in sizes}) == len(sizes)

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from scalelib.bucket import Pool, PoolKind
 from scalelib.errors import InvalidConfig
 from scalelib.job import Job
+from scalelib.planner import Problem, calculate
 from scalelib.policy import Policy
 
 
 def test_names_of_the_cloud_compare_as_the_cloud_does(world: Any) -> None:
     for asked in ({"node.vm_size": "f2"}, {"nodearray": "WORKER"}, {"node.nodearray": ["x", "Work*"]}):
         assert world.plan([Job("a", asked)]).new_count == 1, asked
+
+
+def test_a_region_is_one_in_any_spelling(world: Any) -> None:
+    world.bucket = lambda size, made=world.bucket: replace(made(size), location="westeurope")
+    for asked in ("West Europe", "WESTEUROPE", ["eastus", "west europe"], "West*"):
+        assert world.plan([Job("a", {"node.location": asked})]).new_count == 1, asked
+    assert world.plan([Job("a", {"node.location": "West US"})]).new_count == 0
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("dsv5", "standardDSv5Family"),
+        ("dsv5", "DSv5"),
+        ("ncasv3_t4", "Standard NCASv3_T4 Family"),
+        ("ncadsv4_a100", "StandardNCADSA100v4Family"),
+        ("h", "standardHFamily"),
+    ],
+)
+def test_a_family_is_one_in_any_spelling(world: Any, ours: str, theirs: str) -> None:
+    pool = Pool(name=f"family/here/{ours}", kind=PoolKind.FAMILY, cores=100)
+    bucket = replace(world.bucket("F2"), pools={pool.name: 2})
+    jobs = (Job("right", {"node.vm_family": theirs}), Job("other", {"node.vm_family": "standardDSv4Family"}))
+    demand = calculate(
+        Problem(jobs=jobs, buckets=(bucket,), pools=(pool,), policy=world.policy, now=world.now)
+    )
+    assert [dict(launch.jobs) for launch in demand.launches] == [{"right": 1}]
 
 
 def test_settings_by_name_are_found_in_any_spelling() -> None:
