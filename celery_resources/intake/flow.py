@@ -116,28 +116,29 @@ class Flow:
         ledger, kinds = gate.ledger, self._kinds
         if more >= 0 and self._wants_left():
             return False
-        room = ledger.room_for_any(kinds)
+        room, refills = ledger.outlook(kinds)
         if room != self._room + more or not (self._room or self._refills):
             return False
         if not room and len(kinds) > 1 and ledger.has_place:
             # Of several kinds one may fit still, and the others are to be left.
             return False
-        self._refills = ledger.is_refilled_by(kinds, room)
+        self._refills = refills
         self._room = room
-        return self._refills and self.subscriptions.counts_the_same(room)
+        return refills and self.subscriptions.counts_the_same(room)
 
-    def has_begun(self, need: Need) -> bool:
-        """Whether one of this kind may begin and leaves all as it is; then it is counted here. False: look.
+    def may_begin(self, need: Need) -> bool:
+        """May one of this kind, which has come from its queue, begin with no other look at anything?
 
-        The short way of most tasks, on a node that runs one kind at a time.
+        The short way of most tasks: what has ended meanwhile is seen at the next turn of the loop.
         """
         gate = self._gate
-        if need is not self._only or gate.takes_nothing or gate.unstarted.holds:
+        if gate.takes_nothing or gate.unstarted.holds:
             return False
-        if not gate.ledger.fits_now(need):
+        if need is not self._only and (
+            need not in self._kinds or gate.reservation.queue is not None or gate.duty.gang is not None
+        ):
             return False
-        self._room -= 1
-        return self.subscriptions.counts_the_same(self._room)
+        return gate.ledger.fits_now(need)
 
     def begins_other(self, need: Need) -> None:
         """One begins that was looked at."""

@@ -207,10 +207,13 @@ class ResourceGate(bootsteps.StartStopStep):
             strike_off(request)
             return
         need = self.books.need_of(request)
-        if self.flow.has_begun(need):
+        if self.flow.may_begin(need):
             self.books.begin(request, need)
             self._submit(request)
-            self.telling.changed()
+            if self.flow.is_steady(-1):
+                self.telling.changed()
+            else:
+                self._changed()
             return
         ended = self._reap()
         if ended and self.unstarted.holds:

@@ -12,6 +12,9 @@ from celery_resources.room.suiting import machine_of, way_to_meet
 from scalelib.amounts import counter_of, fits, units
 from scalelib.node import ResourceValue
 
+OUTLOOKS = 1_000
+"""States of the node whose outlook is kept."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Need:
@@ -55,6 +58,7 @@ class Ledger:
         self._free = dict(self.total)
         self.gpus = Gpus(self.total.get(NGPUS, 0))
         self._needs: dict[Requirement, Need] = {}
+        self._outlooks: dict[tuple[object, ...], tuple[int, bool]] = {}
         self._fits_ever: dict[Need, bool] = {}
 
     def need(self, requirement: Requirement) -> Need:
@@ -118,6 +122,24 @@ class Ledger:
             self._free[counter] += amount
         if need.gpus:
             self.gpus.give_back(key)
+
+    def outlook(self, needs: tuple[Need, ...]) -> tuple[int, bool]:
+        """`room_for_any` of these, and whether they refill it (`is_refilled_by`) with that room."""
+        if self.gpus.total:
+            # Which of them are free is more than how many.
+            return self._look_out(needs)
+        # Asked for every task, and always of the same few states: to know them again is far cheaper.
+        state = (needs, self.slots, *self._kinds.items())
+        found = self._outlooks.get(state)
+        if found is None:
+            if len(self._outlooks) >= OUTLOOKS:
+                self._outlooks.clear()
+            found = self._outlooks[state] = self._look_out(needs)
+        return found
+
+    def _look_out(self, needs: tuple[Need, ...]) -> tuple[int, bool]:
+        room = self.room_for_any(needs)
+        return room, self.is_refilled_by(needs, room)
 
     def room_for_any(self, needs: Collection[Need]) -> int:
         """How many more tasks surely fit now, whichever of these each of them turns out to be."""

@@ -28,6 +28,8 @@ class Kinds:
         for name, requirement in settings.queues.items():
             self._queue_of.setdefault((requirement, ""), name)
         self._by_queue: dict[str, Requirement] = dict(settings.queues)
+        self._plain: set[str] = set()
+        """Names that spell nothing: a node asks for every message."""
         self._checked: set[Requirement] = set()
 
     def queue_of(self, requirement: Requirement, family: str = "") -> str:
@@ -41,9 +43,11 @@ class Kinds:
     def of_queue(self, queue: str) -> Requirement | None:
         """What its tasks need: declared, learned or spelled by its name; None for a plain queue."""
         found = self._by_queue.get(queue)
-        if found is None:
+        if found is None and queue not in self._plain:
             found = requirement_of(queue)
-            if found is not None:
+            if found is None:
+                self._plain.add(queue)
+            else:
                 self._by_queue[queue] = found
         return found
 

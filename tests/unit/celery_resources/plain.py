@@ -76,7 +76,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     gate.flow = SimpleNamespace(
         update=lambda **_: None,
         is_steady=lambda _: False,
-        has_begun=lambda _: False,
+        may_begin=lambda _: False,
         begins_other=lambda _: None,
         wake_from_thread=lambda: None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from celery_resources.intake import flow as flow_module
 from celery_resources.intake.flow import Flow
 from celery_resources.intake.subscriptions import Subscriptions
 from celery_resources.need.requirement import Requirement
+from celery_resources.node.standing import Standing
 from tests.unit.celery_resources.plain import Request, plain_gate
 
 
@@ -128,37 +130,58 @@ def test_nothing_is_decided_anew_for_tasks_that_start_and_end_where_they_leave_a
 def test_the_tasks_of_one_kind_are_counted_as_they_begin_and_end(
     settled: Any, celery_has: dict[str, Any]
 ) -> None:
-    need, request = settled.books.need_of_queue("q"), Request("first")
-    celery_has["first"] = request
-    assert settled.flow.has_begun(need)
-    settled.books.begin(request, need)
-    assert settled.subscriptions.room == 3
-    for number in range(3):
+    for number in range(4):
+        assert settled.flow.may_begin(settled.books.need_of_queue("q"))
         _run(settled, celery_has, number)
-    assert settled.subscriptions.room == 0
-    assert not settled.flow.has_begun(need), "it is full"
-    del celery_has["first"], celery_has["t0"]
+        assert settled.subscriptions.room == 3 - number
+    assert not settled.flow.may_begin(settled.books.need_of_queue("q")), "it is full"
+    del celery_has["t0"], celery_has["t1"]
     settled._tick()
     assert (settled.subscriptions.room, settled.subscriptions.decisions) == (2, 0)
 
 
-def test_nothing_begins_without_a_look_on_a_node_that_takes_nothing_or_holds_something(settled: Any) -> None:
-    need = settled.books.need_of_queue("q")
-    settled.closing = True
-    assert not settled.flow.has_begun(need)
-    settled.closing = False
-    settled.unstarted.hold(Request("held"), need)
-    assert not settled.flow.has_begun(need)
-
-
-def test_what_begins_beside_the_only_kind_is_looked_at(settled: Any, celery_has: dict[str, Any]) -> None:
-    celery_has["large"] = large = Request("large", queue="big")
+@pytest.fixture
+def mixed(settled: Any) -> Any:
+    """The same node, which consumes both."""
     settled.subscriptions.quiet = frozenset()
-    settled.asked(large)
-    need = settled.books.need_of_queue("q")
-    assert not settled.flow.has_begun(need)
-    _run(settled, celery_has, 0)
-    assert settled.subscriptions.room == 0, "three cpus and one are taken"
+    settled.flow.update()
+    settled.subscriptions.decisions = 0
+    return settled
+
+
+def test_a_task_of_several_kinds_begins_at_once_and_what_it_leaves_is_decided(
+    mixed: Any, celery_has: dict[str, Any]
+) -> None:
+    assert mixed.flow.may_begin(mixed.books.need_of_queue("big"))
+    celery_has["large"] = large = Request("large", queue="big")
+    mixed.asked(large)
+    assert (mixed.subscriptions.decisions, mixed.subscriptions.fitting) == (1, {"q"})
+    assert not mixed.flow.may_begin(mixed.books.need_of_queue("big"))
+    assert mixed.flow.may_begin(mixed.books.need_of_queue("q"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gate: setattr(gate, "closing", True),
+        lambda gate: setattr(gate.standing, "now", Standing(fenced=True)),
+        lambda gate: gate.unstarted.hold(Request("held"), gate.books.need_of_queue("q")),
+        lambda gate: setattr(gate.reservation, "queue", "big"),
+        lambda gate: gate.duty.lead(Gang(id="q/1", members=("w@n1",), queue="q")),
+    ],
+    ids=["closing", "fenced", "holds", "keeps room", "in a gang"],
+)
+def test_nothing_begins_without_a_look_where_more_than_room_counts(
+    mixed: Any, change: Callable[[Any], object]
+) -> None:
+    need = mixed.books.need_of_queue("q")
+    assert mixed.flow.may_begin(need)
+    change(mixed)
+    assert not mixed.flow.may_begin(need)
+
+
+def test_what_comes_from_no_queue_that_is_consumed_is_looked_at(settled: Any) -> None:
+    assert not settled.flow.may_begin(settled.books.need_of_queue("big"))
 
 
 def test_a_pool_that_has_shrunk_is_looked_at_with_every_task(

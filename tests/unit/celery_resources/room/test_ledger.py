@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_resources.need.requirement import Requirement
+from celery_resources.room import ledger as ledger_module
 from celery_resources.room.ledger import Ledger
 
 NODE = {"ncpus": 4, "memgb": 16, "licenses": 3}
@@ -22,6 +26,7 @@ REQUIREMENTS = st.builds(
     ),
     exclusive=st.booleans(),
 )
+ON_GPUS = st.builds(Requirement, st.fixed_dictionaries({"ngpus": st.sampled_from([0.5, 1, 2])}))
 
 
 @given(st.lists(st.tuples(REQUIREMENTS, st.integers(0, 30)), max_size=40), st.integers(1, 8))
@@ -58,6 +63,68 @@ def test_room_for_any_is_room_whichever_of_them_come(
         need = data.draw(st.sampled_from(needs))
         assert ledger.fits_now(need)
         ledger.start(key, need)
+
+
+@given(
+    st.sampled_from([NODE, {**NODE, "ngpus": 2}]),
+    st.lists(st.one_of(REQUIREMENTS, ON_GPUS), min_size=1, max_size=3),
+    st.data(),
+)
+def test_an_outlook_that_is_remembered_is_that_of_the_state(
+    resources: dict[str, Any], requirements: list[Requirement], data: st.DataObject
+) -> None:
+    ledger = Ledger(resources, 4)
+    needs = tuple(ledger.need(each) for each in requirements)
+    for step in range(data.draw(st.integers(1, 12))):
+        if ledger.running and data.draw(st.booleans()):
+            ledger.end(data.draw(st.sampled_from(sorted(ledger.running, key=str))))
+        elif ledger.fits_now(need := data.draw(st.sampled_from(needs))):
+            ledger.start(step, need)
+        ledger.slots = data.draw(st.sampled_from([4, 4, 4, 2]))
+        asked = data.draw(st.sampled_from([needs, needs[:1]]))
+        room = ledger.room_for_any(asked)
+        assert ledger.outlook(asked) == (room, ledger.is_refilled_by(asked, room))
+
+
+def test_the_outlook_of_a_node_with_gpus_tells_which_of_them_are_free() -> None:
+    ledger = Ledger({"ncpus": 4, "ngpus": 2}, 4)
+    half, whole = ledger.need(Requirement({"ngpus": 0.5})), ledger.need(Requirement({"ngpus": 1}))
+    for key in "abc":
+        ledger.start(key, half)
+    (alone,) = (
+        key for key in "abc" if all(ledger.gpus.of(key) != ledger.gpus.of(o) for o in "abc" if o != key)
+    )
+    ledger.end(alone)
+    assert ledger.outlook((whole,))[0] == 1
+    ledger.start(alone, half)
+    ledger.end(next(key for key in "abc" if key != alone))
+    assert ledger.outlook((whole,))[0] == 0
+
+
+def test_an_outlook_is_worked_out_once_for_each_state_and_few_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger_module, "OUTLOOKS", 3)
+    ledger = Ledger({"ncpus": 8}, 8)
+    need = ledger.need(Requirement({"ncpus": 1}))
+    worked_out: list[object] = []
+
+    def is_refilled_by(*state: object) -> bool:
+        worked_out.append(state)
+        return True
+
+    monkeypatch.setattr(ledger, "is_refilled_by", is_refilled_by)
+    for key in (0, 1, 1):
+        ledger.start(key, need)
+        ledger.outlook((need,))
+        ledger.outlook((need,))
+        ledger.end(key)
+    assert len(worked_out) == 1
+    for key in range(8):
+        ledger.start(key, need)
+        ledger.outlook((need,))
+    assert len(worked_out) == 8
+    assert len(ledger._outlooks) <= 3
 
 
 @given(
