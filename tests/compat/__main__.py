@@ -25,7 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 from demo import embedded
 from tests.compat.comparing import Difference, different, judge, read_list, tried_again
 from tests.conftest import AMQP_URL, free_port
-from tests.environments import HERE, Environment, pins, run, say
+from tests.environments import HERE, pins, run, say
 
 BROKERS = ("redis", "rabbitmq")
 QUICK = (
@@ -33,7 +33,7 @@ QUICK = (
     "test_serialization",
     "test_tasks",
 )
-"""Modules of `t/integration` that CI runs: whatever is about tasks and workers, and short."""
+"""Modules of `t/integration` that run where nothing is said; of them CI runs the first two."""
 NOT_OURS = (
     "test_backend.py",  # Azure's blob store
     "test_database_backend.py",  # SQLAlchemy
@@ -43,6 +43,8 @@ NOT_OURS = (
 )
 NEEDED = ("pydantic>=2.11",)
 """What the suite imports and this project does not."""
+FOLDER = HERE / ".venv-compat"
+LIBRARIES = FOLDER / "libraries"
 TRIES = 2
 """How often what differs is tried again, plain and wrapped: the suite is flaky where a machine is busy."""
 
@@ -56,12 +58,12 @@ def main() -> int:
     parser.add_argument("tests", nargs="*", help="as pytest names them, t/integration/…; instead of modules")
     said = parser.parse_args()
     began, known = time.monotonic(), read_list()
-    environment, suite = prepared()
+    suite = prepared()
     brokers = said.broker or BROKERS
     tests = {broker: said.tests or selected(broker, known, whole=said.whole) for broker in brokers}
     with ThreadPoolExecutor(said.jobs) as pool:
         runs = {
-            (broker, wrap): pool.submit(outcomes, environment, suite, broker, tests[broker], wrap=wrap)
+            (broker, wrap): pool.submit(outcomes, suite, broker, tests[broker], wrap=wrap)
             for broker in brokers
             for wrap in (False, True)
         }
@@ -69,7 +71,7 @@ def main() -> int:
     is_fine = True
     for broker in brokers:
         plain, wrapped = results[broker, False], results[broker, True]
-        again(environment, suite, broker, plain, wrapped)
+        again(suite, broker, plain, wrapped)
         verdict = judge(broker, plain, wrapped, known)
         is_fine &= verdict.ok
         others = sorted(test for test, outcome in plain.items() if outcome == "failed" == wrapped.get(test))
@@ -84,22 +86,23 @@ def main() -> int:
     return 0 if is_fine else 1
 
 
-def prepared() -> tuple[Environment, Path]:
-    """The environment, and the folder of the suite; both are kept until a pin changes."""
-    environment = Environment("compat")
+def prepared() -> Path:
+    """The folder of the suite; it is kept until a pin changes. Beside it is what only the suite imports."""
     version = next(line.partition("==")[2] for line in pins() if line.startswith("celery=="))
-    suite, stamp = environment.folder / f"celery-{version}", environment.folder / "stamp"
+    suite, stamp = FOLDER / f"celery-{version}", FOLDER / "made-of"
     wanted = "\n".join([*pins(), *NEEDED])
     if stamp.is_file() and stamp.read_text() == wanted:
-        return environment, suite
-    environment.install(pins(), extra=NEEDED)
+        return suite
     say(f"compat: the source distribution of celery {version}")
-    pip = [environment.python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    archive = environment.folder / "archive"
-    run([*pip, "--no-binary", ":all:", "--no-deps", "--dest", str(archive), f"celery=={version}"])
-    unpack(next(archive.glob("*.tar.gz")), environment.folder)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    constraint = ["--constraint", str(HERE / "constraints.txt")]
+    run([*pip, "install", "--target", str(LIBRARIES), *constraint, *NEEDED])
+    archive = FOLDER / "archive"
+    run([*pip, "download", "--no-binary", ":all:", "--no-deps", "--dest", str(archive), f"celery=={version}"])
+    unpack(next(archive.glob("*.tar.gz")), FOLDER)
     stamp.write_text(wanted)
-    return environment, suite
+    return suite
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -121,9 +124,7 @@ def selected(broker: str, known: Iterable[Difference], *, whole: bool) -> list[s
     return ["t/integration", *(f"--ignore=t/integration/{name}" for name in NOT_OURS)]
 
 
-def again(
-    environment: Environment, suite: Path, broker: str, plain: dict[str, str], wrapped: dict[str, str]
-) -> None:
+def again(suite: Path, broker: str, plain: dict[str, str], wrapped: dict[str, str]) -> None:
     """Try what differs once more, both ways, each by itself."""
     for _ in range(TRIES):
         tests = list(different(plain, wrapped))
@@ -131,22 +132,20 @@ def again(
             return
         say(f"{broker}: {len(tests)} differ, and are tried again: {', '.join(tests)}")
         for wrap, results in ((False, plain), (True, wrapped)):
-            results.update(tried_again(results, outcomes(environment, suite, broker, tests, wrap=wrap)))
+            results.update(tried_again(results, outcomes(suite, broker, tests, wrap=wrap)))
 
 
-def outcomes(
-    environment: Environment, suite: Path, broker: str, tests: Iterable[str], *, wrap: bool
-) -> dict[str, str]:
+def outcomes(suite: Path, broker: str, tests: Iterable[str], *, wrap: bool) -> dict[str, str]:
     """Run these. Raises RuntimeError, with the end of the log, if there is no outcome or nothing wrapped."""
     name = f"{broker}-{'wrapped' if wrap else 'plain'}"
-    file, log = environment.folder / f"{name}.json", environment.folder / f"{name}.log"
+    file, log = FOLDER / f"{name}.json", FOLDER / f"{name}.log"
     file.unlink(missing_ok=True)
-    with own_redis(environment.folder / f"{name}-redis") as redis, own_broker(broker, redis) as url:
+    with own_redis(FOLDER / f"{name}-redis") as redis, own_broker(broker, redis) as url:
         env = {
             **os.environ,
             # Some of them call `celery`.
-            "PATH": os.pathsep.join([str(environment.folder / "bin"), os.environ["PATH"]]),
-            "PYTHONPATH": os.pathsep.join([str(HERE), str(suite)]),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": os.pathsep.join([str(HERE), str(suite), str(LIBRARIES)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "C_FORCE_ROOT": "1",
             "COMPAT_WRAP": str(int(wrap)),
@@ -156,7 +155,7 @@ def outcomes(
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(urlsplit(redis).port),
         }
-        pytest = [environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p"]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p"]
         options = [
             "tests.compat.wrapping",
             "--continue-on-collection-errors",

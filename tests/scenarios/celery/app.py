@@ -24,6 +24,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     result_extended=True,
     accept_content=["json", "pickle"],
+    worker_pool_restarts=True,
 )
 if WRAPPED:
     from celery_resources import with_resources

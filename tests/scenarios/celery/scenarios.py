@@ -218,3 +218,86 @@ def inspect() -> bool:
     )
     got(result)
     return bool(found)
+
+
+def only(answers: Any) -> Any:
+    """What the one worker has answered."""
+    (answer,) = (answers or {"": None}).values()
+    return answer
+
+
+@scenario("inspect in its other forms", [])
+def other_forms() -> list[str]:
+    """Those that do not answer as they have to."""
+    ask = app.control.inspect(timeout=1)
+    running, waiting = nap.apply_async((3,), **need(ncpus=2)), nap.apply_async((0,), countdown=4)
+    wanted: dict[str, Callable[[], Any]] = {
+        "active": lambda: [each["id"] for each in only(ask.active())] == [running.id],
+        "scheduled": lambda: [each["request"]["id"] for each in only(ask.scheduled())] == [waiting.id],
+        "reserved": lambda: only(ask.reserved()) == [],
+        "active_queues": lambda: "celery" in [each["name"] for each in only(ask.active_queues())],
+        "registered": lambda: add.name in only(ask.registered()),
+        "stats": lambda: only(ask.stats())["pool"]["max-concurrency"] == 4 and only(ask.stats())["total"],
+        "ping": lambda: only(ask.ping()) == {"ok": "pong"},
+        "clock": lambda: only(ask.clock())["clock"] > 0,
+        "conf": lambda: only(ask.conf())["task_acks_late"],
+        "report": lambda: "celery" in only(ask.report())["ok"],
+        "revoked": lambda: isinstance(only(ask.revoked()), list),
+    }
+    becomes(True, wanted["active"])
+    found = [form for form, look in wanted.items() if not becomes(True, lambda look=look: bool(look()))]
+    got(running)
+    got(waiting)
+    return found
+
+
+@scenario("limits by remote control", ["new rate limit set successfully", "time limits set successfully"])
+def limits_by_control() -> list[str]:
+    control = {"reply": True, "timeout": 10, "limit": 1}
+    said = [
+        app.control.rate_limit(nap.name, "50/s", **control),
+        app.control.time_limit(nap.name, 30, **control),
+    ]
+    got(nap.apply_async((0,), **need(ncpus=1)))
+    app.control.rate_limit(nap.name, 0, **control)
+    return [only(answer)["ok"] for (answer,) in said]
+
+
+def children() -> set[int]:
+    """The worker's child processes; none if it does not answer in time."""
+    stats = only(app.control.inspect(timeout=2).stats()) or {}
+    return set(stats.get("pool", {}).get("processes", ()))
+
+
+@scenario("pool_grow and pool_shrink", [6, 4, 3])
+def pool_size() -> list[Any]:
+    size = lambda: len(children())  # noqa: E731
+    becomes(4, size)
+    app.control.pool_grow(2, reply=True, timeout=10, limit=1)
+    grown = becomes(6, size)
+    app.control.pool_shrink(2, reply=True, timeout=10, limit=1)
+    return [grown, becomes(4, size), got(add.apply_async((1, 2), **need(ncpus=4)))]
+
+
+@scenario("pool_restart", ["reload started", 20, []])
+def pool_restart() -> list[Any]:
+    """All that is sent meanwhile runs, and nothing counts as running for ever."""
+    (said,) = app.control.pool_restart(reply=True, timeout=10, limit=1)
+    results = [add.apply_async((number, 1), **need(ncpus=1 + number % 4)) for number in range(20)]
+    count = len([got(result) for result in results])
+    running = becomes([], lambda: only(app.control.inspect(timeout=2).active()))
+    return [only(said)["ok"], count, running]
+
+
+@scenario("add_consumer and cancel_consumer", [3, "PENDING", 3])
+def consumers() -> list[Any]:
+    name = f"by-hand-{uuid.uuid4().hex[:8]}"
+    app.control.add_consumer(name, reply=True, timeout=10, limit=1)
+    first = got(add.apply_async((1, 2), queue=name))
+    app.control.cancel_consumer(name, reply=True, timeout=10, limit=1)
+    result = add.apply_async((1, 2), queue=name)
+    # What is sent later to another queue has run: this one would have, too.
+    got(nap.apply_async((1.5,)))
+    state = str(result.state)
+    app.control.add_consumer(name, reply=True, timeout=10, limit=1)
+    return [first, state, got(result)]
