@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kombu import Connection, Consumer, Producer, Queue, compression
+from kombu import Connection, Consumer, Producer, Queue, compression, serialization
 
 from autoscaler_app.brokers import reading
 
@@ -28,7 +28,7 @@ KINDS = compression.encoders()
 STANDARD = ["application/x-gzip", "application/x-bz2", "application/x-lzma"]
 
 
-def arrived(body: object, compressed: str | None) -> Any:
+def arrived(body: object, compressed: str | None, serializer: str = "json") -> Any:
     """The message as it comes out of a broker."""
     found: list[Any] = []
     with Connection("memory://") as connection, connection.channel() as channel:
@@ -36,7 +36,9 @@ def arrived(body: object, compressed: str | None) -> Any:
         consumer = Consumer(channel, [queue], no_ack=True, on_message=found.append)
         consumer.on_decode_error = lambda message, error: found.append(message)
         with consumer:
-            Producer(channel).publish(body, routing_key="reading", serializer="json", compression=compressed)
+            Producer(channel).publish(
+                body, routing_key="reading", serializer=serializer, compression=compressed
+            )
             connection.drain_events(timeout=5)
     return found[0]
 
@@ -76,6 +78,15 @@ def test_a_way_of_compressing_that_cannot_be_bounded_is_not_read(monkeypatch: py
     finally:
         for codec in before:
             compression.register(*codec)
+
+
+def test_what_could_run_code_is_not_read_also_where_the_app_allows_it() -> None:
+    serialization.enable_insecure_serializers(["pickle"])
+    try:
+        with pytest.raises(ValueError, match="ContentDisallowed"):
+            reading.json_of(arrived({"a": 1}, None, serializer="pickle"))
+    finally:
+        serialization.disable_insecure_serializers()
 
 
 def test_what_is_no_json_is_an_error_whatever_is_wrong_with_it() -> None:
