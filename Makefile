@@ -9,7 +9,7 @@ SITE   := $(BIN)/python -m sphinx --fresh-env --doctree-dir build/doctrees
 # Tests at a time: most of them wait for processes, not for a processor.
 JOBS   ?= 4
 
-.PHONY: help demo test check docs dist chaos bench format oldest newest celery-versions compat scenarios newest-python clean
+.PHONY: help demo test check docs dist chaos bench policies format oldest newest celery-versions compat scenarios newest-python clean
 .SECONDARY:
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/ -/'
@@ -47,6 +47,9 @@ chaos: $(FOR)-test ## hurt a cluster of real processes at random, and count what
 
 bench: $(FOR)-test ## measure (NAME=scalelib for one, JSON=1 for one object a line)
 	@$(BIN)/python -m benchmarks $(if $(NAME),--name $(NAME)) $(if $(JSON),--json) $(ARGS)
+
+policies: $(FOR)-test ## play the traces that ship to each policy, and write docs/policies.md
+	@$(BIN)/python -m benchmarks._policies.page
 
 format: $(FOR)-check ## rewrite the code in the project's format
 	$(BIN)/ruff format .

@@ -69,7 +69,16 @@ def decide(snapshot: Snapshot, *, clock: Callable[[], float] = time.perf_counter
     `clock` only measures how long the planning took.
     """
     started = clock()
-    situation, demand = _planned(read(snapshot))
+    return decide_in(read(snapshot), clock=clock, started=started)
+
+
+def decide_in(
+    situation: Situation, *, clock: Callable[[], float] = time.perf_counter, started: float | None = None
+) -> Decision:
+    """The same of a snapshot that is understood already: a simulated cloud need not be read from JSON."""
+    started = clock() if started is None else started
+    snapshot = situation.snapshot
+    situation, demand = _planned(situation)
     no_growth = situation.by_hand.no_growth()
     fates = _Fates(situation)
     for verdict in demand.nodes:

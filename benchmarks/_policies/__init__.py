@@ -1,0 +1,1 @@
+"""A light world for policies: aggregated workers, virtual time. What it leaves out: docs/policies.md."""
