@@ -26,6 +26,9 @@ SHOWN = 1000
 
 Lookup = Callable[[str, str], Sequence[str]]
 
+heard_of_garbage: list[Callable[[], object]] = []
+"""Called for each element that this process has set aside."""
+
 
 class Shelf:
     """What was delivered and not settled, in one Redis, as one app's settings call it.
@@ -84,6 +87,8 @@ class Shelf:
             *(names.set_aside(queue), queue, type(why).__name__, why, len(element)),
             ascii(element[:SHOWN]),
         )
+        for hear in heard_of_garbage:
+            hear()
 
     def tags_of(self, consumer: str) -> list[str]:
         """What this consumer has fetched and not settled."""

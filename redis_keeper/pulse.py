@@ -171,11 +171,13 @@ class Pulse:
             connection.connect()
             connection.send_command("CLIENT", "ID")
             number = int(connection.read_response())
-            listening.subscribe(self.layout.alive(self.consumer), CHANNEL)
-            for _ in range(2):
-                if listening.get_message(timeout=PATIENCE) is None:
-                    raise redis.TimeoutError("the server does not confirm a subscription")
-            self._sentry.mount(number)
+            _subscribe(listening, self.layout.alive(self.consumer))
+            try:
+                _subscribe(listening, CHANNEL)
+            except redis.exceptions.NoPermissionError as error:
+                log.info("we may not hear of changes (%s): who waits looks once a second", error)
+            else:
+                self._sentry.mount(number)
         except BaseException:
             connection.disconnect()
             raise
@@ -249,6 +251,12 @@ class Pulse:
             if sock is not None:
                 with contextlib.suppress(OSError):
                     os.close(sock.detach())
+
+
+def _subscribe(listening: Any, channel: str) -> None:
+    listening.subscribe(channel)
+    if listening.get_message(timeout=PATIENCE) is None:
+        raise redis.TimeoutError("the server does not confirm a subscription")
 
 
 def _connections(pool: Any) -> Iterator[Any]:

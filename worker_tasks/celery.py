@@ -28,9 +28,23 @@ def _result_backend(broker: str) -> str:
     return f"file://{folder}"
 
 
+def _transport(broker: str) -> str | None:
+    """On Redis the one of which a killed node takes no message along, unless kombu's own is asked for.
+
+    Of this app alone: whoever imports it to send may have another one.
+    """
+    if os.environ.get("WORKER_TASKS_TRANSPORT") == "stock":
+        return None
+    scheme = broker.partition("://")[0]
+    if scheme == "sentinel":
+        return "redis_keeper:SentinelTransport"
+    return "redis_keeper:Transport" if scheme in ("redis", "rediss") else None
+
+
 app = with_resources(Celery("worker_tasks", broker=BROKER, include=["worker_tasks.tasks"]))
 app.conf.update(
     result_backend=_result_backend(BROKER),
+    broker_transport=_transport(BROKER),
     # A node may vanish: a task is done when it is done, not when it was taken.
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -196,6 +196,15 @@ def _loss(app: Any) -> Iterator[Finding]:
         yield _found(Weight.WARNING, "loss", danger)
     with app.connection_for_read() as connection:
         on_rabbitmq = connection.transport.driver_type == "amqp"
+        is_kombus_redis = type(connection.transport).__module__ == "kombu.transport.redis"
+    if is_kombus_redis and app.conf.task_acks_late:
+        yield _found(
+            Weight.NOTE,
+            "loss",
+            "kombu's own transport for Redis loses a message of a busy worker that is killed, about every "
+            "third time; redis_keeper loses none: `import redis_keeper; redis_keeper.install()` where the "
+            "app is made (docs/redis_keeper.md)",
+        )
     if on_rabbitmq and app.conf.task_acks_late:
         yield _found(
             Weight.NOTE,

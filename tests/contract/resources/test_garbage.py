@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from kombu import Producer
 from resource_nodes import Lab
+
+import redis_keeper
 
 ELEMENTS = [
     b"x",
@@ -22,6 +25,15 @@ ELEMENTS = [
 ]
 
 
+@pytest.fixture(params=["kombu's transport", "redis_keeper"])
+def _transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of the app and of its nodes."""
+    monkeypatch.setenv("RESOURCE_APP_KEEPER", "1" if request.param == "redis_keeper" else "0")
+    yield
+    redis_keeper.uninstall()
+
+
+@pytest.mark.usefixtures("_transport")
 def test_a_node_works_on_after_elements_that_are_no_messages(
     make_lab: Callable[..., Lab], valkey_url: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,33 @@ def test_every_kind_says_what_it_needs() -> None:
         "roomy": ({"ncpus": 1, "memgb": 12}, None),
         "alone": ({"ncpus": 1}, True),
     }
+
+
+@pytest.mark.parametrize(
+    ("broker", "environment", "transport"),
+    [
+        ("redis://127.0.0.1/0", {}, "redis_keeper.transport.Transport"),
+        ("rediss://127.0.0.1/0", {}, "redis_keeper.transport.Transport"),
+        ("sentinel://127.0.0.1/0", {}, "redis_keeper.transport.SentinelTransport"),
+        ("redis://127.0.0.1/0", {"WORKER_TASKS_TRANSPORT": "stock"}, "kombu.transport.redis.Transport"),
+        ("amqp://127.0.0.1//", {}, "kombu.transport.pyamqp.Transport"),
+    ],
+)
+def test_on_redis_nodes_have_the_transport_that_loses_nothing(
+    broker: str, environment: dict[str, str], transport: str
+) -> None:
+    said = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from worker_tasks import app; made = app.connection_for_read().transport; "
+            "print(type(made).__module__ + '.' + type(made).__name__)",
+        ],
+        env={**os.environ, "CELERY_BROKER_URL": broker, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == transport
 
 
 def test_a_task_works_and_writes_down_its_start_and_end(
