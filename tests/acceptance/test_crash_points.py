@@ -78,7 +78,8 @@ def world(folder: Path, broker: str, forker: subprocess.Popen[str]) -> Iterator[
             "url": emulator.url,
             "username": emulator.user,
             "cluster_name": emulator.cluster,
-            "autoscaler": {"ask_timeout": 0.5},
+            # Else a launch that is half done some seconds later waits for what the first tasks tell.
+            "autoscaler": {"ask_timeout": 0.5, "estimate_run_times": False},
         }
         folder.mkdir()
         (folder / "autoscale.json").write_text(json.dumps(config))
