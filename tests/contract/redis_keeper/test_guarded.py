@@ -57,14 +57,17 @@ class TLS:
                 threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
-        with suppress(OSError), self._context.wrap_socket(plain, server_side=True) as near:
-            with socket.create_connection(self._target) as far:
-                self.spoken += 1
-                self._open |= {near, far}
-                back = threading.Thread(target=_pass, args=(far, near), daemon=True)
-                back.start()
-                _pass(near, far)
-                back.join()
+        with (
+            suppress(OSError),
+            self._context.wrap_socket(plain, server_side=True) as near,
+            socket.create_connection(self._target) as far,
+        ):
+            self.spoken += 1
+            self._open |= {near, far}
+            back = threading.Thread(target=_pass, args=(far, near), daemon=True)
+            back.start()
+            _pass(near, far)
+            back.join()
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:
@@ -147,7 +150,7 @@ def test_without_one_of_them_it_says_so_and_loses_nothing(
     with one_who_may(server, RIGHTS.replace(missing, "")) as name:
         mine = parts._replace(netloc=f"{name}:s3cret@{parts.hostname}:{parts.port}").geturl()
         poor: Any = connect(mine)
-        with pytest.raises((redis.ResponseError, AssertionError), match="(?i)perm|0 of 1 came"):
+        with pytest.raises((redis.ResponseError, AssertionError), match=r"(?i)perm|0 of 1 came"):
             got(poor, 1, seconds=3)
         poor.close()
     assert (server.llen("q"), server.hlen("unacked")) == (1, 0)
