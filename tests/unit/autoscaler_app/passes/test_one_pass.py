@@ -431,6 +431,21 @@ def test_before_a_gone_node_s_tasks_are_given_back_whoever_may_have_them_by_now_
     assert world.queues.given_back == []
 
 
+def test_a_name_of_which_one_process_is_on_a_node_is_waited_for(world: World) -> None:
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    (host,) = world.boot()
+    world.listen()
+    for pid, machine in ((1, host.name), (2, "other")):
+        world.hosts.seq += 1
+        said = {**Host("elsewhere", pid=pid).account(world.hosts.seq), "machine": {"host": machine}}
+        world.control.activity.merge(said, world.now)
+    world.hosts.asked.clear()
+    world.go_on(60)
+    world.make_pass()
+    assert (world.hosts.asked[0], world.hosts.aside) == (["celery@elsewhere"], [])
+
+
 @pytest.mark.parametrize("told", ["on its way out", "had no task"])
 def test_a_worker_of_a_node_that_is_not_listed_is_no_ghost(world: World, told: str) -> None:
     world.queues.waiting["celery"] = 2
