@@ -178,7 +178,9 @@ class Reasons:
     def _reserved(self, kind: Kind) -> Reason | None:
         """Would a machine do, if it were not reserved for other work?"""
         machines = self.fleet.catalogue.machines
-        for offer in self._offers(kind):
+        # Allowing others there helps where new machines may be had.
+        offers = sorted(self._offers(kind), key=lambda o: not o.bucket.valid or bool(o.bucket.set_aside))
+        for offer in offers:
             if any(way.rank(machines[offer.machine]) is not None for way in kind.alternatives):
                 array = offer.bucket.nodearray
                 return UnservedReason.RESERVED, (

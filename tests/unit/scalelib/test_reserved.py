@@ -78,6 +78,16 @@ def test_who_does_not_buys_none_unless_told_that_it_may(gpus: Any, asked: Any) -
     )
 
 
+def test_the_one_that_is_named_may_be_had(world: Any) -> None:
+    """Not one that is set aside, which nobody would get if it were not reserved either."""
+    world = replace(world, sizes=("E8", "NC6"))
+    aside = {"E8": {"set_aside": "none to be had"}}
+    world.bucket = lambda size, made=world.bucket: made(size, **aside.get(size, {}))
+    reserving = policy(nodearrays={"default": {"reserved": ["dongle"]}})
+    (left,) = world.plan([Job("a", {"memgb": 40})], policy=reserving).unserved
+    assert (left.reason, left.detail.split()[0]) == (UnservedReason.RESERVED, "NC6")
+
+
 def test_a_gpu_machine_that_is_there_is_kept_for_gpu_work(world: Any) -> None:
     """Ready and empty, or with a GPU job on it: other work buys a machine of its own, and leaves it idle."""
     nodes = [world.node(1, "NC6"), world.node(2, "NC6")]
