@@ -127,6 +127,8 @@ mount --make-rshared $R
 exec chroot $R env -i container=docker PATH={path} {systemd} --system --unit=multi-user.target
 """
 
+ENDED = (FileNotFoundError, ProcessLookupError)
+"""What reading of a process in /proc raises when it has ended meanwhile."""
 OVERLAY = (
     "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/r && "
     "mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/r"
@@ -239,8 +241,9 @@ class Machine:
         if self._process.poll() is not None:
             raise AssertionError((self.folder / "console").read_text())
         for pid in children(self._process.pid):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(str(SYSTEMD).encode()):
-                return pid
+            with contextlib.suppress(*ENDED):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(str(SYSTEMD).encode()):
+                    return pid
         return 0
 
     def _is_up(self) -> bool:
@@ -286,7 +289,8 @@ class Machine:
         """Pull the plug; what ran on it is gone, what it wrote is not."""
         if self._process is None:
             return
-        for pid in (self.pid, self._process.pid):
+        # No pid where it never came up: 0 would be the group of whoever runs this.
+        for pid in filter(None, (self.pid, self._process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
@@ -314,8 +318,9 @@ def children(pid: int) -> list[int]:
     """The pids of a process' children, and of theirs."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children(child)]
+        with contextlib.suppress(*ENDED):
+            for child in map(int, task.read_text().split()):
+                found += [child, *children(child)]
     return found
 
 
