@@ -40,6 +40,8 @@ STATES: Mapping[str, NodeState] = {
     "termination": NodeState.TERMINATING,
 }
 
+_TARGETS = frozenset({"started", "terminated", "deallocated"})
+
 WITHOUT_ID = "name:"
 """Begins the id of a node that is booting and has no NodeId yet. It is capacity to come: left out, it would
 be asked for once more. It can be neither ended nor followed before it has an id of its own."""
@@ -213,12 +215,13 @@ def _patterns(valid: Any) -> tuple[re.Pattern[str], ...]:
 
 
 def _wanted(record: models.NodeRecord, state: NodeState) -> bool:
-    """Whether it is meant to be up. Without a TargetState it is not, unless it is just being started:
-    leaving out a node that was asked for a moment ago would ask for it once more.
+    """Whether it is meant to be up. Without a TargetState that we know it is not, unless it may just be being
+    started: leaving out a node that was asked for a moment ago would ask for it once more.
     """
-    if not record.target_state:
-        return state.is_booting
-    return record.target_state.lower() == "started"
+    target = folded(record.target_state)
+    if target not in _TARGETS:
+        return state.is_booting or state is NodeState.UNKNOWN
+    return target == "started"
 
 
 def _state(record: models.NodeRecord) -> NodeState:

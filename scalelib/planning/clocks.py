@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scalelib.node import Node
+from scalelib.node import Node, NodeState
 from scalelib.planning.fleet import Tier
 from scalelib.planning.problem import Problem
 
@@ -45,4 +45,16 @@ def tier_of(node: Node, problem: Problem) -> Tier | None:
         return Tier.READY
     if node.is_booting and not boot_timed_out(node, problem):
         return Tier.BOOTING
-    return None
+    return Tier.BOOTING if _may_be_booting(node, problem) else None
+
+
+def _may_be_booting(node: Node, problem: Problem) -> bool:
+    """It was bought for work, and of its state the cloud says what nobody understands: until its boot would
+    be late that work is not bought a second time.
+    """
+    times = problem.history.get(node.id)
+    if node.state is not NodeState.UNKNOWN or not problem.meant.get(node.id):
+        return False
+    if times is None:
+        return True
+    return times.ready is None and problem.now - times.created <= problem.policy.boot_timeout(node.nodearray)

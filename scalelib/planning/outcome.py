@@ -202,7 +202,8 @@ def _reason(
         return NodeReason.BOOT_TIMED_OUT
     if state.is_leaving or not node.wanted:
         return NodeReason.LEAVING
-    if node.managed and state is not NodeState.READY and not state.is_booting:
+    may_come = state is NodeState.READY or state.is_booting or (state is NodeState.UNKNOWN and bool(planned))
+    if node.managed and not may_come:
         return NodeReason.OFF
     if running:
         return NodeReason.RUNNING

@@ -198,6 +198,23 @@ def test_a_node_that_is_being_started_is_wanted_even_before_it_says_so(
     assert found.wanted is wanted
 
 
+@pytest.mark.parametrize(
+    ("words", "target", "wanted"),
+    [
+        ("Acquiring", "Hibernating", True),
+        ("Sleeping", "Hibernating", True),
+        ("Sleeping", "Terminated", False),
+        ("Ready", "Hibernating", False),
+    ],
+)
+def test_a_target_that_nobody_knows_says_nothing(
+    status: Make, node: Make, words: str, target: str, wanted: bool
+) -> None:
+    """Who may be booting is not asked for once more; who is up is given no new work."""
+    (found,) = cloud_of(status(nodes=[node(1, TargetState=target, Status=words, State=None)])).nodes
+    assert found.wanted is wanted
+
+
 def test_an_id_that_comes_twice_is_one_node(status: Make, node: Make) -> None:
     cloud = cloud_of(status(nodes=[node(1), node(2, NodeId="node-1")]))
     assert [n.name for n in cloud.nodes] == ["worker-1"]
