@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from cyclecloud_api import breaker as breakers
-from cyclecloud_api import deadlines, failures
+from cyclecloud_api import deadlines, failures, news
 from cyclecloud_api.breaker import Breaker, BreakerLimits, Health
 from cyclecloud_api.deadlines import Deadlines, NodeClock, Remedy, Stage
 from cyclecloud_api.failures import Backoff, Memory
@@ -128,7 +128,7 @@ class Watch:
             before, nodes = _moved(self.document, timedelta(0), now), seen.cloud.nodes
             ended = {i: at for i, at in before.ended.items() if now - at < REMEMBER_ENDED}
             new = {node.id for node in nodes if node.id not in before.clocks}
-            memory = failures.observe(
+            memory = news.observe(
                 before.failures, seen, now, ended=ended, new=new, backoff=self._rules.backoff
             )
             clocks = deadlines.tick(before.clocks, nodes, now, ended=ended)
@@ -380,7 +380,7 @@ def _health(
 ) -> Health:
     """Shortage is no illness: what it takes away is set aside by offering, and the others stay open."""
     ill = (Stage.FAILED, Stage.UNKNOWN, Stage.MISSING)
-    short = {n.id for n in nodes if n.state.is_failed and failures.lacked_a_machine(n)} | set(taken)
+    short = {n.id for n in nodes if n.state.is_failed and news.lacked_a_machine(n)} | set(taken)
     meant = {node.id for node in nodes if node.wanted} | set(fallen)
     meant = {i for i in meant | {i for i, clock in clocks.items() if clock.stage in ill} if i not in short}
     unhealthy = {i for i in meant if i in late or i in fallen or (i in clocks and clocks[i].stage in ill)}

@@ -101,7 +101,7 @@ ENDS = {
         f"{CLOUD}/test_failures.py::test_the_probe_after_an_eviction_heals_or_opens_the_first_window",
     ],
     "run time unknown": [
-        f"{PASSES}/decide/test_learning.py::test_it_waits_where_that_costs_less_than_a_boot"
+        f"{PASSES}/decide/worth/test_learning.py::test_it_waits_where_that_costs_less_than_a_boot"
     ],
     "for later": [
         f"{PASSES}/test_no_loops.py::test_one_that_was_revoked_in_its_queue_hides_no_other_for_long",

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from autoscaler_app.passes import way_out
-from autoscaler_app.passes.decide.situation import Situation, is_ended_by_the_cloud
+from autoscaler_app.passes.decide.known import is_ended_by_the_cloud
+from autoscaler_app.passes.decide.situation import Situation
 from autoscaler_app.passes.plan import DeleteReason
 from autoscaler_app.passes.snapshot import HostSeen
 from scalelib.node import Node, NodeId

@@ -5,41 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.passes.decide.bounds.by_hand import ByHand
 from autoscaler_app.passes.decide.gangs import WAITS, Reserved, reserved
-from autoscaler_app.passes.decide.learning import is_worth_waiting
+from autoscaler_app.passes.decide.known import Known
 from autoscaler_app.passes.decide.offered import offered
 from autoscaler_app.passes.decide.settled import settled
 from autoscaler_app.passes.decide.sizes import Amounts, learnt, size_of, told
-from autoscaler_app.passes.decide.slots import boot_time, slots_wanted
-from autoscaler_app.passes.decide.vain import Tried, slots_tried, tried, why_lost
-from autoscaler_app.passes.hosts import by_host, match_hosts, short_name
-from autoscaler_app.passes.snapshot import HostSeen, JobSeen, QueueSeen, SizeKnown, Snapshot
-from autoscaler_app.settings import Autoscaler
+from autoscaler_app.passes.decide.worth.learning import is_worth_waiting
+from autoscaler_app.passes.decide.worth.slots import boot_time, slots_wanted
+from autoscaler_app.passes.decide.worth.vain import Tried, slots_tried, tried, why_lost
+from autoscaler_app.passes.hosts import by_host, match_hosts
+from autoscaler_app.passes.snapshot import JobSeen, QueueSeen, SizeKnown, Snapshot
 from scalelib.clouds import read_cloud
 from scalelib.history import NodeTimes
 from scalelib.job import Job
-from scalelib.node import Node, NodeId, NodeState
+from scalelib.node import Node, NodeId
 from scalelib.planner import Fitting, NodeVerdict, Problem
 from scalelib.planning import clocks
 from scalelib.policy import Policy
-from scalelib.provider import Cloud
 from scalelib.resources import laid_over
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
+class Situation(Known):
     """A snapshot, understood: the cloud parsed, hosts matched with nodes, queues turned into jobs."""
 
-    snapshot: Snapshot
-    policy: Policy
-    autoscaler: Autoscaler
-    cloud: Cloud
-    host_of: Mapping[NodeId, HostSeen]
     spared: Mapping[str, int] = field(default_factory=dict)
     """By queue: slots for which nothing is to be bought because a person has paused that."""
 
@@ -286,15 +280,7 @@ class Situation:
         takes = self.has_room(host) and not out_of_service
         return replace(node, resources=resources, wanted=node.wanted and takes)
 
-    # -- what is known of a node and its host
-
-    def node(self, node_id: NodeId) -> Node:
-        """The node as the cloud reports it."""
-        return self._nodes[node_id]
-
-    @cached_property
-    def _nodes(self) -> dict[NodeId, Node]:
-        return {node.id: node for node in self.cloud.nodes}
+    # -- what of it the plan gave a node
 
     def new_work(self, verdict: NodeVerdict) -> dict[str, int]:
         """The work that the plan gave a node and that does not run there already. Slots of the warm pool are
@@ -340,70 +326,6 @@ class Situation:
     def _fitting(self) -> Fitting:
         return Fitting(self._plain_queues.values(), self.policy, self.cloud.buckets)
 
-    def is_silent(self, host: HostSeen) -> bool:
-        """It was heard once, and then not for longer than a healthy host can be."""
-        heard = host.heard_seconds_ago
-        return heard is not None and heard > self.autoscaler.silent_timeout and host.on_its_way != "left"
-
-    def is_hungry(self, host: HostSeen) -> bool:
-        """It is hungry: work waits in its queues, it has room, and starts nothing."""
-        return host.hungry_seconds is not None and host.hungry_seconds > self.autoscaler.hunger_timeout
-
-    def has_room(self, host: HostSeen) -> bool:
-        """What it has free is room for work: not where nothing is known of it. What waits gets a new node
-        then, which is surplus later if this one speaks again.
-        """
-        untold = host.heard_seconds_ago if host.untold_seconds is None else host.untold_seconds
-        is_known = untold is not None and untold <= self.autoscaler.told_within
-        return is_known and not (host.evicted or self.is_silent(host) or self.is_hungry(host))
-
-    def is_heard(self, host: HostSeen) -> bool:
-        """What it said is fresh enough to act on."""
-        return host.heard_seconds_ago is not None and (host.heard_seconds_ago <= self.autoscaler.told_within)
-
-    def is_unknown(self, host: HostSeen) -> bool:
-        """Its workers are there, as far as anybody knows, and what they do is not known now."""
-        return host.on_its_way in ("serving", "fenced") and not self.is_heard(host)
-
-    def last_active(self, node_id: NodeId) -> datetime | None:
-        """When something last ran there or was meant for it: what ran between two looks counts as well."""
-        times, host = self.snapshot.history.get(node_id), self.host_of.get(node_id)
-        active = None if times is None else times.last_active
-        if active is None or host is None or host.worked_seconds_ago is None:
-            return active
-        return max(active, self.snapshot.now - timedelta(seconds=host.worked_seconds_ago))
-
-    def is_idle(self, node: Node) -> bool:
-        """Nothing ran there or was meant for it for its idle timeout."""
-        active = self.last_active(node.id)
-        return active is not None and self.snapshot.now - active >= self.policy.idle_timeout(node.nodearray)
-
-    def joins_late(self, node: Node) -> bool:
-        """Ready for longer than a worker needs to come up, while we listened, and never heard."""
-        times = self.snapshot.history.get(node.id)
-        if not node.is_ready or node.id in self.host_of or times is None or times.ready is None:
-            return False
-        if any(short_name(name) in self._nobodys for name in (node.hostname, node.private_ip) if name):
-            return False
-        return self.unheard_for(node) > timedelta(seconds=self.autoscaler.join_timeout)
-
-    def unheard_for(self, node: Node) -> timedelta:
-        """How long a node of which nothing was heard has been Ready while we listened; nothing if unknown."""
-        times = self.snapshot.history.get(node.id)
-        if times is None or times.ready is None:
-            return timedelta()
-        return self.snapshot.now - max(times.ready, self.snapshot.listening_since or times.ready)
-
-    @cached_property
-    def _nobodys(self) -> frozenset[str]:
-        """Names of hosts that are heard, or may be, and that more than one node claims."""
-        somebodys = {host.hostname for host in self.host_of.values()}
-        return frozenset(
-            short_name(host.hostname)
-            for host in self.snapshot.hosts
-            if host.hostname not in somebodys and not self.is_silent(host)
-        )
-
 
 def read(snapshot: Snapshot) -> Situation:
     """Parse the cloud's answer and the configuration; match hosts with nodes."""
@@ -416,8 +338,3 @@ def read(snapshot: Snapshot) -> Situation:
         cloud=cloud,
         host_of=match_hosts(snapshot.hosts, by_host(cloud.nodes)),
     )
-
-
-def is_ended_by_the_cloud(node: Node) -> bool:
-    """It is going, or gone, whatever anybody here decides."""
-    return not node.wanted or node.state.is_leaving or node.state in (NodeState.OFF, NodeState.TERMINATED)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclecloud_api import failures
-from cyclecloud_api.failures import Backoff, Memory, blocked, must_probe, observe, offering
+from cyclecloud_api.failures import Backoff, Memory, blocked, must_probe, offering
 from cyclecloud_api.inventory import Inventory, inventory
+from cyclecloud_api.news import observe
 from scalelib.node import NodeId
 
 Make = Callable[..., dict[str, Any]]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler_app.passes.decide.slots import slots_wanted
+from autoscaler_app.passes.decide.worth.slots import slots_wanted
 
 
 def seconds(number: float) -> timedelta:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoscaler_app.passes.decide.decision import decide
-from autoscaler_app.passes.decide.learning import is_worth_waiting
+from autoscaler_app.passes.decide.worth.learning import is_worth_waiting
 from autoscaler_app.passes.snapshot import QueueSeen, Snapshot
 from tests.unit.autoscaler_app.conftest import LONG_AGO, NOW, host, node, times
 from tests.unit.autoscaler_app.passes.decide.test_capacity import job
