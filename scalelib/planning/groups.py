@@ -18,13 +18,14 @@ class Groups:
         self._policy = policy
         self._limits = limits
         self._in_array: dict[str, set[str]] = {}
+        """Groups of a nodearray in the one spelling of their names."""
         self._next: dict[tuple[str, str], int] = {}
         for bucket in buckets:
-            self._in_array.setdefault(bucket.nodearray, set()).update(limits.groups(bucket))
+            self._in_array.setdefault(bucket.nodearray, set()).update(map(folded, limits.groups(bucket)))
 
     def note(self, bucket: Bucket, group: str) -> None:
         """The group is in use from now on."""
-        self._in_array[bucket.nodearray].add(group)
+        self._in_array[bucket.nodearray].add(folded(group))
 
     def existing(self, bucket: Bucket) -> Sequence[str]:
         """The groups in use; the one that the nodearray forces on all nodes, if it does."""
@@ -36,7 +37,7 @@ class Groups:
         """Is there still room for it in the nodearray? Its other sizes may have begun groups meanwhile."""
         if self._limits.is_anothers(bucket, group):
             return False
-        return group in self._in_array[bucket.nodearray] or self._room(bucket) > 0
+        return folded(group) in self._in_array[bucket.nodearray] or self._room(bucket) > 0
 
     def full(self, bucket: Bucket) -> int | None:
         """How many groups the nodearray has, if it may have no more; else None."""
@@ -70,7 +71,7 @@ class Groups:
 
     def may_begin_all(self, bucket: Bucket, groups: Collection[str]) -> bool:
         """Is there room for all of these, begun or not, in the nodearray?"""
-        return len(set(groups) - self._in_array[bucket.nodearray]) <= self._room(bucket)
+        return len(set(map(folded, groups)) - self._in_array[bucket.nodearray]) <= self._room(bucket)
 
     def after(self, bucket: Bucket, asked: Sequence[str]) -> list[str]:
         """Groups that could be begun now that a fresh one has been: given names are all in turn already."""
@@ -87,11 +88,12 @@ class Groups:
         base = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in bucket.vm_size)
         base += "_spot" * bucket.spot
         taken, key = self._in_array[bucket.nodearray], (bucket.nodearray, base)
+        failing = set(map(folded, bucket.failing_groups))
         number = self._next.get(key, 0)
         while (
-            (name := f"{base}_pg{number}") in taken
+            folded(name := f"{base}_pg{number}") in taken
             or name in others
-            or name in bucket.failing_groups
+            or folded(name) in failing
             or self._limits.is_anothers(bucket, name)
         ):
             number += 1

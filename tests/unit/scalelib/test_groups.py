@@ -152,6 +152,57 @@ def test_a_group_in_another_spelling_is_the_same_group(world: Any) -> None:
     assert groups.fresh(large, ["mINE", "new"]) == ["new"]
 
 
+def groups_of(world: Any, **changes: Any) -> tuple[Groups, Any]:
+    bucket = replace(world.bucket("F2"), **changes)
+    return Groups(world.policy, Limits(world.pools(), [bucket], []), [bucket]), bucket
+
+
+def test_where_all_nodes_are_in_one_group_no_other_is_begun(world: Any) -> None:
+    """Not one that is asked for, nor one of the settings, nor one that is made up when the one is full."""
+    one = replace(world.bucket("F2"), fixed_placement_group="all", max_placement_group_size=2)
+    jobs = [Job("g", {"ncpus": 2}, iterations=2, node_count=2, colocated=True)]
+    demand = world.plan(jobs, buckets=(one,))
+    assert [(launch.placement_group, launch.count) for launch in demand.launches] == [("all", 2)]
+    assert [(left.count, left.reason.value) for left in demand.unserved] == [(1, "placement-group")]
+    groups, bucket = groups_of(world, fixed_placement_group="all")
+    assert (groups.fresh(bucket, []), groups.fresh(bucket, ["mine"])) == ([], [])
+
+
+def test_no_group_that_fails_is_made_up(world: Any) -> None:
+    """In any spelling; the next number is taken."""
+    failing = {"failing_groups": {"f2_PG0": "no capacity", "F2_pg1": "no capacity"}}
+    assert Groups.fresh(*groups_of(world, **failing), []) == ["F2_pg2"]
+    (launch,) = world.plan(
+        [Job("g", {"ncpus": 2}, node_count=2, colocated=True)],
+        buckets=(replace(world.bucket("F2"), **failing),),
+    ).launches
+    assert launch.placement_group == "F2_pg2"
+
+
+def test_a_group_that_is_there_in_another_spelling_is_not_counted_twice(world: Any) -> None:
+    world.policy = Policy.from_config({"nodearrays": {"default": {"max_placement_groups": 1}}})
+    groups, bucket = groups_of(world, placement_groups={"Mine": 1})
+    assert groups.may_begin(bucket, "mINE")
+    assert groups.may_begin_all(bucket, ["mINE"])
+    groups.note(bucket, "mine")
+    assert groups.full(bucket) == 1
+
+
+def test_groups_that_have_names_wait_for_their_turn_once(world: Any) -> None:
+    """A made-up one follows upon the one that was begun; those with names are all tried anyway."""
+    groups, bucket = groups_of(world)
+    groups.note(bucket, "F2_pg0")
+    assert groups.after(bucket, []) == ["F2_pg1"]
+    assert groups.after(bucket, ["mine", "yours"]) == []
+    world.policy = Policy.from_config({"nodearrays": {"default": {"placement_groups": ["a", "b"]}}})
+    assert Groups.after(*groups_of(world), []) == []
+
+
+def test_where_no_groups_are_made_up_only_those_with_names_are_begun(world: Any) -> None:
+    groups, bucket = groups_of(world, makes_groups=False)
+    assert (groups.fresh(bucket, []), groups.fresh(bucket, ["mine"])) == ([], ["mine"])
+
+
 def gathering(world: Any) -> tuple[Gathering, Any]:
     """Of a plan for gangs in groups of two sizes, nothing of it placed yet."""
     plan = Planning(Scene(world.problem([Job("g", {"ncpus": 2}, 2, node_count=2, colocated=True)])))
