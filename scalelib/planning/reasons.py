@@ -178,24 +178,35 @@ class Reasons:
     def _reserved(self, kind: Kind) -> Reason | None:
         """Would a machine do, if it were not reserved for other work?"""
         machines = self.fleet.catalogue.machines
+        could = [
+            offer
+            for offer in self._offers(kind)
+            if any(way.rank(machines[offer.machine]) is not None for way in kind.alternatives)
+        ]
+        if not could:
+            return None
         # Allowing others there helps where new machines may be had.
-        offers = sorted(self._offers(kind), key=lambda o: not o.bucket.valid or bool(o.bucket.set_aside))
-        for offer in offers:
-            if any(way.rank(machines[offer.machine]) is not None for way in kind.alternatives):
-                array = offer.bucket.nodearray
-                return UnservedReason.RESERVED, (
-                    f"{label_of(offer.bucket)} could hold it, and is reserved for work that asks for what it "
-                    f'has: ask for that, or allow others there with "reserved": false in nodearrays.{array}'
-                )
-        return None
+        offer = min(
+            could,
+            key=lambda o: (not o.bucket.valid or bool(o.bucket.set_aside), self.fleet.room(o) <= 0),
+        )
+        bucket, limits = offer.bucket, self.fleet.limits
+        besides = ""
+        if not bucket.valid or bucket.set_aside:
+            besides = f"; besides, it gets no new machines now: {_why_aside(bucket)}"
+        elif limits.ceilings_reached(bucket):
+            besides = f"; besides, {self._told(limits.tightest(bucket), bucket)}"
+        return UnservedReason.RESERVED, (
+            f"{label_of(bucket)} could hold it, and is reserved for work that asks for what it has: ask for "
+            f'that, or allow others there with "reserved": false in nodearrays.{bucket.nodearray}{besides}'
+        )
 
     def _set_aside(self, fitting: Sequence[Offer]) -> Reason:
         bucket = fitting[0].bucket
-        why = bucket.set_aside or bucket.invalid_reason or "it may not get new nodes"
         more = f" (and {len(fitting) - 1} more)" if len(fitting) > 1 else ""
         return UnservedReason.SET_ASIDE, (
-            f"every bucket that fits is set aside: {label_of(bucket)}{more}: {why}; it is tried again by "
-            "itself when that has passed"
+            f"every bucket that fits is set aside: {label_of(bucket)}{more}: {_why_aside(bucket)}; it is "
+            "tried again by itself when that has passed"
         )
 
     def _limit(self, kind: Kind, usable: Sequence[Offer]) -> Reason:
@@ -270,3 +281,7 @@ class Reasons:
             else f"{nodes_left} nodes left for {label_of(bucket)}"
         )
         return f"{_NAMES[pool.kind]} {pool.name!r} has {what}"
+
+
+def _why_aside(bucket: Bucket) -> str:
+    return bucket.set_aside or bucket.invalid_reason or "it may not get new nodes"

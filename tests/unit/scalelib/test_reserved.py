@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scalelib.bucket import Pool, PoolKind
 from scalelib.demand import NodeReason, UnservedReason
 from scalelib.errors import InvalidConfig
 from scalelib.job import Job
@@ -86,6 +87,34 @@ def test_the_one_that_is_named_may_be_had(world: Any) -> None:
     reserving = policy(nodearrays={"default": {"reserved": ["dongle"]}})
     (left,) = world.plan([Job("a", {"memgb": 40})], policy=reserving).unserved
     assert (left.reason, left.detail.split()[0]) == (UnservedReason.RESERVED, "NC6")
+
+
+def test_the_one_that_is_named_has_room(world: Any) -> None:
+    """Allowing others there is to help."""
+    world = replace(world, sizes=("E8", "NC6"))
+    full = Pool(name="bucket/E8", kind=PoolKind.BUCKET, nodes=0)
+    pools = (full, *(pool for pool in world.pools() if pool.name != full.name))
+    reserving = policy(nodearrays={"default": {"reserved": ["dongle"]}})
+    (left,) = world.plan([Job("a", {"memgb": 40})], policy=reserving, pools=pools).unserved
+    assert (left.detail.split()[0], "besides" in left.detail) == ("NC6", False)
+
+
+@pytest.mark.parametrize(
+    ("cores", "changes", "besides"),
+    [
+        (5, {}, "the cluster 'cluster' has 5 cores left, and one NC6 in nodearray 'worker' takes 6"),
+        (6, {"set_aside": "none to be had"}, "it gets no new machines now: none to be had"),
+        (6, {"valid": False, "invalid_reason": "Retired"}, "it gets no new machines now: Retired"),
+    ],
+)
+def test_what_else_is_in_the_way_is_told(
+    gpus: Any, cores: int, changes: dict[str, Any], besides: str
+) -> None:
+    """Allowing others there would not help by itself."""
+    only = replace(gpus, sizes=("NC6",), cluster_cores=cores)
+    only.bucket = lambda size, made=only.bucket: made(size, **changes)
+    (left,) = only.plan([Job("a", {"ncpus": 1})], policy=policy()).unserved
+    assert (left.reason, left.detail.split("; besides, ")[1:]) == (UnservedReason.RESERVED, [besides])
 
 
 def test_a_gpu_machine_that_is_there_is_kept_for_gpu_work(world: Any) -> None:
