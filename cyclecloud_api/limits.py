@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cyclecloud_api import models
 from scalelib.bucket import Bucket, Pool, PoolKind
@@ -209,7 +210,7 @@ def _whose(size: SizeUse) -> str:
     return f"{size.account}/{size.region}" if size.account else size.region
 
 
-_SIZE = re.compile(r"(?:(?:standard|basic)_)?([a-z]+)\d+(?:-\d+)?([a-z]*)((?:_[a-z0-9]+)*)", re.IGNORECASE)
+_SIZE = re.compile(r"(?:(?:standard|basic)_)?([a-z]+)(\d+)(?:-\d+)?([a-z]*)((?:_[a-z0-9]+)*)", re.IGNORECASE)
 """Series, size, constrained cores, what is added (`s`: premium disks, say), accelerator and version."""
 
 _NOT_A_FAMILY: Mapping[str, str] = {"a": "m", "b": "mlt", "h": "mr", "m": "ml", "nv": "m"}
@@ -220,6 +221,9 @@ _ISOLATED_APART = re.compile(r"e(v[1-5])?|m(v\d+)?")
 and of M. Elsewhere `i` only says how large a size is.
 """
 
+_HIGH_MEMORY: Final = 416
+"""Cores from which on a size of M v3 has high memory, which is a family of its own; others have medium."""
+
 
 def family(vm_size: str) -> str:
     """The quota family of a size: `dsv5` of Standard_D4s_v5, `ncasv3_t4` of Standard_NC4as_T4_v3.
@@ -229,10 +233,13 @@ def family(vm_size: str) -> str:
     found = _SIZE.fullmatch(folded(vm_size))
     if found is None:
         return folded(vm_size)
-    series, added, rest = found.groups()
-    parts = [part for part in rest.split("_") if part]
+    series, cores, added, rest = found.groups()
+    # M416s_6_v3: the number by itself says how much memory a size has, not of which family it is.
+    parts = [part for part in rest.split("_") if part and not part.isdecimal()]
     version = next((part for part in parts if re.fullmatch(r"v\d+", part)), "")
     size_only = "r" + _NOT_A_FAMILY.get(series, "")
     size_only += "" if _ISOLATED_APART.fullmatch(f"{series}{version}") else "i"
     added = "".join(letter for letter in added if letter not in size_only)
+    if (series, version) == ("m", "v3"):
+        added += f"{'high' if int(cores) >= _HIGH_MEMORY else 'medium'}memory"
     return "_".join([f"{series}{added}{version}", *(part for part in parts if part != version)])

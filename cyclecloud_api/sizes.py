@@ -203,8 +203,11 @@ def autoscale_setting(configuration: Mapping[str, Any], name: str) -> Any:
     """`Configuration.autoscale.<name>`; some integrations call the section `autoscaling`."""
     for section in ("autoscale", "autoscaling"):
         found = models.get(configuration, section)
-        if isinstance(found, Mapping) and models.get(found, name) is not None:
-            return models.get(found, name)
+        value = models.get(found, name) if isinstance(found, Mapping) else None
+        if value is None:  # it may also be written as one key with a dot in it
+            value = models.get(configuration, f"{section}.{name}")
+        if value is not None:
+            return value
     return None
 
 

@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 
 def folded(name: str) -> str:
-    """The one spelling of a size, nodearray, family or placement group by which it is known."""
-    return name.strip().casefold()
+    """The one spelling of a size, nodearray, family or placement group by which it is known.
+
+    `F2s_v2 / spot`, as a key of `prices`, is `f2s_v2/spot`.
+    """
+    return "/".join(part.strip() for part in name.casefold().split("/"))
 
 
 def region(name: str) -> str:

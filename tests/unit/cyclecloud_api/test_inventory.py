@@ -116,6 +116,12 @@ def test_the_owners_switch_is_understood_in_any_spelling(status: Make, array: Ma
     assert any("whatever" in w for w in cloud.warnings) is (off == "whatever")
 
 
+@pytest.mark.parametrize("key", ["autoscale.enabled", "Autoscaling.Enabled"])
+def test_the_owners_switch_may_be_one_key_with_a_dot(status: Make, array: Make, key: str) -> None:
+    (found,) = cloud_of(status(array(Configuration={key: "false", "autoscale": {"is_hpc": False}}))).buckets
+    assert (found.valid, found.makes_groups) == (False, False)
+
+
 @pytest.mark.parametrize("on", [True, 1, "true", "YES", "on", "1", None])
 def test_a_switch_that_is_on_is_on(status: Make, array: Make, on: object) -> None:
     assert all(b.valid for b in cloud_of(status(array(Configuration={"autoscale": {"enabled": on}}))).buckets)

@@ -201,6 +201,8 @@ def test_what_old_servers_do_not_send_is_no_ceiling(status: Make, array: Make) -
         ("Standard_ND96isr_H100_v5", "Standard_ND96is_H100_v5"),
         ("Standard_E96iads_v6", "Standard_E8ads_v6"),
         ("Standard_M192ims_v2", "Standard_M192is_v2"),
+        ("Standard_M416s_6_v3", "Standard_M832s_12_v3"),
+        ("Standard_M12s_v3", "Standard_M176s_3_v3"),
     ],
 )
 def test_sizes_of_one_family(one: str, other: str) -> None:
@@ -223,6 +225,9 @@ def test_sizes_of_different_families() -> None:
         "E96as_v4",
         "M192is_v2",
         "M416s_v2",
+        "M416s_6_v3",
+        "M176s_4_v3",
+        "M176ds_4_v3",
         "odd",
     ]
     assert len({family(f"Standard_{size}") for size in sizes}) == len(sizes)

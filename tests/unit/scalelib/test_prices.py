@@ -17,7 +17,11 @@ def test_settings_before_the_cloud(world: Any) -> None:
 
 
 def test_a_price_is_found_in_any_spelling(world: Any) -> None:
-    assert price_list([world.bucket("F2")], {"f2": 0.2}) == {"F2": 0.2}
+    spot = replace(world.bucket("F2"), id="spot", spot=True)
+    assert price_list([world.bucket("F2"), spot], {"f2": 0.2, " F2 / Spot ": 0.15}) == {
+        "F2": 0.2,
+        "spot": 0.15,
+    }
 
 
 def test_a_missing_price_is_the_mean_per_vcpu_of_the_same_kind(world: Any) -> None:
