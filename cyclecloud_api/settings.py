@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import stat
@@ -18,6 +17,7 @@ from cyclecloud_api.failures import Backoff
 from cyclecloud_api.watch import Rules
 from scalelib.errors import InvalidConfig
 from scalelib.names import ByName
+from scalelib.spelling import nearest
 
 VERBS = ("terminate", "shutdown")
 
@@ -160,10 +160,8 @@ def rules(config: Mapping[str, Any]) -> Rules:
         raise InvalidConfig(f"cyclecloud is {section!r}: an object is wanted")
     for key in section:
         if key not in SECTION:
-            nearest = difflib.get_close_matches(str(key), SECTION, n=1)
-            hint = (
-                f"; did you mean {nearest[0]!r}?" if nearest else f": one of {', '.join(SECTION)} is wanted"
-            )
+            meant = nearest(str(key), SECTION)
+            hint = f"; did you mean {meant!r}?" if meant else f": one of {', '.join(SECTION)} is wanted"
             raise InvalidConfig(f"cyclecloud.{key} is no setting{hint}")
 
     def seconds(key: str, default: timedelta) -> timedelta:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from scalelib.amounts import shown
-from scalelib.constraints.model import nearest
 from scalelib.errors import InvalidConfig
 from scalelib.policy import Policy
+from scalelib.spelling import nearest
 
 PASSWORD_VARIABLE: Final = "CYCLECLOUD_PASSWORD"
 """Environment variable that holds the password; it comes before the file."""

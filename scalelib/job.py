@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from scalelib.amounts import shown
 from scalelib.constraints import Constraint, ConstraintLike, parse
-from scalelib.constraints.model import nearest
 from scalelib.errors import InvalidConstraint, InvalidJob
+from scalelib.spelling import nearest
 
 _MOST_ITERATIONS: Final = 10**9
 _MOST_NODES: Final = 10**6

@@ -10,10 +10,10 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from scalelib.amounts import shown
-from scalelib.constraints.model import nearest
 from scalelib.errors import InvalidConfig
 from scalelib.names import ByName
 from scalelib.resources import Rule, read_rules
+from scalelib.spelling import nearest
 from scalelib.warm import WarmPool, read_warm_pool
 
 T = TypeVar("T")

@@ -11,13 +11,13 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, TextIO
 
 from scalelib.amounts import shown
-from scalelib.constraints.model import nearest
 from scalelib.constraints.properties import ELSEWHERE
 from scalelib.demand import Demand, NodeVerdict, PlannedNode
 from scalelib.errors import InvalidInput
 from scalelib.node import Node
 from scalelib.resources import BUILT_IN
 from scalelib.room import Room
+from scalelib.spelling import nearest
 
 COLUMNS: Final = ("name", "hostname", "job_ids", "required", "slots", "vm_size", "vcpu_count", "state")
 """The columns printed unless others are asked for."""

@@ -26,11 +26,12 @@ from scalelib.amounts import (
 )
 from scalelib.constraints import PROPERTIES, Constraint, parse
 from scalelib.constraints.alternatives import holds
-from scalelib.constraints.model import All, nearest
+from scalelib.constraints.model import All
 from scalelib.constraints.properties import unknown_property
 from scalelib.errors import InvalidConfig, InvalidConstraint
 from scalelib.machine import Machine
 from scalelib.node import ResourceValue
+from scalelib.spelling import nearest
 
 BUILT_IN: Final = ("ncpus", "pcpus", "ngpus", *MEMORY_UNITS, "nodearray", "ccnodeid")
 """Resources that every machine has unless `disable_default_resources` is set."""

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from scalelib.amounts import shown
 from scalelib.constraints import Constraint, parse
-from scalelib.constraints.model import nearest
 from scalelib.errors import InvalidConfig, InvalidConstraint
 from scalelib.job import Job
+from scalelib.spelling import nearest
 
 PRIORITY: Final = -(10**9)
 """Of a pad: below every job."""

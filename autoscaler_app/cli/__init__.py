@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import click
@@ -17,10 +16,12 @@ class Helpful(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.5)
-            if not near or "did you mean" in error.message.lower():
+            from scalelib.spelling import meant  # every `celery` command imports this module
+
+            hint = meant(args[0], self.list_commands(ctx), "")
+            if not hint or "did you mean" in error.message.lower():
                 raise
-            raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from error
+            raise click.UsageError(f"{error.message} {hint.capitalize()}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +11,7 @@ import msgspec
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
 from scalelib.errors import InvalidInput
+from scalelib.spelling import meant
 
 if TYPE_CHECKING:
     from autoscaler_app.passes.control import Control
@@ -107,9 +107,8 @@ def of_queue(queue: str) -> Explanation:
             )
         except LookupError:
             known = [each.queue for each in last[0].saw.queues] if last[0].saw else []
-            near = difflib.get_close_matches(queue, known, n=3)
-            meant = f"did you mean {' or '.join(near)}?" if near else f"it knew {', '.join(known) or 'none'}"
-            raise InvalidInput(f"pass {last[0].number} knew no queue {queue!r}; {meant}") from None
+            hint = meant(queue, known, f"it knew {', '.join(known) or 'none'}")
+            raise InvalidInput(f"pass {last[0].number} knew no queue {queue!r}; {hint}") from None
 
 
 def text(found: Explanation) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -20,6 +19,7 @@ from autoscaler_app.memory.stories.story import BOOTING, IDLE, UNHEARD, Spent, S
 from autoscaler_app.passes.journal import Journal
 from autoscaler_app.passes.plan import Keep, KeepReason, Plan
 from scalelib.errors import InvalidInput
+from scalelib.spelling import meant
 
 STAYS = {
     KeepReason.MATCHED: "work is planned for it",
@@ -71,9 +71,8 @@ def why(name: str) -> dict[str, Any]:
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    meant = f"; did you mean {' or '.join(near)}?" if near else "; `history` lists those that are known"
-    return f"no node is or was called {name!r} (a name, a host name or an id of the cloud){meant}"
+    hint = meant(name, names, "`history` lists those that are known")
+    return f"no node is or was called {name!r} (a name, a host name or an id of the cloud); {hint}"
 
 
 def _stays(plan: Plan | None, story: Story) -> str | None:

@@ -16,10 +16,10 @@ import psutil
 from celery_resources.errors import InvalidSetting
 from celery_resources.room.suiting import NODE
 from scalelib.amounts import total
-from scalelib.constraints.model import nearest
 from scalelib.constraints.properties import PROPERTIES as NODE_PROPERTIES
 from scalelib.errors import InvalidInput
 from scalelib.node import ResourceValue
+from scalelib.spelling import nearest
 
 RESOURCES = "CELERY_RESOURCES"
 PROPERTIES = "CELERY_RESOURCES_PROPERTIES"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Literal
 
 from scalelib.amounts import MEMORY, counter_of, units
 from scalelib.node import ResourceValue
+from scalelib.spelling import nearest
 
 JsonValue = object
 """A value as the json module reads it."""
@@ -291,13 +291,6 @@ def _entry(part: Constraint) -> tuple[str, JsonValue]:
     if isinstance(written, Mapping) and len(written) == 1:
         return next(iter(written.items()))
     return "and", written if isinstance(written, list) else [written]
-
-
-def nearest(word: str, known: Collection[str]) -> str | None:
-    """The known word that was probably meant."""
-    by_lower = {each.lower(): each for each in sorted(known)}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
 
 
 def unknown_resources(constraint: Constraint, known: Collection[str]) -> list[tuple[str, str | None]]:

@@ -33,11 +33,11 @@ from scalelib.constraints.model import (
     Resource,
     SharedConsumable,
     SharedNonConsumable,
-    nearest,
 )
 from scalelib.constraints.properties import PROPERTIES, unknown_property
 from scalelib.errors import InvalidConstraint
 from scalelib.node import ResourceValue
+from scalelib.spelling import nearest
 
 ConstraintLike = Constraint | Mapping[str, object] | Sequence[Mapping[str, object]]
 """What may be given where a constraint is asked for."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
+
+from scalelib.spelling import nearest
 
 PROPERTIES: Final[dict[str, str]] = {
     "name": "the node's name in the cluster; none before it exists",
@@ -60,6 +61,6 @@ def unknown_property(name: str) -> str:
     """What is to be said to somebody who asks for a property that a node does not have."""
     if name in ELSEWHERE:
         return f"a node has no property {name!r} here: {ELSEWHERE[name]}"
-    meant = difflib.get_close_matches(name.lower(), PROPERTIES, n=1, cutoff=0.6)
-    hint = f"did you mean 'node.{meant[0]}'?" if meant else f"there are {', '.join(sorted(PROPERTIES))}"
+    meant = nearest(name, PROPERTIES)
+    hint = f"did you mean 'node.{meant}'?" if meant else f"there are {', '.join(sorted(PROPERTIES))}"
     return f"a node has no property {name!r}: {hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from scalelib.errors import InvalidInput
+from scalelib.spelling import meant
 
 C = TypeVar("C", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -68,7 +68,4 @@ def one_line(text: str) -> str:
 
 def unknown(what: str, name: str, names: Iterable[str], otherwise: str) -> InvalidInput:
     """The error for a name that nothing has: with what was probably meant."""
-    near = difflib.get_close_matches(name, sorted(set(names)), n=3, cutoff=0.6)
-    return InvalidInput(
-        f"no {what} is called {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else otherwise)
-    )
+    return InvalidInput(f"no {what} is called {name!r}; {meant(name, names, otherwise)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from autoscaler_app.passes.snapshot import QueueSeen, Snapshot
 from celery_resources.need.naming import requirement_of
 from celery_resources.need.requirement import Requirement
 from scalelib.errors import InvalidInput
+from scalelib.spelling import meant
 
 
 class QueueThen(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +71,7 @@ def _queue(wanted: Requirement | str, known: Mapping[str, QueueSeen]) -> QueueSe
             return known[wanted]
         requirement = requirement_of(wanted)
         if requirement is None:
-            near = difflib.get_close_matches(wanted, known, n=3)
-            there = (
-                f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(known) or 'none'}"
-            )
+            there = meant(wanted, known, f"known are: {', '.join(known) or 'none'}")
             raise InvalidInput(f"no queue {wanted!r} is known; {there}")
         return _of(wanted, requirement)
     same = [queue for queue in known.values() if requirement_of(queue.queue) == wanted]
