@@ -8,7 +8,7 @@ its time and succeeds.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +86,8 @@ class SimWorker:
         self._seq = itertools.count(1)
         self.events = 0
         """Accounts that went out as events."""
-        self._ended: dict[str, tuple[int, float]] = {}
+        self._ended: dict[str, dict[str, tuple[int, float]]] = {}
+        """By queue and name of the task: runs, and their seconds in all."""
 
     @property
     def queues(self) -> list[str]:
@@ -135,8 +136,9 @@ class SimWorker:
 
     def count(self, job: SimJob, seconds: float) -> None:
         """A task ran to its end."""
-        runs, before = self._ended.get(job.queue, (0, 0.0))
-        self._ended[job.queue] = (runs + 1, before + seconds)
+        names = self._ended.setdefault(job.queue, {})
+        runs, before = names.get(job.name, (0, 0.0))
+        names[job.name] = (runs + 1, before + seconds)
 
     def _add(self, amounts: Mapping[str, int], sign: int) -> None:
         for name, amount in amounts.items():
@@ -164,7 +166,11 @@ class SimWorker:
                 }
                 for job in self.running.values()
             ],
-            "ended": {name: [runs, round(seconds, 3)] for name, (runs, seconds) in self._ended.items()},
+            "ended": {queue: _added(names.values()) for queue, names in self._ended.items()},
+            "ended_tasks": {
+                queue: {name: _added([each]) for name, each in names.items()}
+                for queue, names in self._ended.items()
+            },
             "held": [],
             "scheduled": 0,
             "queues": self.queues,
@@ -184,6 +190,11 @@ class SimWorker:
             "named": False,
             "machine": {"host": self.machine.hostname, "addresses": [], "space": ""},
         }
+
+
+def _added(runs: Iterable[tuple[int, float]]) -> list[float]:
+    counts, seconds = zip(*runs, strict=True)
+    return [sum(counts), round(sum(seconds), 3)]
 
 
 def amounts_of(constraints: Mapping[str, Any]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from autoscaler_app.web.pages import parts
 TITLES = {
     "day": "By day",
     "use": "By queue, and what was no work",
+    "task": "By name of the task",
     "nodearray": "By nodearray",
     "vm_size": "By size",
 }

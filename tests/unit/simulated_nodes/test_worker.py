@@ -1,7 +1,11 @@
 """A simulated worker runs what fits, and tells the truth about it."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
+from autoscaler_app.listening.activity.accounts import Account
 from cyclecloud_emulator.fleet.machine import Machine
 from simulated_nodes.commands import answer
 from simulated_nodes.worker import SimJob, SimStanding, SimWorker, amounts_of, is_exclusive
@@ -128,3 +132,13 @@ def test_commands_of_celery_itself_are_answered(worker):
 )
 def test_exclusive_is_a_flag_of_the_requirement_or_of_its_constraints(requirement, result):
     assert is_exclusive(requirement) is result
+
+
+def test_what_ran_to_its_end_is_told_by_queue_and_by_name(worker):
+    for name, queue, seconds in (("a", "q", 2.0), ("b", "q", 3.5), ("a", "q", 1.0), ("a", "r", 4.0)):
+        worker.count(replace(job(), name=name, queue=queue), seconds)
+    told = worker.account()
+    assert told["ended"] == {"q": [3, 6.5], "r": [1, 4.0]}
+    assert told["ended_tasks"] == {"q": {"a": [2, 3.0], "b": [1, 3.5]}, "r": {"a": [1, 4.0]}}
+    read = msgspec.convert(told, Account)
+    assert (read.ended["q"], read.ended_tasks["q"]["b"]) == ((3, 6.5), (1, 3.5))

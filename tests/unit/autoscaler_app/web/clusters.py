@@ -323,16 +323,23 @@ def _story(each: NodeSaw, now: datetime) -> Story:
 
 
 def _spent(now: datetime) -> list[Spent]:
-    uses = {"render": 7.1, "res:ncpus=1": 2.4, "train": 9.2, IDLE: 1.3, BOOTING: 0.7}
+    uses = {
+        ("render", "film.render"): 7.1,
+        ("res:ncpus=1", ""): 2.4,
+        ("train", "models.train"): 9.2,
+        (IDLE, ""): 1.3,
+        (BOOTING, ""): 0.7,
+    }
     return [
         Spent(
             day=(now - timedelta(days=back)).date().isoformat(),
             nodearray="gpu" if use == "train" else "worker",
             vm_size="Standard_NC6s_v3" if use == "train" else "Standard_F16s_v2",
             use=use,
+            task=task,
             seconds=money * 5000,
             money=money * (0.6 + 0.1 * back),
         )
         for back in range(7)
-        for use, money in uses.items()
+        for (use, task), money in uses.items()
     ]

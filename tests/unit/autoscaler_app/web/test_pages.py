@@ -117,6 +117,10 @@ def test_a_pass_has_a_page_that_says_who_asked_and_what_changed(busy: httpx.Clie
 def test_money_is_what_cost_says(busy: httpx.Client) -> None:
     page = read(busy, "/money?days=1")
     assert page.rows("cost-use")[0][:3] == ["train", "5.520", "44%"]
+    assert page.rows("cost-task")[0][:3] == ["models.train", "5.520", "44%"]
+    assert [row[0] for row in page.rows("cost-task")] == [
+        "models.train", "film.render", "(unnamed)", "(idle)", "(booting)"
+    ]  # fmt: skip
     assert page.texts["dd"][0] == "12.42"
     assert "12.42" in read(busy, "/").texts["dd"], "what was spent today is on the first page"
     assert len(read(busy, "/money").rows("cost-day")) == 7
