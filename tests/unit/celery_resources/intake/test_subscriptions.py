@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kombu import Connection, Consumer, Exchange, Producer, Queue
 
 from celery_resources.intake.subscriptions import LATELY, LONGEST_QUIET, SETTLE, Subscriptions
 
@@ -102,3 +105,21 @@ def test_a_queue_that_brought_something_lately_or_has_something_is_not_left_alon
     chosen.waiting({"b": 0})
     _dropped(clock, chosen)
     assert chosen.quiet_until("b") > clock[0]
+
+
+def test_whatever_exchange_a_message_came_through_it_names_the_queue_that_was_consumed() -> None:
+    name = f"mine-{uuid.uuid4()}"
+    queue = Queue(name, Exchange(f"map-{name}", "topic"), routing_key="map.#")
+    taken: list[Any] = []
+    with Connection("memory://") as connection, connection.channel() as channel:
+        consumer = Consumer(channel, [queue], on_message=taken.append)
+        worker = SimpleNamespace(task_consumer=consumer, connection=connection, hostname="w@n1")
+        chosen = Subscriptions(worker, lambda: None)
+        chosen.connected()
+        consumer.consume()
+        Producer(channel).publish("hello", exchange=queue.exchange, routing_key="map.here")
+        connection.drain_events(timeout=5)
+        (message,) = taken
+        message.ack()
+    assert (message.delivery_info["routing_key"], message.delivery_info["queue"]) == ("map.here", name)
+    assert name in chosen._heard, "so it is known that the queue has brought something"
