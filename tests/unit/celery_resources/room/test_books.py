@@ -74,3 +74,25 @@ def test_what_is_learnt_of_a_queue_holds_for_what_comes_next_from_it() -> None:
     assert gate.books.need_of_queue("q").amounts == {"ncpus": 1_000_000}
     gate.kinds.learn("q", Requirement({"ncpus": 2}))
     assert gate.books.need_of_queue("q").amounts == {"ncpus": 2_000_000}
+
+
+def test_who_sends_without_the_package_is_counted_by_the_queue_and_else_as_one_cpu() -> None:
+    gate = plain_gate([], ncpus=4)
+    gate.kinds.learn("declared", Requirement({"ncpus": 3}))
+    amounts = {queue: gate.books.need_of(Request("t", queue=queue)).amounts for queue in QUEUES}
+    assert amounts == {queue: {"ncpus": cpus * 1_000_000} for queue, cpus in QUEUES.items()}
+
+
+QUEUES = {"plain": 1, "declared": 3, "res:ncpus=4": 4, "res:ncpus=2@special": 2}
+
+
+def test_what_came_through_an_exchange_is_counted_and_told_by_the_queue_that_it_was_taken_from(
+    celery_has: dict[str, Any],
+) -> None:
+    gate, request = plain_gate([], ncpus=4), Request("task", queue="map.here")
+    request.message.delivery_info = {"exchange": "map", "routing_key": "map.here", "queue": "res:ncpus=4"}
+    celery_has["task"] = request
+    gate.asked(request)
+    (told,) = gate.books.told()
+    assert told["queue"] == "res:ncpus=4"
+    assert gate.ledger.running[request].amounts == {"ncpus": 4_000_000}
