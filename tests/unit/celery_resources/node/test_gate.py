@@ -103,6 +103,52 @@ def test_of_many_that_can_never_run_here_some_are_kept_and_then_their_queue_is_l
     assert [request.went_back for request in requests] == [[True]] * 3, "a fenced node keeps nothing"
 
 
+def test_a_join_takes_back_that_a_queue_is_left_alone(celery_has: dict[str, Any]) -> None:
+    gate = plain_gate([])
+    gate._leave_alone("q", 60.0)
+    assert list(gate.serves) == []
+    gate.join({"q": Requirement({"ncpus": 1})})
+    assert list(gate.serves) == ["q"]
+
+
+def test_a_gang_s_task_that_nobody_reserved_this_node_for_is_kept_and_not_begun(
+    celery_has: dict[str, Any],
+) -> None:
+    submitted: list[Any] = []
+    gate, task = plain_gate(submitted), Request("task", constraints={"ncpus": 1}, node_count=2)
+    gate.asked(task)
+    assert (submitted, task.went_back, len(gate.unstarted)) == ([], [], 1)
+
+
+def test_what_celery_itself_makes_of_the_credit_is_seen_at_the_next_turn(celery_has: dict[str, Any]) -> None:
+    """It raises it when a task with an ETA comes."""
+    gate = plain_gate([])
+    looks: list[bool] = []
+    gate.flow.update = lambda: looks.append(True)
+    gate.consumer.qos = object()
+    gate._tick()
+    assert looks == []
+    gate.subscriptions.credit_was_moved = True
+    gate._tick()
+    assert looks == [True]
+
+
+def test_late_queues_and_what_was_settled_elsewhere_are_seen_now_and_then(celery_has: dict[str, Any]) -> None:
+    gate, revoked = _kept_house(plain_gate([])), Request("revoked")
+    gate.unstarted.received(revoked)
+    revoked.acknowledged = True
+    assert list(gate.serves) == ["q"]
+
+    def news() -> bool:
+        gate.offers.queues["late"] = None
+        return True
+
+    gate.offers.news = news
+    gate._housekeeping()
+    assert list(gate.serves) == ["q", "late"]
+    assert gate.unstarted.scheduled == 0
+
+
 def _kept_house(gate: Any) -> Any:
     """With what its housekeeping looks after besides."""
     gate.consumer.pool, gate.consumer.controller = SimpleNamespace(num_processes=4), None
@@ -286,6 +332,19 @@ def test_a_pool_that_grows_on_demand_has_as_many_places_as_it_may_grow_to() -> N
         controller = SimpleNamespace(autoscaler=scaler)
         assert _places(SimpleNamespace(pool=pool, controller=controller)) == places
     assert _places(SimpleNamespace(pool=pool, controller=SimpleNamespace())) == 1
+
+
+def test_a_node_takes_as_many_tasks_as_its_pool_may_grow_to(celery_has: dict[str, Any]) -> None:
+    """Celery grows a pool by the tasks that it was given: kept back for want of places, none would come."""
+    submitted: list[Any] = []
+    gate = _kept_house(plain_gate(submitted, ncpus=6))
+    gate.consumer.controller = SimpleNamespace(autoscaler=SimpleNamespace(max_concurrency=6))
+    gate.ledger.slots = 1
+    gate._housekeeping()
+    for number in range(6):
+        celery_has[str(number)] = request = Request(str(number))
+        gate.asked(request)
+    assert len(submitted) == 6
 
 
 # -- gangs
