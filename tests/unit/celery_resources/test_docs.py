@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import pytest
 from celery.worker.control import Panel
 
 import celery_resources
@@ -27,3 +28,11 @@ def test_every_command_is_in_the_guide() -> None:
     assert {"join", "fence", "resources"} <= ours
     missing = {name for name in ours if f"`{name}`" not in GUIDE and f"`{name}(" not in GUIDE}
     assert missing == set()
+
+
+@pytest.mark.parametrize(
+    "edge", ["A producer without the package", "`expires`", "`consumer_timeout`", "Pools", "Eager mode"]
+)
+def test_what_is_otherwise_at_the_edges_has_its_line(edge: str) -> None:
+    section = GUIDE.partition("## At the edges\n")[2].partition("\n## ")[0]
+    assert f"\n- **{edge}**" in section
