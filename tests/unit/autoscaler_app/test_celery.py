@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from autoscaler_app.celery import VISIBILITY
-from autoscaler_app.worker.steps import dangerous_visibility
+from autoscaler_app.worker.visibility import dangerous_visibility
 
 ASK = """
-import json
+import json, sys
 from autoscaler_app.celery import app
 with app.connection_for_write() as connection:
     options = dict(connection.transport_options)
@@ -29,16 +29,18 @@ print(json.dumps({
     "slot": [app.conf[name] for name in ("worker_pool", "worker_concurrency", "worker_prefetch_multiplier")],
     "early": not app.conf.task_acks_late, "remote": app.conf.worker_enable_remote_control,
     "accepts": app.conf.accept_content,
+    "results": app.conf.result_backend,
+    "in force": {name: app.conf[name] for name in sys.argv[1:]},
 }))
 """
 
 
-def control_app(folder: Path, config: str, **env: str) -> dict[str, Any]:
-    """What the control app has in a folder with this `celeryconfig.py`."""
+def control_app(folder: Path, config: str, *names: str, **env: str) -> dict[str, Any]:
+    """What the control app has in a folder with this `celeryconfig.py`; of these settings, their values."""
     (folder / "celeryconfig.py").write_text(config)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("CELERY")}
     done = subprocess.run(
-        [sys.executable, "-c", ASK],
+        [sys.executable, "-c", ASK, *names],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), **env},
         capture_output=True,
@@ -84,6 +86,46 @@ def test_what_crosses_between_programs_is_ours_whatever_the_file_sets(tmp_path: 
     assert found["consumed"] == ["autoscale"]
     assert (found["serializer"], found["events"], found["protocol"]) == ("json", "json", 2)
     assert (found["eager"], found["routes"]) == (False, None)
+
+
+FIXED: dict[str, tuple[Any, Any]] = {
+    "task_compression": ("gzip", None),
+    "result_compression": ("gzip", None),
+    "result_serializer": ("pickle", "json"),
+    "task_queue_max_priority": (10, None),
+    "task_default_priority": (5, None),
+    "task_inherit_parent_priority": (True, False),
+    "task_create_missing_queues": (False, True),
+    "task_annotations": ({"*": {"rate_limit": "1/h"}}, None),
+    "task_default_rate_limit": ("1/h", None),
+    "enable_utc": (False, True),
+    "worker_send_task_events": (True, False),
+    "task_send_sent_event": (True, False),
+    "task_default_queue": ("mine", "autoscale"),
+}
+"""By setting: what a file that serves other apps as well may say, and what stays in force here."""
+
+
+def test_no_setting_of_a_file_changes_our_messages_or_slows_our_passes(tmp_path: Path) -> None:
+    config = "".join(f"{name} = {said!r}\n" for name, (said, _) in FIXED.items())
+    found = control_app(tmp_path, config, *FIXED)["in force"]
+    assert found == {name: right for name, (_, right) in FIXED.items()}
+
+
+@pytest.mark.parametrize(
+    ("config", "results"),
+    [
+        ("", "redis://127.0.0.1:6379/0"),
+        ('broker_url = "redis://a/3"', "redis://a/3"),
+        ('broker_url = "sentinel://a/0;sentinel://b/0"', "sentinel://a/0"),
+        ('broker_url = "amqp://a//"', "rpc://"),
+        ('broker_url = "amqp://a//"; result_backend = "redis://b/0"', "redis://b/0"),
+    ],
+)
+def test_who_asks_for_a_pass_can_wait_for_its_answer_where_no_result_backend_is_set(
+    tmp_path: Path, config: str, results: str
+) -> None:
+    assert control_app(tmp_path, config)["results"] == results
 
 
 def test_how_passes_are_made_and_who_is_obeyed_is_ours_whatever_the_file_sets(tmp_path: Path) -> None:

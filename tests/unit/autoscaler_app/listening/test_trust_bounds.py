@@ -6,6 +6,7 @@ import pytest
 
 from autoscaler_app.listening.activity.accounts import MAX_ADDRESSES
 from autoscaler_app.listening.trust import Trust, judging
+from autoscaler_app.listening.trust.disbelief import MOST_LOGGED, Disbelief
 from autoscaler_app.listening.trust.names import names_claimed
 from celery_resources.trust.keys import KeyPair
 from tests.unit.autoscaler_app.listening.signers import AT, NOW, THIEF, Signer, a_node, unsigned
@@ -35,3 +36,21 @@ def test_an_account_of_more_addresses_than_a_machine_has_is_not_believed(trust: 
         stranger = unsigned(Signer("n9", THIEF, more={"machine": {**machine, "host": "n9"}}).event(AT))
         assert (trust.event(stranger, NOW) is not None) is is_believed
     assert len(names_claimed("w@n9", {"machine": {"addresses": [str(i) for i in range(10**6)]}})) < 100
+
+
+def test_what_is_not_believed_for_the_same_reason_is_logged_once_whatever_its_numbers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A clock that runs ahead would fill the log, a line for each account; of very many reasons so many."""
+    disbelief = Disbelief()
+    for seconds in (61.5, 62.25, 63.0):
+        disbelief.note(["n1"], f"an account: it is {seconds} s ahead", NOW)
+    assert len(caplog.records) == 1
+    assert disbelief.warnings(NOW) == (
+        "n1: 3 messages in its name were not believed; an account: it is 63.0 s ahead",
+    )
+    for number in range(2 * MOST_LOGGED):
+        disbelief.note(["n1"], "odd" * number, NOW)
+    assert len(caplog.records) == MOST_LOGGED
+    disbelief.keep(["n2"])
+    assert disbelief.warnings(NOW) == ()

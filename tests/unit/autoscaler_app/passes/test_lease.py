@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from autoscaler_app.brokers import BrokerError
 from autoscaler_app.passes.lease import keeping, mark
 from autoscaler_app.passes.lease.keeping import Lease
 from autoscaler_app.passes.lease.mark import Mark, Marked
+from autoscaler_app.passes.lease.opening import open_lease
 from autoscaler_app.passes.one_pass import make_pass
+from autoscaler_app.schedule import every
 from tests.unit.autoscaler_app.world import Shared, World
 
 
@@ -52,6 +55,21 @@ def test_a_lease_that_is_lost_between_the_look_and_the_deed_ends_the_pass(
     made = make_pass(world.control)
     assert (made.ok, made.actions) == (False, ())
     assert world.control.provider.cloud().nodes == ()
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(60, 10), (5, 5), (1, 3)])
+def test_one_that_fell_silent_is_followed_within_two_intervals(
+    world: World, interval: int, seconds: int
+) -> None:
+    """Its lease ends after an interval, and no later than the setting says; who waits asks each second. With
+    less than 3 s a process that only did not get to run would lose it. RabbitMQ takes a connection for dead
+    after up to two heartbeats.
+    """
+    for broker, valid_for in (("redis://127.0.0.1:1", seconds), ("amqp://127.0.0.1:1", seconds // 2)):
+        with Celery("control", broker=broker, set_as_current=False) as app:
+            app.conf.beat_schedule = every(interval)
+            assert open_lease(app, world.control.settings)._claim.valid_for == valid_for
+    assert keeping.WAITING <= 1.0
 
 
 def test_it_is_given_up_after_a_pass_of_a_command(world: World) -> None:
