@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,17 @@ from celery import Celery
 
 from autoscaler_app.cli import show
 from autoscaler_app.passes import report
+from autoscaler_app.passes.act.shadow import added_up
 from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
 from autoscaler_app.passes.control import Control
-from autoscaler_app.passes.report import Shadow
+from autoscaler_app.passes.plan import Delete, DeleteReason, Fence, FenceReason, Launch, Plan, Price
+from autoscaler_app.passes.report import NodeSaw, Saw, Shadow
 from autoscaler_app.settings import Autoscaler, Settings
 from scalelib.readonly import ReadOnly
 from tests import machines
 from tests.unit.autoscaler_app.world import Host, World
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def tie(world: World) -> None:
@@ -96,6 +101,63 @@ def test_the_first_pass_in_earnest_forgets_the_sums_and_does_what_is_to_be_done(
     made = world.make_pass()
     assert (made.shadow, len(world.cloud.machines)) == (None, 3)
     assert world.control.state.fact("shadow") is None
+
+
+def summed(
+    before: Shadow | None,
+    minutes: float,
+    *launches: Launch,
+    fenced: tuple[str, ...] = (),
+    deleted: tuple[str, ...] = (),
+) -> Shadow:
+    """After a pass so many minutes past noon, which saw `n1` and `n2`, at 1 per hour each."""
+    there = tuple(
+        NodeSaw(
+            node=name, node_id=f"id-{name}", hostname="", vm_size="D4", nodearray="a", state="Ready",
+            price_per_hour=1.0,
+        )
+        for name in ("n1", "n2")
+    )  # fmt: skip
+    plan = Plan(
+        launch=launches,
+        fence=tuple(Fence(node=name, hostname=name, reason=FenceReason.IDLE) for name in fenced),
+        delete=tuple(Delete(node=name, node_id=f"id-{name}", reason=DeleteReason.FAILED) for name in deleted),
+        price_per_hour=Price(before=2.0, added=sum(launch.price_per_hour for launch in launches)),
+        decided_by="",
+        planning_seconds=0.0,
+    )
+    return added_up(before, plan, Saw(nodes=there), NOON + timedelta(minutes=minutes))
+
+
+def launch(count: int, *, spot: bool = False, group: str | None = None) -> Launch:
+    return Launch(
+        nodearray="a", vm_size="D4", spot=spot, placement_group=group, count=count,
+        price_per_hour=float(count), jobs={},
+    )  # fmt: skip
+
+
+def test_money_is_added_up_from_pass_to_pass_since_the_first() -> None:
+    total = summed(None, 0, launch(4))
+    for minutes in (30, 60, 90):
+        total = summed(total, minutes, launch(4))
+        assert (total.cost, total.cost_is) == (pytest.approx(minutes / 10), pytest.approx(minutes / 30))
+    assert (total.since, total.launched) == (NOON, 4)
+    back = summed(total, 30)
+    assert (back.cost, back.cost_is) == (total.cost, total.cost_is), "a clock that was set back"
+
+
+def test_each_machine_that_is_wanted_counts_whichever_launch_it_is_in() -> None:
+    total = summed(None, 0, launch(2, group="g1"), launch(3, group="g2"))
+    assert (total.launched, total.wanted) == (5, {"a/D4": 5})
+    total = summed(total, 1, launch(5, spot=True))
+    assert (total.launched, total.wanted) == (10, {"a/D4 spot": 5}), "another kind of machine"
+
+
+def test_a_node_that_is_fenced_first_and_deleted_then_is_ended_once() -> None:
+    total = summed(None, 0, fenced=("n1",), deleted=("n2",))
+    assert (total.ended, total.going, total.per_hour) == (2, ("id-n1", "id-n2"), 0.0)
+    total = summed(total, 1, deleted=("n1", "n2"))
+    assert (total.ended, total.per_hour, total.per_hour_is) == (2, 0.0, 2.0)
 
 
 @pytest.mark.parametrize("how", ["look", "shadow", "setting"])
