@@ -319,6 +319,23 @@ def test_a_queue_that_an_operator_adds_is_served_beside_what_was_joined_and_a_fe
     assert list(gate.serves) == []
 
 
+def test_a_derived_queue_that_an_operator_adds_is_the_one_that_its_senders_make() -> None:
+    """Of another type, or with another exchange, RabbitMQ would refuse it."""
+    gate = plain_gate([], ncpus=4)
+    queues_of(gate)
+    gate.consumer.app.conf.update(
+        task_default_exchange_type="topic",
+        task_create_missing_queue_type="quorum",
+        task_create_missing_queue_exchange_type="topic",
+    )
+    gate.consumer.app.__dict__.pop("amqp", None)
+    queues = gate.consumer.app.amqp.queues
+    gate.consumer.add_task_queue("res:ncpus=4")
+    made, sent = queues["res:ncpus=4"], queues.new_missing("res:ncpus=4")
+    assert (made.exchange, made.queue_arguments) == (sent.exchange, sent.queue_arguments)
+    assert list(gate.serves) == ["q", "res:ncpus=4"]
+
+
 def test_a_cancelled_queue_may_be_called_by_its_alias() -> None:
     gate = plain_gate([])
     queues_of(gate).add(Queue("q", alias="short"))
