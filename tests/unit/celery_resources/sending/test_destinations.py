@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery._state import _task_stack
+from celery.exceptions import QueueNotFound
 from kombu import Queue
 
 from celery_resources import (
@@ -165,6 +166,19 @@ def test_a_destination_that_the_call_names_is_kept_and_the_header_says_what_it_n
     app = make_app()
     assert destination(app, "two", **named) == {**expected, "needs": {"ncpus": 2}}
     assert destination(app, "plain", **named) == expected, "as in plain Celery"
+
+
+def test_where_nobody_may_make_a_queue_by_its_name_those_of_requirements_are_made_all_the_same(
+    make_app: Callable[..., Any],
+) -> None:
+    app = make_app(task_create_missing_queues=False, task_queues=[Queue("celery")])
+    assert destination(app, "two")["queue"] == "res:ncpus=2"
+    headers = {HEADER: TWO}
+    assert destination(app, "two", headers=headers, queue="res:ncpus=2@special")["queue"] == (
+        "res:ncpus=2@special"
+    ), "a retry, too"
+    with pytest.raises(QueueNotFound):
+        destination(app, "two", queue="mine")
 
 
 def test_an_exchange_that_a_route_names_is_kept(make_app: Callable[..., Any]) -> None:
