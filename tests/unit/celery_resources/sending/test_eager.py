@@ -108,3 +108,14 @@ def test_a_header_of_the_user_s_own_and_other_apps_are_as_ever() -> None:
     assert app.tasks["two"].apply(headers={"resources": "mine"}).get() is None
     other = _app(wrapped=False)
     assert other.tasks["two"].apply(constraints={"ncpu": 1}).get() is None
+
+
+def test_of_what_a_node_told_a_task_nothing_is_told_to_one_that_it_calls_with_its_own_headers() -> None:
+    app = _app()
+
+    @app.task(name="headers", bind=True, shared=False)
+    def headers(self: Any) -> Any:
+        return self.request.headers
+
+    told = {"gpus": ["0"], "autoscale_gpus": ["0"], "hosts": ["mine"], "autoscale_hosts": ["n1"]}
+    assert headers.apply(headers={**told, "tenant": "t"}).get() == {"tenant": "t", "hosts": ["mine"]}
