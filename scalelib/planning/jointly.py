@@ -14,6 +14,7 @@ from typing import Final
 from scalelib import packing
 from scalelib.constraints.alternatives import Sharing
 from scalelib.planning.dealing import JobQueue
+from scalelib.planning.exchange import exchanged
 from scalelib.planning.fleet import Cohort, Fleet, Offer
 from scalelib.planning.gathering import Choice, Gathering, Place, Score, in_one_group
 from scalelib.planning.kinds import Kind
@@ -103,7 +104,7 @@ class Jointly:
         self.purchases.note(packed)
         if choice or any(kind.grouped for kind in wanted):
             self.purchases.bound = None  # of this choice of groups only
-        self._carry_out(packed, parts, market)
+        self._carry_out(self._firsts_first(packed, parts, market), parts, market)
         return True
 
     def _gathering(self, wanted: Mapping[Kind, int]) -> Gathering:
@@ -131,9 +132,8 @@ class Jointly:
         market = self._market(wanted, choice)
         parts = dict(_parts(wanted, choice, self.fleet))
         packed = packing.pack(
-            [self._item(name, part, market) for name, part in parts.items()],
-            [stock_offer(key, cohorts) for key, cohorts in market.stock.items()]
-            + [self._new_offer(key, offer) for key, offer in market.offers.items()],
+            self._items(parts, market),
+            self._offers(market),
             self._pools(market),
             solver=solver,
             budget=self.seconds * share,
@@ -168,6 +168,13 @@ class Jointly:
                 if self.fleet.room(offer) > 0
             },
         )
+
+    def _items(self, parts: Mapping[str, Part], market: Market) -> list[packing.Item]:
+        return [self._item(name, part, market) for name, part in parts.items()]
+
+    def _offers(self, market: Market) -> list[packing.Offer]:
+        stock = [stock_offer(key, cohorts) for key, cohorts in market.stock.items()]
+        return stock + [self._new_offer(key, offer) for key, offer in market.offers.items()]
 
     def _item(self, name: str, part: Part, market: Market) -> packing.Item:
         kind, table = part.kind, self.fleet.catalogue.table(part.kind)
@@ -213,12 +220,21 @@ class Jointly:
 
     # -- carrying out
 
-    def _carry_out(self, packed: packing.Packing, parts: Mapping[str, Part], market: Market) -> None:
+    def _firsts_first(
+        self, packed: packing.Packing, parts: Mapping[str, Part], market: Market
+    ) -> Sequence[packing.Bin]:
+        """Of several priorities the highest gets what is there, so that it waits no longer than by itself."""
+        priority = {name: part.kind.priority for name, part in parts.items()}
+        if len(set(priority.values())) < 2:
+            return packed.bins
+        return exchanged(packed.bins, self._items(parts, market), self._offers(market), priority)
+
+    def _carry_out(self, bins: Sequence[packing.Bin], parts: Mapping[str, Part], market: Market) -> None:
         turns = {name: _Turns(part) for name, part in parts.items() if part.kind.node_count}
         for name, turn in turns.items():
             kind = parts[name].kind
             turn.begin(self.together.queues.setdefault(kind.no, JobQueue(kind)))
-        for chosen in packed.bins:
+        for chosen in bins:
             for cohort in self._machines(chosen, parts, market):
                 self._fill(cohort, chosen, parts, turns)
 

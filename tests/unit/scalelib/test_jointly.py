@@ -80,7 +80,7 @@ def test_nobody_is_unserved_whom_the_judge_can_place(in_line: bool) -> None:
 
 
 @judged
-@pytest.mark.parametrize("seed", [14, 87])
+@pytest.mark.parametrize("seed", [14, 46, 87])
 def test_work_of_a_higher_priority_makes_room_where_it_waits_no_longer_for_it(seed: int) -> None:
     """Placed by itself, it buys what is cheapest for it, and leaves no room under a ceiling."""
     from tests.unit.scalelib.exact import better_served, policy, small_world
