@@ -13,6 +13,7 @@ from autoscaler_app.passes import report
 from autoscaler_app.passes.act.shadow import added_up
 from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
 from autoscaler_app.passes.control import Control
+from autoscaler_app.passes.lease.keeping import Unneeded
 from autoscaler_app.passes.plan import Delete, DeleteReason, Fence, FenceReason, Launch, Plan, Price
 from autoscaler_app.passes.report import NodeSaw, Saw, Shadow
 from autoscaler_app.settings import Autoscaler, Settings
@@ -174,4 +175,5 @@ def test_who_looks_and_who_is_in_the_shadow_has_tied_hands(
         assert isinstance(control.broker, TiedBroker)
         assert isinstance(control.workers, TiedWorkers)
         assert control.in_shadow is (how != "look")
+        assert isinstance(control.lease, Unneeded) is (how == "shadow"), "beside whoever is in charge"
         control.close()
