@@ -117,7 +117,7 @@ def forker() -> Iterator[subprocess.Popen[str]]:
         program.stdin.close()
 
 
-PARTS = 4
+PARTS = 6
 """Tests that share the points, each every so manieth: several of them go on at once."""
 
 

@@ -89,11 +89,12 @@ def messages_on_the_broker(url: str) -> list[str]:
     """Of each message where it is, and the task.
 
     Answers to a question that was open when the server went away are left out: nobody takes them any more.
+    And what wakes a node that waits (`redis_keeper`) is no message.
     """
     with redis.Redis.from_url(url) as client:
         found = [("unacked", json.loads(value)[0]) for _, value in client.hscan_iter("unacked")]
         for key in client.scan_iter(_type="list"):
-            if not key.endswith(b".reply.celery.pidbox"):
+            if not key.endswith(b".reply.celery.pidbox") and not key.startswith(b"unacked.wake."):
                 found += [(key.decode(), json.loads(value)) for value in client.lrange(key, 0, -1)]
     return [f"{where}: {message['headers'].get('id', '')}" for where, message in found]
 
