@@ -84,13 +84,18 @@ def test_on_a_terminal_it_shows_until_ctrl_c_and_leaves_it_as_it_was(seen: World
     there = tmp_path / "elsewhere.json"
     there.write_text(json.dumps({**settings, "autoscaler": {"state_file": "state.db"}}))
     shown, terminal = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "autoscaler_app", "autoscaler", "top", "--every", "0.1"],
-        cwd=tmp_path,
-        env={**os.environ, "AUTOSCALER_CONFIG": str(there), "PYTHONPATH": str(ROOT)},
-        stdout=terminal,
-        stderr=terminal,
-    )
+    # Where the tests run in the background a shell has Ctrl-C ignored, and what they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "autoscaler_app", "autoscaler", "top", "--every", "0.1"],
+            cwd=tmp_path,
+            env={**os.environ, "AUTOSCALER_CONFIG": str(there), "PYTHONPATH": str(ROOT)},
+            stdout=terminal,
+            stderr=terminal,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         os.close(terminal)
         text = _until(shown, lambda text: text.count(top.HOME) >= 3)
