@@ -14,6 +14,7 @@ from tests.acceptance.test_bad_input import autoscaler
 WaitUntil = Callable[..., Any]
 
 
+@pytest.mark.timeout(280)
 @pytest.mark.parametrize(
     "wishes", [Wishes(interval=0.5, idle_timeout=60.0, boot_seconds=0.5, most_nodes=1)], ids=[""]
 )

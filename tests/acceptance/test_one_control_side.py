@@ -31,7 +31,7 @@ def autoscaler(site: Site, *words: str, **env: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(280)
 @pytest.mark.parametrize("wishes", [BARE])
 def test_remote_control_does_nothing_to_the_control_worker(site: Site, wait_until: WaitUntil) -> None:
     command = [str(Path(sys.executable).parent / "celery"), "-A", "autoscaler_app", "worker", "-l", "INFO"]
