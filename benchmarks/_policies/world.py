@@ -7,6 +7,7 @@ site and policy give the same history.
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -343,15 +344,15 @@ class World:
                 self._list(machine, (queue,))
 
 
-class Policy:
+class Policy(ABC):
     """What decides. One object, one history."""
 
     looks_when_up = 0.0
     """Seconds after a machine came up at which it looks; 0: it does not for that."""
 
+    @abstractmethod
     def look(self, world: World) -> float:
         """Launch and end; in how many seconds to look again at the latest."""
-        raise NotImplementedError
 
 
 def fits(need: Amounts, has: Iterable[float]) -> bool:

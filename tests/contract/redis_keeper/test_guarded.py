@@ -18,6 +18,7 @@ import pytest
 import redis
 from kombu import Connection
 
+from tests.conftest import missing
 from tests.contract.redis_keeper.holders import bodies, got, holding, put
 
 Connect = Callable[..., Connection]
@@ -82,7 +83,7 @@ def _pass(source: socket.socket, target: socket.socket) -> None:
 @pytest.fixture
 def tls(url: str, tmp_path: Path) -> Iterator[TLS]:
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+        missing("no openssl to make a certificate with", "PATH")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         [
