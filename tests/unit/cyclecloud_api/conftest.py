@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from cyclecloud_api.client import CycleCloudClient
+from cyclecloud_api.inventory import Inventory, inventory
 from cyclecloud_api.lockout import Lockout
 from cyclecloud_api.wire import Wire
 
@@ -192,3 +193,20 @@ def node() -> Callable[..., Json]:
 @pytest.fixture(scope="session")
 def status() -> Callable[..., Json]:
     return make_status
+
+
+@pytest.fixture
+def see(
+    status: Callable[..., Json], array: Callable[..., Json], bucket: Callable[..., Json]
+) -> Callable[..., Inventory]:
+    """A look at a regular nodearray and its spot twin."""
+
+    def make(*nodes: dict[str, Any], spot: dict[str, Any] | None = None, **regular: Any) -> Inventory:
+        raw = status(
+            array("worker", bucket(**regular)),
+            array("worker-spot", bucket(bucketId="spot", **(spot or {})), spot=True),
+            nodes=list(nodes),
+        )
+        return inventory(raw, cluster="c", prices={})
+
+    return make

@@ -50,21 +50,6 @@ class Kept:
         return nullcontext()
 
 
-@pytest.fixture
-def see(status: Make, array: Make, bucket: Make) -> Callable[..., Inventory]:
-    """A look at a regular nodearray and its spot twin."""
-
-    def make(*nodes: dict[str, Any], spot: dict[str, Any] | None = None, **regular: Any) -> Inventory:
-        raw = status(
-            array("worker", bucket(**regular)),
-            array("worker-spot", bucket(bucketId="spot", **(spot or {})), spot=True),
-            nodes=list(nodes),
-        )
-        return inventory(raw, cluster="c", prices={})
-
-    return make
-
-
 def test_a_failed_create_sets_aside_at_once_and_only_that_offering(see: Callable[..., Inventory]) -> None:
     watch = Watch()
     cloud = watch.look(see(), NOON)
@@ -227,110 +212,6 @@ def test_a_look_warns_of_every_node_that_is_late_and_is_to_be_reported(
     assert said in " ".join(watch.look(see(node(1, **changes), *sound), later(seconds)).warnings)
 
 
-# -- the breaker ----------------------------------------------------------------------------------------
-
-
-def test_many_failed_nodes_stop_growth_and_it_shows(see: Callable[..., Inventory], node: Make) -> None:
-    watch = Watch()
-    cloud = watch.look(see(*(node(i, Status="Failed", StatusMessage="script") for i in range(4))), NOON)
-    assert watch.document.breaker.state is BreakerState.OPEN
-    assert "circuit breaker open: 4 of 4 nodes are unhealthy" in cloud.warnings[0]
-    assert all("growth is stopped" in b.set_aside for b in cloud.buckets)
-    assert watch.allowance(wish(), NOON)[0] == 0
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        {"TargetState": "Terminated"},
-        {"Status": "Hibernating", "TargetState": "Pending"},
-        {"Status": "Failed", "StatusMessage": "disk broken"},
-    ],
-)
-def test_a_whole_fleet_that_turns_bad_at_once_stops_growth(
-    see: Callable[..., Inventory], node: Make, lie: dict[str, str]
-) -> None:
-    """Planning on it would buy a second fleet beside the first."""
-    watch = Watch()
-    watch.look(see(*(node(i) for i in range(8))), NOON)
-    cloud = watch.look(see(*(node(i, **lie) for i in range(8))), later(15))
-    assert not watch.document.breaker.may_grow
-    assert all(b.set_aside for b in cloud.buckets)
-    watch.look(see(*(node(i) for i in range(8))), later(30))
-    assert watch.document.breaker.state is BreakerState.CLOSED
-
-
-@pytest.mark.parametrize("after", [[], [{"Status": "Unavailable", "InstanceId": None}] * 8])
-def test_shortage_is_no_illness(
-    see: Callable[..., Inventory], node: Make, after: list[dict[str, Any]]
-) -> None:
-    """It sets the offering aside, and the others stay open."""
-    watch = Watch()
-    watch.look(see(*(node(i, Status="Acquiring", InstanceId=None) for i in range(8))), NOON)
-    for seconds in (15, 30):
-        cloud = watch.look(see(*(node(i, **changes) for i, changes in enumerate(after))), later(seconds))
-        assert watch.document.breaker.state is BreakerState.CLOSED
-    assert [bool(b.set_aside) for b in cloud.buckets] == [True, False]
-
-
-def test_evicted_spot_nodes_are_no_illness(see: Callable[..., Inventory], node: Make) -> None:
-    watch = Watch()
-    spot = {"Template": "worker-spot", "Interruptible": True}
-    watch.look(see(*(node(i, **spot) for i in range(8))), NOON)
-    for seconds in (15, 30):
-        cloud = watch.look(see(), later(seconds))
-        assert watch.document.breaker.state is BreakerState.CLOSED
-    assert [bool(b.set_aside) for b in cloud.buckets] == [False, False], "it may be the only one that fits"
-
-
-def test_a_list_that_loses_most_of_the_fleet_stops_growth(see: Callable[..., Inventory], node: Make) -> None:
-    watch = Watch()
-    watch.look(see(*(node(i) for i in range(8))), NOON)
-    watch.look(see(node(1), node(2)), later(15))
-    assert not watch.document.breaker.may_grow
-
-
-def test_nodes_that_we_ended_ourselves_are_healthy_whatever_they_look_like(
-    see: Callable[..., Inventory], node: Make
-) -> None:
-    watch = Watch()
-    watch.look(see(*(node(i) for i in range(8))), NOON)
-    watch.ending([NodeId(f"node-{i}") for i in range(8)], later(10))
-    leaving = {"Status": "Terminating", "TargetState": "Terminated"}
-    watch.look(see(*(node(i, **leaving) for i in range(8))), later(15))
-    watch.look(see(), later(30))
-    assert watch.document.breaker.state is BreakerState.CLOSED
-
-
-def test_while_the_breaker_is_tried_nodes_go_one_by_one(see: Callable[..., Inventory], node: Make) -> None:
-    watch = Watch()
-    bad = see(*(node(i, Status="Failed", StatusMessage="script") for i in range(4)))
-    watch.look(bad, NOON)
-    watch.look(bad, later(601))
-    assert watch.document.breaker.state is BreakerState.TRYING
-    assert watch.allowance(wish(), later(601))[0] == 1
-
-
-def test_while_the_breaker_is_tried_the_next_node_waits_for_the_fate_of_the_last(
-    see: Callable[..., Inventory], node: Make
-) -> None:
-    """Or else every pass would buy one of each size, and a trial dozens of what fails."""
-    watch = Watch()
-    ill = [node(i, Status="Failed", StatusMessage="script") for i in range(4)]
-    watch.look(see(*ill), NOON)
-    watch.look(see(*ill), later(601))
-    watch.created(wish(1), [NodeId("node-9")], later(601))
-    assert watch.allowance(wish(nodearray="worker-spot", spot=True), later(601))[0] == 0
-    watch.look(see(*ill, node(9, Status="Preparing")), later(616))
-    count, why = watch.allowance(wish(), later(616))
-    assert count == 0
-    assert "one is on its way" in why
-    assert watch.allowance(wish(), later(616 + 600))[0] == 1, "it is not waited for for ever"
-    watch.look(see(*ill, node(9, Status="Failed", StatusMessage="script")), later(700))
-    assert watch.document.breaker.state is BreakerState.TRYING
-    assert watch.allowance(wish(), later(700))[0] == 1
-
-
 # -- the clock ------------------------------------------------------------------------------------------
 
 
@@ -447,15 +328,3 @@ def test_a_mark_that_another_process_sets_during_a_look_is_not_lost(
         watch.look(see(*(node(i, **leaving) for i in numbers)), later(15))
         assert len(watch.document.ended) == 8
         assert watch.document.breaker.state is BreakerState.CLOSED
-
-
-@pytest.mark.parametrize(("spot", "state"), [(True, BreakerState.CLOSED), (False, BreakerState.OPEN)])
-def test_spot_nodes_that_are_taken_back_are_no_sign_of_illness(
-    see: Callable[..., Inventory], node: Make, spot: bool, state: BreakerState
-) -> None:
-    """Being taken away is what spot does; of others, so many at once that we did not end are."""
-    watch, leaving = Watch(), {"Status": "Terminating", "TargetState": "Terminated"}
-    facts = {"Template": "worker-spot" if spot else "worker", "Interruptible": spot}
-    watch.look(see(*(node(i, **facts) for i in range(8))), NOON)
-    watch.look(see(*(node(i, **facts, **leaving) for i in range(8))), later(15))
-    assert watch.document.breaker.state is state
