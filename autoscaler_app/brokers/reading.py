@@ -8,6 +8,8 @@ from typing import Any
 
 from kombu import compression
 
+from celery_resources.insides.garbage import survive_garbage
+
 ACCEPT = frozenset({"application/json"})
 
 MOST = 16 * 1024 * 1024
@@ -32,6 +34,14 @@ def json_of(message: Any) -> Any:
     # Serializers and compressions raise errors of every class, and no more than this is to be learnt of them.
     except Exception as error:
         raise ValueError(f"no JSON ({type(error).__name__}: {error})") from error
+
+
+def survive_what_comes() -> None:
+    """From now on, in this process: what is no message, or is too much, is an odd one and ends nobody. For
+    whoever connects to a broker as the control side, a worker or a command.
+    """
+    survive_garbage()
+    bound_unpacking()
 
 
 def bound_unpacking() -> None:

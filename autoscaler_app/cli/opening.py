@@ -81,8 +81,10 @@ def _ours_alone() -> Iterator[None]:
 @contextmanager
 def opened(ctx: click.Context, *, look: bool = True, shadow: bool = False) -> Iterator[Control]:
     """The control side of this command, closed at the end. Most commands look, and write nothing anywhere."""
+    from autoscaler_app.brokers.reading import survive_what_comes
     from autoscaler_app.passes.control import Control
 
+    survive_what_comes()
     control = Control.open(ctx.obj.app, look=look, shadow=shadow)
     try:
         yield control

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from autoscaler_app import schedule
 from autoscaler_app import settings as settings_module
-from autoscaler_app.brokers.reading import bound_unpacking
+from autoscaler_app.brokers.reading import survive_what_comes
 from autoscaler_app.celery import app
 from autoscaler_app.exits import EX_CONFIG
 from autoscaler_app.listening.activity import Change, ChangeKind
@@ -40,7 +40,7 @@ from autoscaler_app.worker.telling.lines import JsonLines
 from autoscaler_app.worker.telling.port import MetricsPort
 from autoscaler_app.worker.visibility import dangerous_visibility
 from autoscaler_app.worker.wake import Wake
-from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
+from celery_resources.insides.garbage import survive_odd_messages
 from celery_resources.insides.redis_channel.out_of_service import survive_outages
 from celery_resources.insides.silence import bound_waits
 from scalelib.errors import ScalelibError
@@ -112,8 +112,7 @@ class StaysHome(bootsteps.Step):
         log.log(logging.INFO if here.is_sure else logging.WARNING, "%s", here.why)
         if (danger := dangerous_visibility(app.conf.broker_transport_options)) is not None:
             log.warning("%s", danger)
-        survive_garbage()
-        bound_unpacking()
+        survive_what_comes()
         survive_outages()
         bound_waits()
 

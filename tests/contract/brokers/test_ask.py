@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import subprocess
+import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
-from kombu import Producer
+from kombu import Consumer, Producer, Queue
 
 from autoscaler_app.brokers import BrokerUnreachable
 from autoscaler_app.listening import ask as ask_module
@@ -272,3 +277,73 @@ def test_nothing_is_left_on_rabbitmq(amqp_url: str, make_app: MakeApp) -> None:
         timeout=60,
     )
     assert "reply" not in listed.stdout
+
+
+PERSON = """
+import json, resource
+from types import SimpleNamespace
+from autoscaler_app.celery import app
+from autoscaler_app.cli.opening import opened
+with opened(SimpleNamespace(obj=SimpleNamespace(app=app))) as control:
+    answers = control.workers.ask("resources", None)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps([answers, most]))
+"""
+GZIP = "application/x-gzip"
+BOMB = 400
+"""MB, in some hundred kB."""
+
+
+@contextlib.contextmanager
+def thief(app: Celery) -> Iterator[None]:
+    """Somebody with a node's password, who answers every question with what no node would say, and then as a
+    node."""
+    packer = zlib.compressobj(9)
+    bomb = b"".join([*(packer.compress(bytes(1024 * 1024)) for _ in range(BOMB)), packer.flush()])
+    mailbox, stopping = app.control.mailbox, threading.Event()
+
+    def answer(message: Any) -> None:
+        asked, channel = json.loads(message.body), message.channel
+        to = asked["reply_to"]
+
+        def put(body: object, **more: Any) -> None:
+            answer = {"exchange": to["exchange"], "routing_key": to["routing_key"], **more}
+            Producer(channel, auto_declare=False).publish(body, **answer)
+
+        put(bomb, content_type="application/json", content_encoding="utf-8", headers={"compression": GZIP})
+        if hasattr(channel, "client"):
+            channel.client.lpush(f"{to['routing_key']}.{to['exchange']}", b"no message")
+        else:
+            put(b"x", content_type=b"\xff", content_encoding="utf-8")
+        put({"celery@n1": {"ok": {"total": {}}}}, headers={"ticket": asked["ticket"]}, serializer="json")
+
+    with app.connection_for_read() as connection:
+        ear = Queue("thief", mailbox.exchange, auto_delete=True, durable=False, exclusive=True)
+        with Consumer(connection, [ear], accept=["json"], no_ack=True, on_message=answer):
+
+            def listen() -> None:
+                while not stopping.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        connection.drain_events(timeout=0.1)
+
+            thread = threading.Thread(target=listen)
+            thread.start()
+            yield
+            stopping.set()
+            thread.join(10)
+
+
+def test_a_command_of_a_person_outlives_what_it_is_answered(app: Celery, url: str, tmp_path: Path) -> None:
+    """It has the guards of the control worker: no element ends it, and none fills its memory."""
+    settings = {"url": "http://127.0.0.1:1", "cluster_name": "c", "username": "u", "prices": {}}
+    (tmp_path / "autoscale.json").write_text(json.dumps(settings))
+    ours = {"AUTOSCALER_CONFIG": str(tmp_path / "autoscale.json"), "CYCLECLOUD_PASSWORD": "p"}
+    env = {**os.environ, **ours, "CELERY_BROKER_URL": url}
+    with thief(app):
+        done = subprocess.run(
+            [sys.executable, "-c", PERSON], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    answers, kilobytes = json.loads(done.stdout)
+    assert answers == {"celery@n1": {"total": {}}}
+    assert kilobytes < BOMB * 1024

@@ -17,8 +17,7 @@ def armed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     armed: list[str] = []
     settings = SimpleNamespace(autoscaler=SimpleNamespace(control_host=""))
     monkeypatch.setattr(steps, "control", lambda: SimpleNamespace(settings=settings))
-    monkeypatch.setattr(steps, "survive_garbage", lambda: armed.append("garbage"))
-    monkeypatch.setattr(steps, "bound_unpacking", lambda: armed.append("bombs"))
+    monkeypatch.setattr(steps, "survive_what_comes", lambda: armed.append("garbage"))
     monkeypatch.setattr(steps, "survive_outages", lambda: armed.append("outages"))
     monkeypatch.setattr(steps.pinning, "this_place", lambda urls, host: Place(is_right=True, why="here"))
     return armed
@@ -34,7 +33,7 @@ def test_it_outlives_garbage_and_outages_and_warns_of_a_short_visibility_timeout
     armed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     steps.StaysHome(worker_of("autoscale"))
-    assert armed == ["garbage", "bombs", "outages"]
+    assert armed == ["garbage", "outages"]
     assert "visibility_timeout" not in caplog.text
     conf = SimpleNamespace(
         broker_transport_options={"visibility_timeout": 3600}, broker_read_url=None, broker_url="redis://x"
