@@ -7,10 +7,6 @@ from typing import Any
 
 import click
 
-from celery_resources.errors import ResourceError
-from celery_resources.sending.depth import messages_waiting
-from celery_resources.sending.known import known_queues
-
 
 @click.command(name="resource-queues")
 @click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
@@ -21,6 +17,10 @@ def resource_queues(ctx: click.Context, json_: bool, timeout: float) -> None:
 
     Celery's `purge`, `amqp` and `control add_consumer` take these names. As {queue: {...}} with --json.
     """
+    from celery_resources.errors import ResourceError  # every `celery` command imports this module
+    from celery_resources.sending.depth import messages_waiting
+    from celery_resources.sending.known import known_queues
+
     app: Any = ctx.obj.app
     if not hasattr(app.amqp.router, "kinds"):
         raise click.ClickException(

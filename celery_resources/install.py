@@ -16,9 +16,7 @@ from celery_resources.insides.retrying import HoldsRetries
 from celery_resources.insides.wire import Understood
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import claims, commands  # noqa: F401 - they register the remote-control commands
-from celery_resources.node.eviction import EvictionWatch
 from celery_resources.node.farewell import say_farewell
-from celery_resources.node.gate import ResourceGate
 from celery_resources.node.named import Named
 from celery_resources.node.quiet import Quiet
 from celery_resources.room.surroundings import clear_away, put_around
@@ -31,6 +29,8 @@ from celery_resources.sending.routing import ResourceRouter
 from celery_resources.settings import read_settings
 
 App = TypeVar("App")
+GATE = "celery_resources.node.gate:ResourceGate"
+"""By name, as Celery lets steps be added: who only sends tasks does not import what nodes run by."""
 
 
 def with_resources(app: App) -> App:
@@ -39,7 +39,7 @@ def with_resources(app: App) -> App:
     Settings are read when the first task is sent or the worker starts, so they may be made afterwards.
     """
     celery: Any = app
-    if ResourceGate in celery.steps["consumer"]:
+    if GATE in celery.steps["consumer"]:
         return app
     celery.amqp_cls = _with_router(symbol_by_name(celery.amqp_cls))
     # Made anew on next use; until now nothing was asked of it but its class.
@@ -47,12 +47,12 @@ def with_resources(app: App) -> App:
     if symbol_by_name(celery.control_cls) is Control:
         celery.control_cls = PURGES
         celery.__dict__.pop("control", None)
-    celery.steps["consumer"].add(ResourceGate)
+    celery.steps["consumer"].add(GATE)
     celery.steps["worker"].add(Quiet)
     celery.steps["worker"].add(Understood)
     celery.steps["worker"].add(Named)
     celery.steps["worker"].add(HoldsRetries)
-    celery.steps["worker"].add(EvictionWatch)
+    celery.steps["worker"].add("celery_resources.node.eviction:EvictionWatch")
     celery.user_options["worker"].add(
         click.Option(
             ("--resources",), help="What this node has, as in ncpus=4,memgb=16; or auto. [CELERY_RESOURCES]"
@@ -69,7 +69,7 @@ def with_resources(app: App) -> App:
 def _needs_where_called(
     app: Any, task: Any, options: dict[str, Any], args: Any, kwargs: Any
 ) -> Requirement | None:
-    if ResourceGate not in app.steps["consumer"]:
+    if GATE not in app.steps["consumer"]:
         return None
     router: ResourceRouter = app.amqp.router
     return router.needs(options, task.name, args, kwargs, task)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from celery.worker.control import control_command, inspect_command
@@ -15,8 +15,10 @@ from celery.worker.control import control_command, inspect_command
 from celery_resources.errors import InvalidRequirement, InvalidSetting
 from celery_resources.gangs.gang import Gang, GangRefused
 from celery_resources.need.requirement import Requirement
-from celery_resources.node.gate import ResourceGate
 from celery_resources.room.machine import gone
+
+if TYPE_CHECKING:
+    from celery_resources.node.gate import ResourceGate
 
 Reply = dict[str, Any]
 

@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 
 from celery_resources.insides.requests import is_terminated
-from celery_resources.node.telling import short_host
+from celery_resources.room.machine import short_host
 from celery_resources.sending.notes import PATIENT, send_note
 
 logger = get_logger(__name__)

@@ -17,7 +17,7 @@ from celery_resources.node.sealing import Sealing
 from celery_resources.node.standing import StandingFile
 from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger
-from celery_resources.room.machine import this_machine
+from celery_resources.room.machine import short_host, this_machine
 from celery_resources.room.node import NodeFacts
 from celery_resources.settings import Settings
 
@@ -153,8 +153,3 @@ class Telling:
         except self._consumer.connection_errors:
             # The next connection starts with an event of its own.
             self._due = False
-
-
-def short_host(nodename: str) -> str:
-    """The host part of a Celery node name: `node-1` of `celery@node-1`."""
-    return nodename.rpartition("@")[2]

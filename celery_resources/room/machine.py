@@ -44,3 +44,8 @@ def _space() -> str:
         return f"{_BOOT_ID.read_text().strip()} {os.readlink(_PIDS)}"
     except OSError:
         return ""
+
+
+def short_host(nodename: str) -> str:
+    """The host part of a Celery node name: `node-1` of `celery@node-1`."""
+    return nodename.rpartition("@")[2]

@@ -74,3 +74,26 @@ def test_a_request_says_when_it_was_made_also_by_who_does_not_import_the_tasks()
     """`celery -A autoscaler_app call autoscaler_app.autoscale`, say."""
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "True"
+
+
+ANY_COMMAND = """
+import sys
+import celery.bin.celery
+print(*sorted({"redis", "celery_resources.install"} & set(sys.modules)))
+"""
+SENDER = """
+import sys
+from celery import Celery
+from celery_resources import with_resources
+app = with_resources(Celery("sender", broker="memory://"))
+app.send_task("t", constraints={"ncpus": 2})
+print(*sorted({"redis", "celery_resources.node.gate"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("program", [ANY_COMMAND, SENDER], ids=["any command of celery", "who only sends"])
+def test_what_nodes_run_by_is_imported_by_nodes_alone(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "\n"

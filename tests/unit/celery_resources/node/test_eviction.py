@@ -147,8 +147,9 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 def test_the_watch_begins_after_the_pool_has_forked_and_imports_nothing_then() -> None:
     """A child that is forked while the watch holds the lock of imports would wait for it for ever."""
+    program = "import sys, celery_resources.node.eviction; print('encodings.idna' in sys.modules)"
     told = subprocess.run(
-        [sys.executable, "-c", "import sys, celery_resources; print('encodings.idna' in sys.modules)"],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         timeout=60,
