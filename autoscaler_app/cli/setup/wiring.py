@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,15 +95,30 @@ def _broker(app: Any, ours: Any) -> Iterator[Finding]:
         else:
             todo = "give both one broker_url (or one $CELERY_BROKER_URL)"
             yield _found(Weight.BAD, "broker", said + todo)
-    prefixes = [
-        (each.conf.broker_transport_options or {}).get("global_keyprefix", "") for each in (app, ours)
-    ]
-    if prefixes[0] != prefixes[1]:
-        yield _found(
-            Weight.BAD,
-            "broker",
-            f"its global_keyprefix is {prefixes[0]!r} and the autoscaler's is {prefixes[1]!r}: make them one",
-        )
+    for name, of in MEETING.items():
+        apart = [of(each.conf) for each in (app, ours)]
+        if apart[0] != apart[1]:
+            yield _found(
+                Weight.BAD,
+                "broker",
+                f"its {name} is {apart[0]!r} and the autoscaler's is {apart[1]!r}: make them one, or neither "
+                "hears of the other",
+            )
+
+
+def _option(name: str, default: object) -> Callable[[Any], object]:
+    return lambda conf: (conf.broker_transport_options or {}).get(name, default)
+
+
+MEETING: dict[str, Callable[[Any], object]] = {
+    "event_exchange": lambda conf: conf.event_exchange,
+    "control_exchange": lambda conf: conf.control_exchange,
+    "global_keyprefix": _option("global_keyprefix", ""),
+    "fanout_prefix": _option("fanout_prefix", True),
+    "fanout_patterns": _option("fanout_patterns", True),
+}
+"""What says where, in one broker, the two sides meet. A node that is not heard is ended as one that never
+joined, whatever runs there."""
 
 
 def _place(app: Any) -> tuple[str, ...]:
