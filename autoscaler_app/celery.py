@@ -63,6 +63,8 @@ INDISPENSABLE = {
     "task_default_priority": None,
     "task_inherit_parent_priority": False,
     "task_create_missing_queues": True,
+    "task_ignore_result": False,
+    "worker_direct": False,
     "task_routes": None,
     "task_annotations": None,
     "task_default_rate_limit": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,30 +95,41 @@ def _broker(app: Any, ours: Any) -> Iterator[Finding]:
         else:
             todo = "give both one broker_url (or one $CELERY_BROKER_URL)"
             yield _found(Weight.BAD, "broker", said + todo)
-    for name, of in MEETING.items():
-        apart = [of(each.conf) for each in (app, ours)]
-        if apart[0] != apart[1]:
+    for name, (said, here) in _meeting(app, ours):
+        if said != here:
             yield _found(
                 Weight.BAD,
                 "broker",
-                f"its {name} is {apart[0]!r} and the autoscaler's is {apart[1]!r}: make them one, or neither "
-                "hears of the other",
+                f"its {name} is {said!r} and the autoscaler's is {here!r}: make them one, or what waits is "
+                "not found, or neither side hears of the other",
             )
 
 
-def _option(name: str, default: object) -> Callable[[Any], object]:
-    return lambda conf: (conf.broker_transport_options or {}).get(name, default)
+EXCHANGES = ("event_exchange", "control_exchange")
+KEYS = (
+    "global_keyprefix",
+    "fanout_prefix",
+    "fanout_patterns",
+    "sep",
+    "priority_steps",
+    "unacked_key",
+    "unacked_index_key",
+)
+"""Of `broker_transport_options`: how Redis is to name what is in it."""
 
 
-MEETING: dict[str, Callable[[Any], object]] = {
-    "event_exchange": lambda conf: conf.event_exchange,
-    "control_exchange": lambda conf: conf.control_exchange,
-    "global_keyprefix": _option("global_keyprefix", ""),
-    "fanout_prefix": _option("fanout_prefix", True),
-    "fanout_patterns": _option("fanout_patterns", True),
-}
-"""What says where, in one broker, the two sides meet. A node that is not heard is ended as one that never
-joined, whatever runs there."""
+def _meeting(*apps: Any) -> Iterator[tuple[str, list[Any]]]:
+    """By setting that says where in one broker the two sides meet: what each of them has. A node that is not
+    heard is ended as one that never joined, whatever runs there.
+    """
+    from kombu.transport.redis import Channel
+
+    for name in EXCHANGES:
+        yield name, [app.conf[name] for app in apps]
+    for name in KEYS:
+        options = [app.conf.broker_transport_options or {} for app in apps]
+        said = [each.get(name, getattr(Channel, name)) for each in options]
+        yield name, [list(each) if isinstance(each, tuple | range) else each for each in said]
 
 
 def _place(app: Any) -> tuple[str, ...]:

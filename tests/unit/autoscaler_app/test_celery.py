@@ -96,6 +96,8 @@ FIXED: dict[str, tuple[Any, Any]] = {
     "task_default_priority": (5, None),
     "task_inherit_parent_priority": (True, False),
     "task_create_missing_queues": (False, True),
+    "task_ignore_result": (True, False),
+    "worker_direct": (True, False),
     "task_annotations": ({"*": {"rate_limit": "1/h"}}, None),
     "task_default_rate_limit": ("1/h", None),
     "enable_utc": (False, True),

@@ -50,13 +50,6 @@ def test_of_an_app_that_is_wired_nothing_is_said() -> None:
         (Weight.WARNING, "right if both are names of one machine", {"broker": "redis://10.1.2.3/3"}),
         (Weight.BAD, "it sends to redis/10.1.2.3:6380/3", {"broker": "redis://10.1.2.3:6380/3"}),
         (Weight.BAD, "it sends to redis/10.1.2.3:6379/5", {"broker": "redis://10.1.2.3/5"}),
-        (
-            Weight.BAD,
-            "global_keyprefix is 'x'",
-            {"broker_transport_options": {"global_keyprefix": "x"}},
-        ),
-        (Weight.BAD, "fanout_prefix is False", {"broker_transport_options": {"fanout_prefix": False}}),
-        (Weight.BAD, "fanout_patterns is False", {"broker_transport_options": {"fanout_patterns": False}}),
         (Weight.BAD, "event_exchange is 'mine'", {"event_exchange": "mine"}),
         (Weight.BAD, "control_exchange is 'mine'", {"control_exchange": "mine"}),
         (Weight.BAD, "`with_resources(app)`", {"wrapped": False}),
@@ -80,6 +73,28 @@ def test_each_thing_that_is_wrong_is_named(weight: Weight, sentence: str, how: d
     [(heavy, said)] = found(**how)
     assert heavy is weight
     assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("global_keyprefix", "x"),
+        ("fanout_prefix", False),
+        ("fanout_patterns", False),
+        ("sep", ":"),
+        ("priority_steps", [0, 1, 2]),
+        ("unacked_key", "mine"),
+        ("unacked_index_key", "mine"),
+    ],
+)
+def test_both_sides_have_to_name_what_is_in_redis_alike(option: str, value: Any) -> None:
+    [(heavy, said)] = found(broker_transport_options={option: value})
+    assert heavy is Weight.BAD
+    assert f"its {option} is {value!r} and the autoscaler's is" in said
+
+
+def test_what_says_of_them_what_kombu_has_anyway_says_nothing() -> None:
+    assert found(broker_transport_options={"fanout_prefix": True, "priority_steps": (0, 3, 6, 9)}) == []
 
 
 def test_a_queue_whose_needs_are_declared_is_counted() -> None:
