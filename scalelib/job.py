@@ -13,6 +13,8 @@ from scalelib.spelling import nearest
 
 _MOST_ITERATIONS: Final = 10**9
 _MOST_NODES: Final = 10**6
+_ONE: Final = 1
+_NONE: Final = 0
 _KEYS: Final = (
     "name",
     "constraints",
@@ -83,12 +85,21 @@ class Job:
             raise InvalidConstraint(f"job {name!r}: {error}") from error
         _put_name(self, name)
         _put_constraints(self, parsed)
-        _put_iterations(self, _whole(name, "iterations", iterations, 1, _MOST_ITERATIONS))
-        _put_node_count(self, _whole(name, "node_count", node_count, 0, _MOST_NODES))
-        _put_colocated(self, _truth(name, "colocated", colocated))
-        _put_exclusive(self, _truth(name, "exclusive", exclusive))
-        _put_hostnames(self, _hostnames(name, executing_hostnames) if executing_hostnames != () else ())
-        _put_priority(self, _whole(name, "priority", priority, -(10**9), 10**9))
+        # What is left at its default needs no second look: of a hundred thousand jobs it is nearly all.
+        if iterations is not _ONE:
+            iterations = _whole(name, "iterations", iterations, 1, _MOST_ITERATIONS)
+        if node_count is not _NONE:
+            node_count = _whole(name, "node_count", node_count, 0, _MOST_NODES)
+        if priority is not _NONE:
+            priority = _whole(name, "priority", priority, -(10**9), 10**9)
+        if executing_hostnames != ():
+            executing_hostnames = _hostnames(name, executing_hostnames)
+        _put_iterations(self, iterations)
+        _put_node_count(self, node_count)
+        _put_colocated(self, colocated if colocated is False else _truth(name, "colocated", colocated))
+        _put_exclusive(self, exclusive if exclusive is False else _truth(name, "exclusive", exclusive))
+        _put_hostnames(self, executing_hostnames)
+        _put_priority(self, priority)
         if packing_strategy is not None:
             _check_strategy(name, packing_strategy, node_count)
 

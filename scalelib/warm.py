@@ -7,7 +7,7 @@ the minimum of the hour, and at least `buffer` on top of what the jobs ask for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Final
@@ -66,9 +66,12 @@ class WarmPool:
         """The largest minimum that holds now."""
         return max([self.minimum, *(window.minimum for window in self.timetable if window.holds(now))])
 
-    def pads(self, slots: int, now: datetime) -> list[Job]:
-        """The jobs that keep the pool, given how many slots jobs ask for."""
-        count = max(self.minimum_at(now) - slots, self.buffer, 0)
+    def pads(self, jobs: Iterable[Job], now: datetime) -> list[Job]:
+        """The jobs that keep the pool, beside what these ask for."""
+        count = self.buffer
+        if least := self.minimum_at(now):
+            slots = sum(job.iterations * max(job.node_count, 1) for job in jobs)
+            count = max(least - slots, count)
         return [Job(f"pad-{i}", self.constraints, priority=PRIORITY) for i in range(count)]
 
 

@@ -44,7 +44,8 @@ ConstraintLike = Constraint | Mapping[str, object] | Sequence[Mapping[str, objec
 
 _MOST_DEPTH: Final = 32
 _MOST_CACHED: Final = 4096
-_Key = tuple[tuple[tuple[str, object], ...], tuple[type, ...]]
+_Key = tuple[object, ...]
+"""Each key with its value, and then the types of the values: 1, 1.0 and True are equal, not the same."""
 _cache: dict[_Key | None, Constraint] = {}
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
@@ -54,20 +55,23 @@ def parse(value: ConstraintLike | None) -> Constraint:
 
     Raises InvalidConstraint naming the key, the value and what would be right.
     """
-    if type(value) is not dict and isinstance(value, Constraint):
+    if type(value) is dict:
+        # A hundred thousand jobs ask for the same few things: the same object each time lets the planner
+        # recognise them without looking inside.
+        key = (*value.items(), *map(type, value.values()))
+    elif isinstance(value, Constraint):
         return value
-    if value is None:
+    elif value is None:
         return All(())
-    # A hundred thousand jobs ask for the same few things: the same object each time lets the planner
-    # recognise them without looking inside.
-    key = _cache_key(value)
+    else:
+        key = (*value.items(), *map(type, value.values())) if isinstance(value, Mapping) else None
     try:
         found = _cache.get(key)
     except TypeError:
         found = key = None  # something in it has no hash: a list, say
     if found is None:
         found = _parse(value, "constraints", 0)
-        if key is None or not _is_plain(key):
+        if key is None or not _is_plain(value):
             alternatives(found)  # refuses too many of them here, where only this job fails
             return found
         if len(_cache) >= _MOST_CACHED:
@@ -76,15 +80,11 @@ def parse(value: ConstraintLike | None) -> Constraint:
     return found
 
 
-def _cache_key(value: object) -> _Key | None:
-    if type(value) is not dict and not isinstance(value, Mapping):
-        return None
-    return tuple(value.items()), tuple(map(type, value.values()))  # 1, 1.0 and True are equal, not the same
-
-
-def _is_plain(key: _Key) -> bool:
+def _is_plain(value: ConstraintLike) -> bool:
     """Texts with numbers and texts: nothing that could be changed later."""
-    return _PLAIN.issuperset(key[1]) and all(type(name) is str for name, _ in key[0])
+    return isinstance(value, Mapping) and all(
+        type(name) is str and type(each) in _PLAIN for name, each in value.items()
+    )
 
 
 def _parse(value: object, place: str, depth: int) -> Constraint:

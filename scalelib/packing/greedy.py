@@ -78,11 +78,14 @@ class Greedy:
         room = self.problem.room() if room is None else room
         bins: PackedBins = []
         heap = self._entries(left, room, rank)
+        counts = left.counts
         while heap:
             _, offer, alone, pattern = heapq.heappop(heap)
-            times = room.of(offer)
+            bins_left = times = room.of(offer)
             for item, units in pattern:
-                times = min(times, left.counts[item] // units)
+                here = counts[item] // units
+                if here < times:
+                    times = here
             if times:
                 bins.append((offer, pattern, times))
                 room.take(offer, times)
@@ -91,9 +94,10 @@ class Greedy:
                 # A rank may look at the room, which offers share: what was computed before does not hold.
                 heap = self._entries(left, room, rank)
                 continue
-            entry = self._entry(offer, alone, left, room, rank)
-            if entry is not None:
-                heapq.heappush(heap, entry)
+            if bins_left > times:
+                entry = self._entry(offer, alone, left, room, rank)
+                if entry is not None:
+                    heapq.heappush(heap, entry)
         return Packed(bins=bins, left=tuple(left.counts), price=self.problem.price(bins))
 
     def _fill(self, offer: int, left: Left) -> tuple[float, Pattern]:
@@ -121,16 +125,15 @@ class Greedy:
         entries = [
             self._entry(offer, alone, left, room, rank)
             for offer in range(len(self.problem.offers))
-            for alone in (-1, *self.problem.shape(offer).alone)
+            if room.of(offer)
+            for alone in self.problem.shape(offer).ways
         ]
         heap = [entry for entry in entries if entry is not None]
         heapq.heapify(heap)
         return heap
 
     def _entry(self, offer: int, alone: int, left: Left, room: Room, rank: Rank | None) -> Entry | None:
-        """The candidate of this offer now; None if it has no room or nothing fits."""
-        if not room.of(offer):
-            return None
+        """The candidate of this offer, which has room, now; None if nothing fits."""
         if alone < 0:
             worth, pattern = self._fill(offer, left)
         else:

@@ -56,8 +56,9 @@ class Goods:
 class Order:
     """Items, those to be put in first first."""
 
-    def __init__(self, items: Sequence[int]) -> None:
-        self._items = items
+    def __init__(self, items: Sequence[int], least: Needs) -> None:
+        """`least`: the least that any of them needs, of what all of them need."""
+        self._items, self._least_of_all = items, least
 
     def fill(self, capacity: Sequence[int], goods: Goods, left: Left) -> Contents:
         """Put in of what is left all that fits."""
@@ -80,6 +81,9 @@ class Order:
                     free[d] -= amount * units
                 total += worth[item] * units
                 pattern.append((item, units))
+                for d, least in self._least_of_all:
+                    if free[d] < least:
+                        return total, pattern  # nothing is so small
         return total, pattern
 
 

@@ -19,6 +19,8 @@ class Shape:
         self.alone = tuple(item for item in self.fits if item in alone) if alone else ()
         self.shared = tuple(item for item in self.fits if item not in alone) if alone else self.fits
         """Those that share bins."""
+        self.ways = (-1, *self.alone) if self.shared else self.alone
+        """Whom a bin may be for: those that share it (-1), or an item alone."""
         self._shares: FewShares | ManyShares | None = None
 
     def only(self, items: Collection[int]) -> Shape:
@@ -47,6 +49,14 @@ class FewShares:
             self._total.append(sum(shares))
             self._most.append(max(shares, default=0.0))
         self._largest_first = sorted(range(len(items)), key=self._most.__getitem__, reverse=True)
+        least: dict[int, int] = {}
+        asked = [0] * len(capacity)
+        for item in items:
+            for d, amount in needs[item]:
+                asked[d] += 1
+                if amount < least.get(d, amount + 1):
+                    least[d] = amount
+        self._least = tuple((d, amount) for d, amount in least.items() if asked[d] == len(items))
 
     def orders(self, worth: Sequence[float]) -> list[Order]:
         """Ways to go through the items: by worth for space (two ways), by size.
@@ -55,7 +65,7 @@ class FewShares:
         """
         items, most = self._items, self._most
         if len(items) <= 1:
-            return [Order(items)]
+            return [Order(items, self._least)]
         poor = [-worth[item] for item in items]
         by_sum = [each / (share or 1e-9) for each, share in zip(poor, self._total, strict=True)]
         by_most = [each / (share or 1e-9) for each, share in zip(poor, most, strict=True)]
@@ -68,7 +78,7 @@ class FewShares:
             different.append(second)
         if third not in different:
             different.append(third)
-        return [Order([items[place] for place in places]) for places in different]
+        return [Order([items[place] for place in places], self._least) for places in different]
 
 
 class ManyShares:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scalelib.planning.fleet import Cohort
 from scalelib.planning.kinds import Kind
@@ -26,27 +26,26 @@ class JobQueue:
 
     def take(self, count: int, times: int = 1) -> dict[str, int]:
         """So many slots by the name of their job; `times` over, if the job whose turn it is has as many."""
+        jobs, at, left = self._jobs, self._at, self._left
         if times > 1:
-            name, _ = self._jobs[self._at]
-            self._left -= count * times
-            if not self._left:
-                self._next()
-            return {name: count}
-        given: dict[str, int] = {}
-        while count > 0 and self._left > 0:
-            name, _ = self._jobs[self._at]
-            taken = self._left if self._left < count else count
-            given[name] = given.get(name, 0) + taken
-            count -= taken
-            self._left -= taken
-            if not self._left:
-                self._next()
+            given = {jobs[at][0]: count}
+            left -= count * times
+        else:
+            given = {}
+            # A hundred thousand jobs go through here, one after the other; no two have one name.
+            while 0 < left <= count:
+                given[jobs[at][0]] = left
+                count -= left
+                at += 1
+                left = jobs[at][1] if at < len(jobs) else 0
+            if left > count > 0:
+                given[jobs[at][0]] = count
+                left -= count
+        if not left and at < len(jobs):
+            at += 1
+            left = jobs[at][1] if at < len(jobs) else 0
+        self._at, self._left = at, left
         return given
-
-    def _next(self) -> None:
-        if self._at + 1 < len(self._jobs):
-            self._at += 1
-            self._left = self._jobs[self._at][1]
 
 
 class Dealer:
@@ -66,11 +65,19 @@ class Dealer:
             count = max(min(alike, left), 1)
             jobs = dict(cohort.named)
             for no, slots in cohort.slots.items():
-                for name, taken in self._queues[no].take(slots, count).items():
-                    jobs[name] = jobs.get(name, 0) + taken
+                add(jobs, self._queues[no].take(slots, count))
             runs.append((count, jobs))
             left -= count
         return runs
+
+
+def add(jobs: dict[str, int], more: Mapping[str, int], times: int = 1) -> None:
+    """Add slots by job to those that are there already, so many times over."""
+    if times == 1 and jobs.keys().isdisjoint(more):
+        jobs.update(more)  # by far the most common
+        return
+    for name, slots in more.items():
+        jobs[name] = jobs.get(name, 0) + slots * times
 
 
 def undealt(kind: Kind, left: int) -> list[tuple[str, int]]:

@@ -143,9 +143,37 @@ class Gathering:
         for start in starts[:STARTS]:
             self._moved(start, share(QUICK_TRIES) // STARTS, quick=True)
         looks = self._best(True, max(share(LOOKS), STARTS))
+        looks = [one for one in looks if not self._is_too_much(one)] or looks
         best = min(looks, key=lambda one: self.score_of(one, False))
         self._moved(best, share(CAREFUL_TRIES), quick=False)
         return self._best(False, most)
+
+    def _is_too_much(self, choice: Choice) -> bool:
+        """Are there more gangs in a group than all machines that it may have hold of some one thing?
+
+        However they are packed, some have no place.
+        """
+        asked: dict[Place, list[int]] = {}
+        for kind, places in choice.items():
+            ways = [self.fleet.needs(kind, way) for way in range(len(kind.alternatives))]
+            least = list(map(min, zip(*ways, strict=True)))
+            for place, gangs in places.items():
+                units = gangs * kind.node_count
+                here = asked.setdefault(place, [0] * len(least))
+                asked[place] = [sum_ + units * each for sum_, each in zip(here, least, strict=True)]
+        return any(
+            wanted > has
+            for place, amounts in asked.items()
+            for wanted, has in zip(amounts, self._capacity(place), strict=True)
+        )
+
+    def _capacity(self, place: Place) -> list[int]:
+        """What all machines of a placement group hold at most, those that it may get included."""
+        lots = [(cohort.count, cohort.free) for cohort in self.fleet.by_group.get(place, ())]
+        if (bucket := self.buckets.get(place[0])) is not None:
+            offer = self.fleet.group_offer(bucket, place[1])
+            lots.append((self.fleet.room(offer), offer.total))
+        return [sum(count * free[d] for count, free in lots) for d in range(len(self.fleet.counters))]
 
     def _drawn(self, choice: Choice, draws: int) -> Iterator[Choice]:
         """Choices by chance, from a fixed seed."""

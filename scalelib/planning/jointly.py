@@ -7,7 +7,7 @@ which placement group a gang is in has to be chosen before: see `gathering`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +15,7 @@ from scalelib import packing
 from scalelib.constraints.alternatives import Sharing
 from scalelib.planning.dealing import JobQueue
 from scalelib.planning.exchange import exchanged
-from scalelib.planning.fleet import Cohort, Fleet, Offer
+from scalelib.planning.fleet import Cohort, Fleet, Offer, space
 from scalelib.planning.gathering import Choice, Gathering, Place, Score, in_one_group
 from scalelib.planning.kinds import Kind
 from scalelib.planning.plain import Purchases
@@ -29,6 +29,12 @@ SHARE_OF_ONE_MORE: Final = 0.03
 
 FINALISTS: Final = 3
 """Choices of placement groups that are given to the solver."""
+
+MOST_OFFERS: Final = 20
+"""Kinds of machine to be bought, up to which it is reckoned first whether the ceilings leave enough."""
+
+SURELY: Final = 1 - 1e-9
+"""Room for the rounding of floats."""
 
 MOST_FRESH: Final = 8
 """Placement groups that one size may begin for single slots."""
@@ -57,6 +63,10 @@ class Market:
     offers: dict[str, Offer]
 
 
+_Packed = tuple[dict[str, Part], Market, packing.Packing]
+"""What was packed, into what, and how."""
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class Jointly:
     """Places kinds of one priority, each of which has one way to be placed."""
@@ -81,7 +91,18 @@ class Jointly:
         for better groups also if all fits into those.
         """
         wanted = {kind: count for kind, count in wanted.items() if count > 0}
-        gathering = self._gathering(wanted)
+        if not careful and self._is_too_much(wanted):
+            return False
+        solver = self.policy.solver and packing.has_solver()
+        packed_before: dict[int, _Packed] = {}
+
+        def score(choice: Choice, quick: bool) -> Score:
+            found = self._pack(wanted, choice, quick=quick, solver=False)
+            if not quick and not solver:
+                packed_before[id(choice)] = found  # the choice is there for as long as it is gathered
+            return _score(found[-1])
+
+        gathering = self._gathering(score)
         choice = gathering.start(wanted, known)
         if choice is None:
             return False
@@ -89,13 +110,15 @@ class Jointly:
             finalists = [gathering.one_that_fits(choice)]
         else:
             pairs = len(wanted) * (len(self.fleet.cohorts) + len(self.together.buckets))
-            most = FINALISTS if self.policy.solver and packing.has_solver() else 1
+            most = FINALISTS if solver else 1
             finalists = gathering.finalists(choice, pairs, most)
         share = (SHARE if careful else SHARE_OF_ONE_MORE) / len(finalists)
-        tried = [
-            (one, *self._pack(wanted, one, quick=False, solver=self.policy.solver, share=share))
-            for one in finalists
-        ]
+        tried = []
+        for one in finalists:
+            found = packed_before.get(id(one))
+            if found is None:
+                found = self._pack(wanted, one, quick=False, solver=solver, share=share)
+            tried.append((one, *found))
         tried = [one for one in tried if not one[-1].unplaced and self._may_be_begun(one[-1], one[-2])]
         if not tried:
             return False
@@ -107,13 +130,46 @@ class Jointly:
         self._carry_out(self._firsts_first(packed, parts, market), parts, market)
         return True
 
-    def _gathering(self, wanted: Mapping[Kind, int]) -> Gathering:
+    def _gathering(self, score: Callable[[Choice, bool], Score] | None = None) -> Gathering:
         return Gathering(
             fleet=self.fleet,
             buckets=self.together.buckets,
             groups=self.together.groups,
-            score=lambda choice, quick: _score(self._pack(wanted, choice, quick=quick, solver=False)[2]),
+            score=score or (lambda choice, quick: (0, 0.0, 0)),
         )
+
+    def _is_too_much(self, wanted: Mapping[Kind, int]) -> bool:
+        """Is it certain, without packing, that some of this has no place, however it is packed?
+
+        More units of a kind than all machines hold of it with nothing beside them, or more of some one thing
+        than all of them have: those that are there, and as many as all ceilings leave.
+        """
+        fleet = self.fleet
+        if len(fleet.offers) > MOST_OFFERS:
+            return False  # that would take longer than to pack
+        there = [cohort for cohort in fleet.cohorts if not cohort.closed and cohort.count]
+        asked = [0] * len(fleet.counters)
+        for part in dict(_parts(wanted, {}, fleet)).values():
+            kind, table, needs = part.kind, fleet.catalogue.table(part.kind), fleet.needs(part.kind, part.way)
+            sharing, most = kind.alternatives[part.way].sharing, part.most or part.units
+            asked = [all_of + each * part.units for all_of, each in zip(asked, needs, strict=True)]
+            units = sum(
+                min(fleet.space(kind, cohort, part.way), most) * cohort.count
+                for cohort in there
+                if table[cohort.machine]
+            )
+            new = [
+                (o.bucket, min(space(o.total, needs, bool(sharing)), most) if table[o.machine] else 0)
+                for o in fleet.offers
+            ]
+            if units + fleet.limits.most(new) < part.units * SURELY:
+                return True
+        for d, amount in enumerate(asked):
+            has = sum(cohort.free[d] * cohort.count for cohort in there)
+            new = [(o.bucket, o.total[d]) for o in fleet.offers]
+            if has < amount and has + fleet.limits.most(new) < amount * SURELY:
+                return True
+        return False
 
     def _may_be_begun(self, packed: packing.Packing, market: Market) -> bool:
         """Single slots choose their groups in the packing: are those too many?"""
@@ -122,13 +178,13 @@ class Jointly:
             offer = market.offers.get(chosen.offer)
             if offer is not None and offer.group is not None:
                 places[offer.bucket.id, offer.group] = 1
-        return self._gathering({}).may_be([places])
+        return self._gathering().may_be([places])
 
     # -- packing
 
     def _pack(
         self, wanted: Mapping[Kind, int], choice: Choice, *, quick: bool, solver: bool, share: float = 1.0
-    ) -> tuple[dict[str, Part], Market, packing.Packing]:
+    ) -> _Packed:
         market = self._market(wanted, choice)
         parts = dict(_parts(wanted, choice, self.fleet))
         packed = packing.pack(
@@ -153,7 +209,7 @@ class Jointly:
         places = {place for chosen in choice.values() for place in chosen}
         for kind, count in wanted.items():
             if kind.grouped and not in_one_group(kind):
-                places.update(self._gathering(wanted).places(kind, choice, fresh=min(count, MOST_FRESH)))
+                places.update(self._gathering().places(kind, choice, fresh=min(count, MOST_FRESH)))
         offers = [*self.fleet.offers]
         for bucket_id, group in sorted(places):
             bucket = self.together.buckets.get(bucket_id)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from scalelib.constraints import Constraint
 from scalelib.constraints.alternatives import Alternative, Sharing, alternatives
 from scalelib.job import Job
 
+_CONSTRAINTS = attrgetter("constraints")
+_OTHERS = attrgetter("priority", "node_count", "colocated", "exclusive")
 _encode = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
@@ -51,10 +54,11 @@ class Kind:
 
 def kinds_of(jobs: Iterable[Job]) -> list[Kind]:
     """The kinds, higher priority first and then in an order that only depends on what they ask for."""
-    found: dict[tuple[int, int, int, bool, bool], list[Job]] = {}
-    for job in jobs:
-        # Equal constraints are mostly the same object (see `constraints.parse`): a cheap first sieve.
-        key = (-job.priority, id(job.constraints), job.node_count, job.colocated, job.exclusive)
+    found: dict[object, list[Job]] = {}
+    jobs = list(jobs)
+    # Equal constraints are mostly the same object (see `constraints.parse`): a cheap first sieve.
+    constraints = map(id, map(_CONSTRAINTS, jobs))
+    for key, job in zip(zip(map(_OTHERS, jobs), constraints, strict=True), jobs, strict=True):
         if key in found:
             found[key].append(job)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import mul
 
 from scalelib.bucket import Bucket, Pool, PoolKind
 from scalelib.errors import InvalidInput
 from scalelib.names import folded
 from scalelib.node import Node
+from scalelib.packing.linear import maximise
 
 UNLIMITED = 200_000
 """Nodes of one bucket that one plan launches at most where nothing else limits them."""
@@ -103,6 +105,31 @@ class Limits:
     def cores_left(self, name: str) -> int | None:
         """Cores that this pool still lets in; None if it does not count cores."""
         return self._cores[name]
+
+    def most(self, worth: Sequence[tuple[Bucket, float]]) -> float:
+        """No machines that may still be launched are worth more, given what one of each bucket is worth.
+
+        Parts of machines would be, perhaps: it is a bound.
+        """
+        rows: list[list[int]] = []
+        ceilings: list[int] = []
+        for name in sorted({name for bucket, _ in worth for name in bucket.pools}):
+            cores = [bucket.pools.get(name) for bucket, _ in worth]
+            if (nodes := self._nodes[name]) is not None:
+                rows.append([int(each is not None) for each in cores])
+                ceilings.append(max(nodes, 0))
+            if (left := self._cores[name]) is not None:
+                rows.append([each or 0 for each in cores])
+                ceilings.append(max(left, 0))
+        room = [self.room(bucket, None) for bucket, _ in worth]
+        _, prices = maximise([each for _, each in worth], rows, ceilings, room)
+        columns = list(zip(*rows, strict=True)) or [()] * len(worth)
+        # At any prices of the ceilings: what they come to, and what a machine is worth beyond its share.
+        beyond = (
+            max(each - sum(map(mul, prices, column)), 0.0) * count
+            for (_, each), column, count in zip(worth, columns, room, strict=True)
+        )
+        return sum(map(mul, prices, ceilings)) + sum(beyond)
 
     def groups(self, bucket: Bucket) -> list[str]:
         """The placement groups that the bucket has nodes in or that were planned for it, oldest first."""

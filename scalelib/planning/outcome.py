@@ -10,7 +10,7 @@ from scalelib.demand import Demand, Launch, NodeReason, NodeVerdict, Unserved
 from scalelib.node import Node, NodeId, NodeState
 from scalelib.planning import clocks
 from scalelib.planning.bound import bound_of
-from scalelib.planning.dealing import Dealer, Run, undealt
+from scalelib.planning.dealing import Dealer, Run, add, undealt
 from scalelib.planning.fleet import Amounts
 from scalelib.planning.naming import Naming
 from scalelib.planning.plan import Planning
@@ -117,8 +117,7 @@ def _launches(plan: Planning, purchases: list[_Purchase]) -> tuple[Launch, ...]:
         starts = deallocated.get((bought.bucket.id, bought.group), [])[:total]
         jobs: dict[str, int] = {}
         for times, here in bought.runs:
-            for name, slots in here.items():
-                jobs[name] = jobs.get(name, 0) + slots * times
+            add(jobs, here, times)
         launches.append(
             Launch(
                 bucket_id=bought.bucket.id,
@@ -168,8 +167,7 @@ def _verdict(
     load, held = plan.scene.loads.get(node.id), plan.held.get(node.id)
     running = dict(load.jobs) if load else {}
     jobs = dict(running)
-    for name, slots in planned.items():
-        jobs[name] = jobs.get(name, 0) + slots
+    add(jobs, planned)
     late = clocks.boot_timed_out(node, plan.problem)
     warm = any(name in pads for name in planned)
     idle = None if jobs or held or not node.is_ready else clocks.idle_for(node, plan.problem)

@@ -43,8 +43,7 @@ class Scene:
         self.buckets = sorted(problem.buckets, key=lambda bucket: (bucket.position, bucket.id))
         self.running = [job for job in problem.jobs if job.executing_hostnames]
         waiting = [job for job in problem.jobs if not job.executing_hostnames]
-        asked = sum(job.iterations * max(job.node_count, 1) for job in problem.jobs)
-        self.pads = problem.policy.warm_pool.pads(asked, problem.now)
+        self.pads = problem.policy.warm_pool.pads(problem.jobs, problem.now)
         self.kinds = kinds_of([*waiting, *self.pads])
         self.classes = [[list(kinds)] for _, kinds in groupby(self.kinds, key=lambda kind: kind.priority)]
         """The kinds by priority, highest first; each priority in turns, of which the first goes first."""

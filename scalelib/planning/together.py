@@ -160,45 +160,51 @@ class Together:
     def _candidates(self, kind: Kind, scope: Scope, gangs: int = 1, *, kept: bool = False) -> Iterator[Piece]:
         """Machines of the scope with room for a slot, best first; each once, in its best way."""
 
-        def order(piece: Piece) -> tuple[object, ...]:
-            # Of many gangs, each has to spread: using up the small machines first would leave the room of
-            # the large ones without partners.
-            here = piece.source
-            assert isinstance(here, Cohort)
-            # Then what is least special: a dear machine, or one in a group, may have been bought for work
-            # that has to have it and would buy another one at each pass.
-            special = (here.group is not None, self.fleet.prices.get(here.bucket_id, 0.0))
-            anothers = here.is_anothers and not kept
-            spread = -min(piece.space, gangs)
-            return (anothers, spread, here.tier, piece.level, *special, piece.space, here.no)
-
-        there = self.fleet.with_room(kind, scope.cohorts)
-        have = self._pieces(kind, there)
-        if kept:
-            have = [
-                replace(piece, space=min(piece.space, cohort.still_meant(kind)))
-                for piece in have
-                if isinstance(cohort := piece.source, Cohort)
-            ]
-        have.sort(key=order)
-        yield from have
+        # Of many gangs, each has to spread: using up the small machines first would leave the room of the
+        # large ones without partners. Then what is least special: a dear machine, or one in a group, may have
+        # been bought for work that has to have it and would buy another one at each pass.
+        prices, have = self.fleet.prices, []
+        for here, level, slots in self._spaces(kind, self.fleet.with_room(kind, scope.cohorts)):
+            if kept:
+                slots = min(slots, here.still_meant(kind))
+            anothers, spread = here.is_anothers and not kept, -min(slots, gangs)
+            special = here.group is not None, prices.get(here.bucket_id, 0.0)
+            have.append((anothers, spread, here.tier, level, special, slots, here.no, here))
+        have.sort()  # no two have one number
+        for _, _, _, level, _, slots, _, here in have:
+            yield Piece(source=here, way=level[0], level=level, count=here.count, space=slots)
         buy = [new for offer in scope.offers if (new := self._offer_piece(kind, offer)) is not None]
         buy.sort(key=lambda p: (p.level, *self._preference(kind, p, gangs)))
         yield from buy
 
     def cohort_piece(self, kind: Kind, cohort: Cohort) -> Piece | None:
         """These machines, the best way a slot fits there now; None if none does."""
-        return next(iter(self._pieces(kind, [cohort])), None)
+        for _, level, slots in self._spaces(kind, [cohort]):
+            return Piece(source=cohort, way=level[0], level=level, count=cohort.count, space=slots)
+        return None
 
-    def _pieces(self, kind: Kind, cohorts: Iterable[Cohort]) -> list[Piece]:
-        """Those on which a slot fits now, each in its best way."""
+    def _spaces(self, kind: Kind, cohorts: Iterable[Cohort]) -> list[tuple[Cohort, Level, int]]:
+        """Those on which a slot fits now, each in its best way, with the slots that one machine holds."""
         levels, found = self.fleet.catalogue.table(kind), []
+        if len(kind.alternatives) == 1 and not kind.sharing:
+            # The usual kind, in short: this is asked for each gang on each machine that may hold a part.
+            needs = [(d, amount) for d, amount in enumerate(self.fleet.needs(kind, 0)) if amount]
+            for cohort in cohorts:
+                if cohort.closed or not (ways := levels[cohort.machine]):
+                    continue
+                slots, free = 1 << 30, cohort.free
+                for d, amount in needs:
+                    here = free[d] // amount
+                    if here < slots:
+                        slots = here
+                if slots > 0:
+                    found.append((cohort, ways[0], slots))
+            return found
         for cohort in cohorts:
             for level in () if cohort.closed else levels[cohort.machine]:
                 slots = self.fleet.space(kind, cohort, level[0])
                 if slots > 0:
-                    piece = Piece(source=cohort, way=level[0], level=level, count=cohort.count, space=slots)
-                    found.append(piece)
+                    found.append((cohort, level, slots))
                     break
         return found
 
