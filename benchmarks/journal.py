@@ -11,10 +11,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 
 from autoscaler_app.memory.journal.book import KEPT, THIN, THIN_TOGETHER, WHOLE
-from autoscaler_app.memory.journal.packing import packed, thinned
+from autoscaler_app.memory.journal.packing import closed, packed, thinned
 from autoscaler_app.passes.plan import GivenQueues, Keep, KeepReason, Plan, Price
 from autoscaler_app.passes.report import Action, BucketSaw, NodeSaw, QueueSaw, Report, Saw, encode
 from benchmarks import Measurement
@@ -27,16 +27,24 @@ QUEUES = [f"res:memgb={kind}:ncpus=2" for kind in range(KINDS)]
 def measure() -> Iterator[Measurement]:
     """Megabytes a day: fresh, and after each time it was thinned out; and of all the days."""
     restless = passes(random.Random(1), datetime(2026, 11, 22, tzinfo=UTC))
-    packs = [packed(islice(restless, WHOLE)) for _ in range(THIN_TOGETHER)]
+    packs = [_pack(list(islice(restless, WHOLE))) for _ in range(THIN_TOGETHER)]
     ages = [timedelta(0), *(after for after, _ in THIN), KEPT]
     total = 0.0
     for times, (begins, ends) in enumerate(pairwise(ages)):
         if times:
-            packs = [thinned(packs, THIN[times - 1][1])[1]]
+            every = THIN[times - 1][1]
+            *_, grown = accumulate(packs, lambda onto, one: onto + thinned(one, every, onto), initial=b"")  # noqa: B023
+            packs = [closed(grown)]
         a_day = sum(map(len, packs)) / (WHOLE * THIN_TOGETHER) * A_DAY / 1e6
         total += a_day * ((ends - begins) / timedelta(days=1))
         yield Measurement(name=f"older than {begins.days} days", metric="a day", value=a_day, unit="MB")
     yield Measurement(name=f"{KEPT.days} days", metric="in all", value=total, unit="MB", target=150)
+
+
+def _pack(reports: list[tuple[int, bytes]]) -> bytes:
+    """As the journal makes one."""
+    befores = [None, *(text for _, text in reports)]
+    return closed(b"".join(packed(n, text, befores[i]) for i, (n, text) in enumerate(reports)))
 
 
 @dataclass

@@ -3,7 +3,7 @@
 Nine in ten hosts are at work. They are asked, each of them, as by a command for which nobody listens; what
 the hosts cost is in it, for they are in the same process. Or they have told of themselves, as in a control
 worker, and the pass asks nobody. Which step takes how much, and how the whole grows; what it costs when the
-journal packs what has gathered in it, and to look for cycles, which is done after a pass and not in it.
+journal packs at most, and to look for cycles, which is done after a pass and not in it.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def _passes(nodes: int, *, listens: bool) -> tuple[float, Counter[str], dict[str
         collecting = _computed(gc.collect)
         text = report.encode(made)
         packing = max(
-            _computed(lambda: world.control.state.journal.write(world.now, text)) for _ in range(64)
+            _computed(lambda: world.control.state.journal.write(world.now, text)) for _ in range(70)
         )
-        return best, shares, {"a search for cycles": collecting, "the journal packs 32 reports": packing}
+        return best, shares, {"a search for cycles": collecting, "the journal packs, at most": packing}
 
 
 def _computed(work: Callable[[], object]) -> float:

@@ -6,13 +6,13 @@ import logging
 import lzma
 import sqlite3
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate
 
 import msgspec
 
-from autoscaler_app.memory.journal.packing import packed, thinned, unpacked
+from autoscaler_app.memory.journal.packing import closed, packed, thinned, unpacked
 from autoscaler_app.memory.moments import to_text
 from scalelib.sqlitefile import SharedFile
 
@@ -32,13 +32,15 @@ KEPT = timedelta(days=30)
 MOST_BYTES = 150_000_000
 
 WHOLE = 32
-"""Reports that stand by themselves at least; twice as many, and the older half goes into a pack."""
+"""Reports that stand by themselves; what is older goes into a pack, one at a time, of as many."""
+CATCHING_UP = 2
+"""Reports that a pass packs where an earlier version has left many that stand by themselves."""
 
 THIN = ((timedelta(days=1), timedelta(minutes=5)), (timedelta(days=7), timedelta(hours=1)))
 """Of passes longer ago than the first, one in so much time as the second is kept whole; of the others those
 in which something was done or failed, in short."""
 THIN_TOGETHER = 8
-"""So many packs become one when they are thinned out."""
+"""So many packs become one when they are thinned out, one after the other."""
 
 
 class JournalBook:
@@ -58,12 +60,15 @@ class JournalBook:
             ).lastrowid
             assert number is not None
             whole = db.execute("SELECT count(*) FROM journal").fetchone()[0]
-        if whole >= 2 * WHOLE:
-            # Not in one transaction: packing takes a while, and others write to this file.
-            self._pack()
-            for times, (after, every) in enumerate(THIN):
-                self._thin(to_text(started - after), times, every)
+        # Little by little, as a pass waits for it; and not in this transaction, as others write to this file.
+        more = 0 if whole < WHOLE + 2 else 1 if whole <= 2 * WHOLE else CATCHING_UP
+        is_closed = [self._pack() for _ in range(more)]
+        if any(is_closed):
             self._bound(to_text(started - kept), most_bytes)
+        elif number % max(WHOLE // 4, 1) == 0:
+            for times, (after, every) in enumerate(THIN):
+                if self._thin(to_text(started - after), times, every):
+                    break
         return number
 
     def latest(self, last: int) -> list[tuple[int, bytes]]:
@@ -80,8 +85,10 @@ class JournalBook:
             )
             if not rows:
                 break
+            # The last one of a pack that grows stands by itself, too.
+            there = [each for each in _reports_of(rows[0]["pack"]) if before is None or each[0] < before]
+            found += reversed(there)
             before = rows[0]["first"]
-            found += reversed(_reports_of(rows[0]["pack"]))
         return found[:last]
 
     def one(self, number: int) -> bytes | None:
@@ -92,33 +99,63 @@ class JournalBook:
         rows = self._file.rows("SELECT pack FROM journal_pack WHERE ? BETWEEN first AND last", (number,))
         return next((text for row in rows for n, text in _reports_of(row["pack"]) if n == number), None)
 
-    def _pack(self) -> None:
-        """All but the newest that stand by themselves go into packs. (An earlier version has left many.)"""
-        rows = self._file.rows("SELECT number, started, report FROM journal ORDER BY number")[:-WHOLE]
-        for i in range(0, len(rows), WHOLE):
-            some = rows[i : i + WHOLE]
-            pack = packed((row["number"], _text(row["report"])) for row in some)
-            new = _Pack(some[0]["number"], some[-1]["number"], some[-1]["started"], 0, pack)
-            with self._file.transaction() as db:
-                new.write(db)
-                db.execute("DELETE FROM journal WHERE number <= ?", (new.last,))
+    def _pack(self) -> bool:
+        """The next report goes into the pack that grows. Is that closed by it?
 
-    def _thin(self, before: str, times: int, every: timedelta) -> None:
-        """Packs of long ago, thinned out so many times, are once more, several together; not all at once, for
-        a pass waits for it.
+        It is told by what changed since the last one there, which stands by itself until then.
+        """
+        oldest, second = self._file.rows(
+            "SELECT number, started, report FROM journal ORDER BY number LIMIT 2"
+        )
+        grows = self._growing(0)
+        if grows is None:
+            pack = packed(oldest["number"], _text(oldest["report"]))
+            new = _Pack(oldest["number"], oldest["number"], oldest["started"], _grows(0), pack)
+        elif grows.last == oldest["number"]:
+            more = packed(second["number"], _text(second["report"]), _text(oldest["report"]))
+            new = grows.with_more(second["number"], second["started"], more, WHOLE)
+        else:
+            new = grows.closed()  # what the next one would be told by is gone
+        is_closed = new.thinned >= 0
+        with self._file.transaction() as db:
+            new.write(db)
+            db.execute("DELETE FROM journal WHERE number < ?", (new.last + is_closed,))
+        return is_closed
+
+    def _growing(self, times: int) -> _Pack | None:
+        """The pack, of those that were thinned out so many times, to which more is put."""
+        rows = self._file.rows(
+            "SELECT first, last, started, thinned, pack FROM journal_pack WHERE thinned = ? "
+            "ORDER BY first DESC LIMIT 1",
+            (_grows(times),),
+        )
+        return next((_Pack(*row) for row in rows), None)
+
+    def _thin(self, before: str, times: int, every: timedelta) -> bool:
+        """A pack of long ago, thinned out so many times, is once more, together with others. Was there one?
+
+        One at a time, for a pass waits for it.
         """
         rows = self._file.rows(
-            "SELECT first, started, pack FROM journal_pack WHERE thinned = ? AND started < ? "
-            "ORDER BY first LIMIT ?",
-            (times, before, THIN_TOGETHER),
+            "SELECT first, last, started, thinned, pack FROM journal_pack WHERE thinned = ? AND started < ? "
+            "ORDER BY first LIMIT 1",
+            (times, before),
         )
-        if len(rows) < THIN_TOGETHER:
-            return
-        numbers, pack = thinned((row["pack"] for row in rows if _reports_of(row["pack"])), every)
+        if not rows:
+            return False
+        old, grows = _Pack(*rows[0]), self._growing(times + 1)
+        onto = grows or _Pack(old.first, old.first, old.started, _grows(times + 1), b"")
+        gone, new = [old, onto], None
+        try:
+            more = thinned(old.pack, every, onto.pack)
+            new = onto.with_more(old.last, old.started, more, WHOLE * THIN_TOGETHER ** (times + 1))
+        except DAMAGED:
+            gone = [onto] if _reports_of(old.pack) else [old]  # it spoils itself only
         with self._file.transaction() as db:
-            db.executemany("DELETE FROM journal_pack WHERE first = ?", [(row["first"],) for row in rows])
-            if numbers:
-                _Pack(numbers[0], numbers[-1], rows[-1]["started"], times + 1, pack).write(db)
+            db.executemany("DELETE FROM journal_pack WHERE first = ?", [(each.first,) for each in gone])
+            if new is not None and new.pack:
+                new.write(db)
+        return True
 
     def _bound(self, oldest: str, most_bytes: int) -> None:
         with self._file.transaction() as db:
@@ -130,6 +167,11 @@ class JournalBook:
                     return
 
 
+def _grows(times: int) -> int:
+    """How it is written that a pack was thinned out so many times, and that more is put to it."""
+    return -1 - times
+
+
 @dataclass(frozen=True, slots=True)
 class _Pack:
     first: int
@@ -137,8 +179,21 @@ class _Pack:
     started: str
     """When its newest pass began, as text that sorts."""
     thinned: int
-    """How many times it was thinned out."""
+    """How many times it was thinned out; below 0: it grows."""
     pack: bytes
+
+    def with_more(self, last: int, started: str, more: bytes, full: int) -> _Pack:
+        """With more at its end; closed if it spans so many passes."""
+        grown = replace(self, last=last, started=started, pack=self.pack + more)
+        return grown.closed() if last - self.first + 1 >= full else grown
+
+    def closed(self) -> _Pack:
+        """Nothing more is put to it."""
+        try:
+            pack = closed(self.pack)
+        except DAMAGED:
+            pack = self.pack
+        return replace(self, thinned=_grows(self.thinned), pack=pack)
 
     def write(self, db: sqlite3.Connection) -> None:
         values = (self.first, self.last, self.started, self.thinned, len(self.pack), self.pack)

@@ -7,7 +7,7 @@ long a node has been idle. Everything else comes back as it was.
 from __future__ import annotations
 
 import lzma
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,34 +27,49 @@ WHOLE, IN_SHORT = 0, 1
 IDENTITIES = ("node_id", "queue", "job", "hostname", "node")
 """What tells the entries of a list apart: the first of these that each has, and no two the same."""
 
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 2, "dict_size": 1 << 21}]
+_SMALL = [{"id": lzma.FILTER_LZMA2, "preset": 2, "dict_size": 1 << 21}]
+_QUICK = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 18}]
 
 
-def packed(reports: Iterable[tuple[int, bytes]]) -> bytes:
-    """Reports with their numbers, oldest first, in little room."""
-    return _pack((number, settled(msgspec.json.decode(text))) for number, text in reports)
+def packed(number: int, report: bytes, before: bytes | None = None) -> bytes:
+    """A pack of one report; or, with the whole report `before` it, what is put at the end of the pack that
+    ends with that one.
+    """
+    last = None if before is None else settled(msgspec.json.decode(before))
+    return _compressed([[number, changed(last, settled(msgspec.json.decode(report))), WHOLE]])
+
+
+def closed(pack: bytes) -> bytes:
+    """A pack to which nothing is put any more, in less room."""
+    return _compress(lzma.decompress(pack), _SMALL)
 
 
 def unpacked(pack: bytes) -> list[tuple[int, bytes]]:
-    """What `packed` was given, but for what `settled` leaves out."""
-    return [(number, msgspec.json.encode(report)) for number, report in _unpack(pack)]
+    """The reports that were packed, oldest first, but for what `settled` leaves out."""
+    return [(number, msgspec.json.encode(report)) for number, report, _ in _unpack(pack)]
 
 
-def thinned(packs: Iterable[bytes], every: timedelta) -> tuple[list[int], bytes]:
-    """One pack of several, oldest first: of passes long ago one in so much time, and in short those in which
-    something was done or failed. Returns their numbers, too.
+def thinned(pack: bytes, every: timedelta, onto: bytes = b"") -> bytes:
+    """What is put at the end of the pack `onto`: of passes long ago one in so much time, and in short those
+    in which something was done or failed.
     """
-    kept: list[tuple[int, Any]] = []
-    last: datetime | None = None
-    for number, report in (each for pack in packs for each in _unpack(pack)):
+    before: list[Any] = [None, None]
+    for _, now, way in _unpack(onto):
+        before[way] = now
+    last = None if before[WHOLE] is None else datetime.fromisoformat(before[WHOLE]["started"])
+    entries = []
+    for number, report, _ in _unpack(pack):
         started = datetime.fromisoformat(report["started"])
         is_due = last is None or started - last >= every
         if is_due and not report.get("said"):
-            kept.append((number, report))
-            last = started
+            way, now, last = WHOLE, report, started
         elif report.get("actions") or report.get("error") or not report.get("ok", True):
-            kept.append((number, in_short(report)))
-    return [number for number, _ in kept], _pack(kept)
+            way, now = IN_SHORT, in_short(report)
+        else:
+            continue
+        entries.append([number, changed(before[way], now), way])
+        before[way] = now
+    return _compressed(entries) if entries else b""
 
 
 def in_short(report: dict[str, Any]) -> dict[str, Any]:
@@ -78,22 +93,30 @@ def in_short(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "actions": others, "plan": plan, "saw": None, "said": said}
 
 
-def _pack(reports: Iterable[tuple[int, Any]]) -> bytes:
-    before: list[Any] = [None, None]
-    entries = []
-    for number, now in reports:
-        way = IN_SHORT if now.get("said") else WHOLE
-        entries.append([number, changed(before[way], now), way])
-        before[way] = now
-    return lzma.compress(msgspec.json.encode(entries), lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_FILTERS)
+def _compressed(entries: list[Any]) -> bytes:
+    """Lines, by themselves: what is compressed may be put one behind the other."""
+    return _compress(msgspec.json.Encoder().encode_lines(entries), _QUICK)
 
 
-def _unpack(pack: bytes) -> Iterator[tuple[int, Any]]:
+def _compress(text: bytes, how: list[dict[str, int]]) -> bytes:
+    return lzma.compress(text, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=how)
+
+
+def _unpack(pack: bytes) -> Iterator[tuple[int, Any, int]]:
+    """Number, report and way of each."""
     now: list[Any] = [None, None]
-    for number, change, *ways in msgspec.json.decode(lzma.decompress(pack)):
+    for number, change, *ways in _entries(pack):
         way = ways[0] if ways else WHOLE  # packs of an earlier version do not say
         now[way] = now[way] if change is None else applied(now[way], change)
-        yield number, now[way]
+        yield number, now[way], way
+
+
+def _entries(pack: bytes) -> list[Any]:
+    text = lzma.decompress(pack) if pack else b""
+    if text.startswith(b"[["):  # of an earlier version: one list
+        found: list[Any] = msgspec.json.decode(text)
+        return found
+    return msgspec.json.Decoder().decode_lines(text)
 
 
 def settled(report: dict[str, Any]) -> dict[str, Any]:

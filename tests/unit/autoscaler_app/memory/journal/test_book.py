@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from autoscaler_app.memory.journal import book
 from autoscaler_app.memory.journal.book import THIN_TOGETHER, WHOLE
 from autoscaler_app.memory.state import State
 
@@ -59,8 +62,32 @@ def test_most_of_them_are_packed(state: State, tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM journal").fetchone()[0] < 2 * WHOLE
 
 
+def test_no_pass_waits_for_more_than_one_report_or_one_pack(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over ten thousand nodes each of them takes a tenth of a second, and more."""
+    calls = Counter[str]()
+
+    def counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            calls[name] += 1
+            return work(*args)
+
+        return call
+
+    names = ("packed", "closed", "thinned")
+    for name in names:
+        monkeypatch.setattr(book, name, counted(name, getattr(book, name)))
+    most = Counter[str]()
+    for _ in range(10 * WHOLE):
+        calls.clear()
+        write(state, 1, every=1200.0)
+        most |= calls
+    assert most == dict.fromkeys(names, 1)
+
+
 def test_what_is_older_than_it_is_kept_goes(state: State) -> None:
-    write(state, 6 * WHOLE, every=3600, kept=timedelta(hours=3 * WHOLE))
+    write(state, 6 * WHOLE, every=60, kept=timedelta(minutes=3 * WHOLE))
     kept = numbers(state)
     assert kept[0] == 6 * WHOLE
     assert 3 * WHOLE <= len(kept) <= 5 * WHOLE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import lzma
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from autoscaler_app.memory.journal import packing
 from autoscaler_app.memory.journal.packing import (
     applied,
     changed,
+    closed,
     in_short,
     packed,
     settled,
@@ -90,11 +92,19 @@ def made(number: int, **changes: Any) -> Report:
     return Report(**(fields | changes))
 
 
-def test_reports_come_back_with_all_that_is_worth_keeping() -> None:
+def pack_of(reports: Sequence[tuple[int, Report]], *, close: bool = True) -> bytes:
+    """A pack that grew by one after the other."""
+    texts = [(number, report.encode(each)) for number, each in reports]
+    befores = [None, *(text for _, text in texts)]
+    pack = b"".join(packed(number, text, befores[n]) for n, (number, text) in enumerate(texts))
+    return closed(pack) if close else pack
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_reports_come_back_with_all_that_is_worth_keeping(close: bool) -> None:
     reports = [made(n) for n in range(4)]
     reports.insert(2, made(9, saw=None, plan=None, error="the cloud does not answer", ok=False))
-    texts = [(n + 7, report.encode(each)) for n, each in enumerate(reports)]
-    found = unpacked(packed(texts))
+    found = unpacked(pack_of([(n + 7, each) for n, each in enumerate(reports)], close=close))
     assert [number for number, _ in found] == [7, 8, 9, 10, 11]
     for (number, text), was in zip(found, reports, strict=True):
         back = report.decode(text, number)
@@ -107,7 +117,7 @@ def test_reports_come_back_with_all_that_is_worth_keeping() -> None:
 
 
 def test_nodes_to_which_nothing_happens_take_no_room() -> None:
-    few, many = (packed([(n, report.encode(made(n))) for n in range(count)]) for count in (2, 202))
+    few, many = (pack_of([(n, made(n)) for n in range(count)]) for count in (2, 202))
     assert (len(many) - len(few)) / 200 < 60
 
 
@@ -115,10 +125,10 @@ def test_of_long_ago_what_happened_is_kept_and_now_and_then_a_pass() -> None:
     did = (Action(kind="launch", target="1 x a/s", ok=True),)
     reports = [made(n, actions=did if n == 7 else (), ok=n != 9) for n in range(60)]
     reports[11] = made(11, error="no answer")
-    texts = [(n, report.encode(each)) for n, each in enumerate(reports)]
-    every = timedelta(minutes=5)
-    numbers, pack = thinned([packed(texts[:25]), packed(texts[25:])], every)
-    assert numbers == [number for number, _ in unpacked(pack)] == [0, 7, 9, 11, 20, 40]
+    numbered, every = list(enumerate(reports)), timedelta(minutes=5)
+    pack = thinned(pack_of(numbered[:25]), every)
+    pack += thinned(pack_of(numbered[25:]), every, pack)
+    assert [number for number, _ in unpacked(pack)] == [0, 7, 9, 11, 20, 40]
     back = {number: report.decode(text, number) for number, text in unpacked(pack)}
     assert [number for number, each in back.items() if each.saw is not None] == [0, 20, 40]
     for number in (7, 9, 11):
@@ -126,8 +136,8 @@ def test_of_long_ago_what_happened_is_kept_and_now_and_then_a_pass() -> None:
     assert (back[7].actions, back[11].error, back[9].ok) == (did, "no answer", False)
     assert back[7].plan is not None
     assert back[7].plan.keep == ()
-    again, pack = thinned([pack], timedelta(minutes=15))
-    assert again == [0, 7, 9, 11]
+    pack = thinned(closed(pack), timedelta(minutes=15))
+    assert [number for number, _ in unpacked(pack)] == [0, 7, 9, 11]
     assert report.summary(report.decode(unpacked(pack)[1][1], 7)) == report.summary(reports[7])
 
 
@@ -151,22 +161,17 @@ def test_a_report_that_cannot_be_read_any_more_is_left_as_it_is() -> None:
 
 def test_between_passes_in_short_whole_ones_are_told_by_what_changed() -> None:
     """Else each of them would have to be told from nothing."""
-    reports = [made(n) for n in range(40)]
-    mixed = [
-        settled(msgspec.json.decode(report.encode(each)))
-        if n % 2
-        else in_short(msgspec.json.decode(report.encode(each)))
-        for n, each in enumerate(reports)
-    ]
-    pack = packing._pack(enumerate(mixed))
-    assert [each for _, each in packing._unpack(pack)] == mixed
-    told = msgspec.json.decode(lzma.decompress(pack))
-    assert max(len(msgspec.json.encode(change)) for _, change, _ in told[4:]) < 400
+    did = (Action(kind="launch", target="1 x a/s", ok=True),)
+    pack = pack_of([(n, made(n, actions=did if n % 2 else ())) for n in range(40)])
+    pack = thinned(pack, timedelta(seconds=30))
+    assert [number for number, _ in unpacked(pack)] == list(range(40))
+    told = lzma.decompress(pack).splitlines()
+    assert max(map(len, told[4:])) < 400
 
 
 def test_a_pack_of_an_earlier_version_is_read() -> None:
     entries = [[1, [0, {"a": 1}]], [2, [1, {"a": [0, 2]}, []]]]
-    assert [each for _, each in packing._unpack(lzma.compress(msgspec.json.encode(entries)))] == [
+    assert [each for _, each, _ in packing._unpack(lzma.compress(msgspec.json.encode(entries)))] == [
         {"a": 1},
         {"a": 2},
     ]
