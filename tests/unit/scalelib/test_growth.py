@@ -55,3 +55,16 @@ def test_a_kind_of_job_is_not_held_beside_each_machine_by_itself() -> None:
 
 def test_a_gang_has_a_quick_look_at_machines_that_are_full() -> None:
     assert each_more(bench.different_gangs, 100) < 700  # 1,100 if each is weighed up
+
+
+def test_what_no_ceiling_leaves_room_for_is_not_packed() -> None:
+    """Where work has no place, it is tried again and again to place some: each try would pack everything."""
+    jobs = [Job("gang", {"ncpus": 2}, node_count=2), Job("more", {"ncpus": 2}, iterations=500)]
+    short = bench.a_million_tasks(50, 0)
+    short = replace(short, jobs=tuple(jobs), buckets=short.buckets[:6])
+    short = replace(short, pools=tuple(replace(pool, cores=64) for pool in short.pools))
+    assert calls(short)["best_of_rounds"] < 4  # 4 if it is, and each of them takes a hundred looks
+
+
+def test_groups_that_are_too_small_for_all_gangs_are_not_packed_with_care() -> None:
+    assert calls(bench.many_gangs(100))["best_of_rounds"] < 20  # 21 if they are

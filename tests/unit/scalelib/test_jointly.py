@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from scalelib.demand import Demand
 from scalelib.job import Job
 from scalelib.packing import has_solver
 from scalelib.planner import Problem, calculate
+from scalelib.planning.jointly import Jointly
+from tests.unit.scalelib.carried_out import world as world_of
 
 pytestmark = pytest.mark.many_worlds
 
@@ -107,6 +110,24 @@ def test_who_came_first_is_served_for_the_least_money_too() -> None:
         if demand.unserved and demand.price_added:
             best = cheapest(problem, served(problem, demand)).money
             assert demand.price_added == pytest.approx(best), seed
+
+
+def test_what_is_reckoned_to_be_too_much_finds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or work that has room would not be tried."""
+    reckoned, place, found = Jointly._is_too_much, Jointly.place, Counter[bool]()
+
+    def place_anyway(self: Jointly, wanted: Any, known: Any, *, careful: bool) -> bool:
+        too_much = not careful and reckoned(self, {kind: n for kind, n in wanted.items() if n > 0})
+        has_place = place(self, wanted, known, careful=careful)
+        assert not (too_much and has_place)
+        found[too_much] += not careful
+        return has_place
+
+    monkeypatch.setattr(Jointly, "_is_too_much", lambda self, wanted: False)
+    monkeypatch.setattr(Jointly, "place", place_anyway)
+    for seed in range(40, 60):
+        calculate(world_of(random.Random(seed)))
+    assert found[True] > 5 < found[False]
 
 
 def test_single_slots_fill_what_a_gang_leaves_and_a_gang_what_they_leave(world: Any) -> None:

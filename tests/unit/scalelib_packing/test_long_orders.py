@@ -102,3 +102,17 @@ def test_an_item_that_ran_out_is_marked_and_not_looked_at_again() -> None:
     assert (
         lines(lambda: long.fill([1], goods, left), "order.py") < 45
     )  # 60 if it comes to the one that is gone
+
+
+def test_a_bin_in_which_nothing_has_room_any_more_is_not_gone_through() -> None:
+    """Where all need a core, and the smallest of them more than is left, nobody else is looked at."""
+    goods = order.Goods([((0, 4),)], [1.0], [9])
+    left = order.Left([1], many=False)
+    worth, contents = order.Order([0, 1], ((0, 3),)).fill((6,), goods, left)  # there is no item 1
+    assert (worth, contents) == (1.0, [(0, 1)])
+
+
+def test_what_all_items_need_is_what_the_least_of_them_needs() -> None:
+    needs = [((0, 4), (1, 5)), ((0, 3),), ((0, 8), (1, 1))]
+    assert shapes.FewShares((8, 8), [0, 1, 2], needs).orders([1.0] * 3)[0]._least_of_all == ((0, 3),)
+    assert shapes.FewShares((8, 8), [0, 2], needs).orders([1.0] * 3)[0]._least_of_all == ((0, 4), (1, 1))
