@@ -55,6 +55,7 @@ def parse(value: ConstraintLike | None) -> Constraint:
 
     Raises InvalidConstraint naming the key, the value and what would be right.
     """
+    key: _Key | None
     if type(value) is dict:
         # A hundred thousand jobs ask for the same few things: the same object each time lets the planner
         # recognise them without looking inside.

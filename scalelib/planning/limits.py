@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from operator import mul
 
 from scalelib.bucket import Bucket, Pool, PoolKind
 from scalelib.errors import InvalidInput
@@ -123,13 +123,12 @@ class Limits:
                 ceilings.append(max(left, 0))
         room = [self.room(bucket, None) for bucket, _ in worth]
         _, prices = maximise([each for _, each in worth], rows, ceilings, room)
-        columns = list(zip(*rows, strict=True)) or [()] * len(worth)
         # At any prices of the ceilings: what they come to, and what a machine is worth beyond its share.
-        beyond = (
-            max(each - sum(map(mul, prices, column)), 0.0) * count
-            for (_, each), column, count in zip(worth, columns, room, strict=True)
-        )
-        return sum(map(mul, prices, ceilings)) + sum(beyond)
+        bound = math.fsum(price * left for price, left in zip(prices, ceilings, strict=True))
+        for i, ((_, each), count) in enumerate(zip(worth, room, strict=True)):
+            share = math.fsum(price * row[i] for price, row in zip(prices, rows, strict=True))
+            bound += max(each - share, 0.0) * count
+        return bound
 
     def groups(self, bucket: Bucket) -> list[str]:
         """The placement groups that the bucket has nodes in or that were planned for it, oldest first."""

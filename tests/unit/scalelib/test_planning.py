@@ -306,3 +306,20 @@ def test_a_host_that_a_job_names_is_never_idle(world: Any) -> None:
     job = Job("a", {"ncpus": 1}, iterations=1, executing_hostnames=["ip-1", "ip-2", "ip-3"])
     verdicts = world.plan([job], nodes).nodes
     assert [verdict.idle_for for verdict in verdicts] == [None, None, None]
+
+
+def test_gangs_that_run_have_a_part_each_on_every_one_of_their_hosts(world: Any) -> None:
+    """Not a share of them: two gangs on two nodes have two parts on each of them, which are full then."""
+    gangs = Job("g", {"ncpus": 2}, 2, node_count=2, executing_hostnames=["ip-1", "ip-2"])
+    demand = world.plan([gangs, Job("next", {"ncpus": 1})], [world.node(i, "F4") for i in (1, 2)])
+    assert [dict(verdict.running) for verdict in demand.nodes] == [{"g": 2}, {"g": 2}]
+    assert demand.new_count == 1
+
+
+def test_slots_that_run_are_dealt_out_over_their_hosts(world: Any) -> None:
+    """Five on three hosts: two on the first two each, and one on the third. A host that nobody knows has its
+    part as well.
+    """
+    job = Job("j", {"ncpus": 1}, 5, executing_hostnames=["ip-1", "ip-2", "ip-9"])
+    demand = world.plan([job], [world.node(i, "F4") for i in (1, 2)])
+    assert [dict(verdict.running) for verdict in demand.nodes] == [{"j": 2}, {"j": 2}]
