@@ -92,4 +92,4 @@ class Membership:
 
     @property
     def _is_empty(self) -> bool:
-        return not (self._gate.books.running or self._gate.unstarted.holds)
+        return not (self._gate.books.running or self._gate.unstarted.held)

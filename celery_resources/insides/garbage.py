@@ -59,7 +59,8 @@ def survive_odd_messages(consumer: Any) -> None:
 
         def on_task_received(message: Any) -> Any:
             try:
-                _check_limits(message.headers)
+                if message.headers.get("timelimit") != NO_LIMITS:
+                    _check_limits(message.headers.get("timelimit"))
                 return handle(message)
             except lost:
                 raise
@@ -78,11 +79,8 @@ def survive_odd_messages(consumer: Any) -> None:
     consumer.create_task_handler = create_task_handler
 
 
-def _check_limits(headers: Any) -> None:
+def _check_limits(limits: Any) -> None:
     """Celery reads them long after it has taken the message: in the middle of its loop. Raises TypeError."""
-    limits = headers.get("timelimit") if isinstance(headers, dict) else None
-    if limits == NO_LIMITS:
-        return
     if limits and not (
         isinstance(limits, list | tuple)
         and len(limits) == 2

@@ -6,7 +6,7 @@ each name where it has to be, so that a release that moves one is a red test and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from celery.worker import state as worker_state
@@ -21,10 +21,15 @@ def job_of(request: Any) -> Any | None:
     return reference() if reference is not None else None
 
 
-def not_known(requests: Iterable[Any]) -> list[Any]:
-    """Those that Celery does not have among all that it knows. Asked on every turn of the loop: nearly always
-    there are none, and this is quick to see.
+def knows_all(ids: Mapping[str, object]) -> bool:
+    """Does Celery have requests of all these ids? Asked on every turn of the loop: nearly always it has, and
+    this is the quickest way to see it.
     """
+    return ids.keys() <= worker_state.requests.keys()
+
+
+def not_known(requests: Iterable[Any]) -> list[Any]:
+    """Those that Celery does not have among all that it knows."""
     known = worker_state.requests
     return [request for request in requests if known.get(request.id) is not request]
 

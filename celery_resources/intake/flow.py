@@ -15,6 +15,7 @@ from celery_resources.gangs.gang import Duty
 from celery_resources.insides.waker import Waker
 from celery_resources.intake.subscriptions import Subscriptions
 from celery_resources.intake.unstarted import Unstarted
+from celery_resources.node.standing import StandingFile
 from celery_resources.room.books import Books
 from celery_resources.room.ledger import Ledger, Need
 from celery_resources.room.reserving import Reservation
@@ -36,6 +37,10 @@ class Admits(Protocol):
     def duty(self) -> Duty: ...
     @property
     def reservation(self) -> Reservation: ...
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def standing(self) -> StandingFile: ...
     @property
     def takes_nothing(self) -> bool: ...
     @property
@@ -106,16 +111,18 @@ class Flow:
         this is far cheaper than to decide anew for every task.
         """
         gate = self._gate
-        if self._updating or gate.unstarted.holds or gate.takes_nothing:
+        if self._updating or gate.unstarted.held or gate.closing or gate.standing.now.fenced:
             return False
-        if self._only is not None and not (more >= 0 and self._wants_left()):
+        if more >= 0 and self._left and self._wants_left():
+            return False
+        if self._only is not None:
             self._room += more
-            return self.subscriptions.counts_the_same(self._room)
-        if not self._kinds or gate.reservation.queue or gate.duty.gang is not None:
+            self.subscriptions.room = self._room
+            return True
+        kinds = self._kinds
+        if not kinds or gate.reservation.queue or gate.duty.gang is not None:
             return False
-        ledger, kinds = gate.ledger, self._kinds
-        if more >= 0 and self._wants_left():
-            return False
+        ledger = gate.ledger
         room, refills = ledger.outlook(kinds)
         if room != self._room + more or not (self._room or self._refills):
             return False
@@ -123,8 +130,8 @@ class Flow:
             # Of several kinds one may fit still, and the others are to be left.
             return False
         self._refills = refills
-        self._room = room
-        return refills and self.subscriptions.counts_the_same(room)
+        self._room = self.subscriptions.room = room
+        return refills and not self.subscriptions.is_per_consumer
 
     def may_begin(self, need: Need) -> bool:
         """May one of this kind, which has come from its queue, begin with no other look at anything?
@@ -132,11 +139,11 @@ class Flow:
         The short way of most tasks: what has ended meanwhile is seen at the next turn of the loop.
         """
         gate = self._gate
-        if gate.takes_nothing or gate.unstarted.holds:
+        if gate.closing or gate.standing.now.fenced or gate.unstarted.held:
             return False
-        if need is not self._only and (
-            need not in self._kinds or gate.reservation.queue is not None or gate.duty.gang is not None
-        ):
+        if need is self._only:
+            return self._room > 0
+        if need not in self._kinds or gate.reservation.queue is not None or gate.duty.gang is not None:
             return False
         return gate.ledger.fits_now(need)
 
@@ -147,7 +154,7 @@ class Flow:
 
     def _wants_left(self) -> bool:
         """Is there room for a kind that was left, and is its time over?"""
-        if not self._left or time.monotonic() < self._left_until:
+        if time.monotonic() < self._left_until:
             return False
         return any(map(self._gate.ledger.fits_now, self._left))
 
@@ -157,13 +164,13 @@ class Flow:
             return None
         # Else some run that have no place any more: the pool has shrunk.
         is_exact = len(ledger.running) + self._room <= ledger.slots
-        return kinds[0] if is_exact and self.subscriptions.counts_the_same(self._room) else None
+        return kinds[0] if is_exact and not self.subscriptions.is_per_consumer else None
 
     def _decide(self, now_consuming: bool) -> None:
         self._only = None
         gate, ledger, subscriptions = self._gate, self._gate.ledger, self.subscriptions
         serves = {} if gate.takes_nothing else gate.serves
-        full = gate.unstarted.holds
+        full = bool(gate.unstarted.held)
         fitting = {
             queue
             for queue, need in serves.items()

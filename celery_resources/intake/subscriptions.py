@@ -63,8 +63,10 @@ class Subscriptions:
         """What was added, brought nothing and was dropped again: until when it is left alone (monotonic), and
         for how many seconds it was."""
         self._backed_off = False
-        self._room = 0
-        self._is_per_consumer = False
+        self.room = 0
+        """How many messages more there is room for."""
+        self.is_per_consumer = False
+        """Is there a credit for each queue, that nobody can change, instead of one for all?"""
         self._credits: dict[str, int] = {}
 
     def connected(self) -> None:
@@ -78,19 +80,13 @@ class Subscriptions:
         self._waited_for.clear()
         self._quiet.clear()
         self._added_at = 0.0
-        self._is_per_consumer = _has_credit_per_consumer(self._consumer)
+        self.is_per_consumer = _has_credit_per_consumer(self._consumer)
         self._unwaited = Unwaited(task_consumer.channel, self._lost)
-        name_queues(task_consumer.channel, self.delivered)
         self._has_left = False
-        self._credits = dict.fromkeys(self.active, 1)
+        self._credits = dict.fromkeys(self.active, 1) if self.is_per_consumer else {}
+        name_queues(task_consumer.channel, self._heard, self._credits)
         self._wait = BrokerWait(task_consumer.channel, self._consumer.hostname)
         self._wait.learn()
-
-    def delivered(self, queue: str) -> None:
-        """A message came from this queue."""
-        self._heard[queue] = time.monotonic()
-        if queue in self._credits:
-            self._credits[queue] -= 1
 
     def back_off(self) -> None:
         """A message was kept for too long: consume nothing that does not fit, even if nothing else does."""
@@ -121,7 +117,7 @@ class Subscriptions:
             self._add = self._to_add(fitting - kept, kept, idle=idle, rested=rested)
         else:
             # Full. Stopping the credit is enough, and cheaper than to cancel everything and come back.
-            lazy = not (self._backed_off or self._is_per_consumer)
+            lazy = not (self._backed_off or self.is_per_consumer)
             self._drop = self.active - allowed if lazy else set(self.active)
             self._add = set()
         self.active = (self.active - self._drop) | self._add
@@ -160,14 +156,14 @@ class Subscriptions:
         assert self._wait is not None
         assert self._unwaited is not None
         drop, add, self._drop, self._add = self._drop, self._add, set(), set()
-        if self._is_per_consumer:
+        if self.is_per_consumer:
             self._apply_per_consumer(drop, add, room, now_consuming)
             self._leave_all()
             return False
         self._wait.learn()
         if add:
             self._wait.end()
-        self._room = room
+        self.room = room
         for queue in drop:
             self._cancel(queue)
         if not self.active and self._wait.can_unblock:
@@ -199,15 +195,10 @@ class Subscriptions:
             self._consume(queue, now_consuming, is_there=queue in spent)
             self._credits[queue] = max(room, 1)
 
-    def counts_the_same(self, room: int) -> bool:
-        """There is `room` now, and by as much fewer messages are here: the same credit, if it is a sum."""
-        self._room = room
-        return not self._is_per_consumer
-
     @property
     def is_stuck(self) -> bool:
         """A wait goes on, begun while there was room for a message, and now there is none."""
-        return not self._room and bool(self.active) and self._wait is not None and self._wait.is_on
+        return not self.room and bool(self.active) and self._wait is not None and self._wait.is_on
 
     @property
     def is_named(self) -> bool:
@@ -231,7 +222,7 @@ class Subscriptions:
     def credit_was_moved(self) -> bool:
         """Somebody else changed the credit since `apply`, where that means anything."""
         qos = self._consumer.qos
-        if self._is_per_consumer:
+        if self.is_per_consumer:
             qos.value = qos.prev
         return bool(qos.value != qos.prev)
 

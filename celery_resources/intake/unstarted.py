@@ -28,8 +28,10 @@ class Unstarted:
     def __init__(self, consumer: Any, patience: float) -> None:
         self._consumer = consumer
         self._patience = patience
-        self._held: list[tuple[Any, Need, float]] = []
-        self._scheduled: set[Any] = set()
+        self.held: list[tuple[Any, Need, float]] = []
+        """What wants to run now, each with since when (monotonic)."""
+        self.later: set[Any] = set()
+        """What waits for its time or its rate."""
         self._aside: dict[Any, float] = {}
         """What can never run here, each with since when (monotonic): the rest of its queue comes."""
         self._backs = 0
@@ -39,50 +41,41 @@ class Unstarted:
         """How many messages went back to their queues from here."""
 
     def __len__(self) -> int:
-        return len(self._held) + len(self._scheduled) + len(self._aside)
-
-    @property
-    def holds(self) -> bool:
-        """Is one held that wants to run now?"""
-        return bool(self._held)
+        return len(self.held) + len(self.later) + len(self._aside)
 
     @property
     def scheduled(self) -> int:
         """How many wait for an ETA or a rate, or for a node that can run them."""
-        return len(self._scheduled) + len(self._aside)
+        return len(self.later) + len(self._aside)
 
     def requests(self) -> set[Any]:
         """All of them."""
-        return self._scheduled | self._aside.keys() | {request for request, _, _ in self._held}
+        return self.later | self._aside.keys() | {request for request, _, _ in self.held}
 
-    def received(self, request: Any, **kwargs: Any) -> None:
-        """It came; it will be asked for at once, or when its time or its rate allows."""
-        self._scheduled.add(request)
-
-    def asked(self, request: Any) -> None:
-        """Its time has come."""
-        self._scheduled.discard(request)
+    def comes_later(self, request: Any) -> None:
+        """It came; it will be asked for when its time or its rate allows."""
+        self.later.add(request)
 
     def hold(self, request: Any, need: Need) -> None:
         """It wants to run, and there is no room."""
-        self._held.append((request, need, time.monotonic()))
+        self.held.append((request, need, time.monotonic()))
 
     @property
     def is_impatient(self) -> bool:
         """Has one been held for too long?"""
-        return bool(self._held) and time.monotonic() - self._held[0][2] > self._patience
+        return bool(self.held) and time.monotonic() - self.held[0][2] > self._patience
 
     def serve(self, start: Callable[[Any, Need], bool]) -> None:
         """Start what is held, the oldest first, as far as `start` does. All but one of the rest go back."""
-        while self._held:
-            request, need, _ = self._held[0]
+        while self.held:
+            request, need, _ = self.held[0]
             if request.acknowledged or is_revoked(request):
                 strike_off(request)
             elif not start(request, need):
                 break
-            self._held.pop(0)
-        while len(self._held) > 1:
-            self.give_back(self._held.pop()[0])
+            self.held.pop(0)
+        while len(self.held) > 1:
+            self.give_back(self.held.pop()[0])
 
     def give_back(self, request: Any, *, to_the_end: bool = False) -> None:
         """Return one message to its queue."""
@@ -92,8 +85,8 @@ class Unstarted:
 
     def give_back_held(self) -> None:
         """Newest first, so that they stand in their queue in the order in which they came."""
-        while self._held:
-            self.give_back(self._held.pop()[0])
+        while self.held:
+            self.give_back(self.held.pop()[0])
 
     def set_aside(self, request: Any) -> bool:
         """This node can never run it: keep it for a while. False: too many are kept."""
@@ -121,35 +114,35 @@ class Unstarted:
         for bucket in self._consumer.task_buckets.values():
             if bucket:
                 bucket.clear_pending()
-        for request in list(self._scheduled):
+        for request in list(self.later):
             cancel_timer(self._consumer, request)
             if not request.acknowledged:
                 self.give_back(request)
-        self._scheduled.clear()
+        self.later.clear()
 
     def sweep(self) -> None:
         """Forget what was settled elsewhere: revoked, expired, rejected, or no task at all."""
-        self._scheduled = {
+        self.later = {
             request
-            for request in self._scheduled
+            for request in self.later
             if not (request.acknowledged or getattr(request.message, "acknowledged", False))
         }
 
     def forget(self, *, as_returned: bool) -> None:
         """The channel is gone or going, and with it every delivery: the broker has them again."""
         self.returned += len(self) if as_returned else 0
-        for request in self._scheduled:
+        for request in self.later:
             self._note_back(request)
-        self._held.clear()
-        self._scheduled.clear()
+        self.held.clear()
+        self.later.clear()
         self._aside.clear()
 
     def told(self) -> list[dict[str, Any]]:
         """What is held, as a node tells it. Of what waits for its rate the first of each queue: that is work
         here, and never more of it than one at a time.
         """
-        held = [request for request, _, _ in self._held]
-        for_rate = {queue_of(each): each for each in self._scheduled if not _is_for_later(each)}
+        held = [request for request, _, _ in self.held]
+        for_rate = {queue_of(each): each for each in self.later if not _is_for_later(each)}
         queues = {queue_of(request) for request in held}
         held += [request for queue, request in sorted(for_rate.items()) if queue not in queues]
         return [{"id": each.id, "queue": queue_of(each)} for each in held]
@@ -163,7 +156,7 @@ class Unstarted:
         now = time.monotonic()
         while self._went_back and now - self._went_back[0][1] > TOLD_FOR:
             self._went_back.popleft()
-        later = sorted((r for r in self._scheduled if _is_for_later(r)), key=lambda request: request.eta)
+        later = sorted((r for r in self.later if _is_for_later(r)), key=lambda request: request.eta)
         named = [_named(request) for request in later[:MOST_NAMED]]
         return {
             "tasks": named,

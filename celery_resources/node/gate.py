@@ -28,9 +28,10 @@ from celery_resources.gangs.gang import Duty, Role
 from celery_resources.gangs.membership import Membership
 from celery_resources.insides.deliveries import Deliveries
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
+from celery_resources.insides.postponed import tell_of_postponed
 from celery_resources.insides.redis_channel.one_client import keep_clients
 from celery_resources.insides.redis_channel.out_of_service import survive_outages
-from celery_resources.insides.requests import strike_off
+from celery_resources.insides.requests import knows_all, strike_off
 from celery_resources.insides.silence import bound_waits, drop_pooled
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json
@@ -112,6 +113,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self.closing = False
         self.closed_connected = False
         self._will_look = False
+        self._ran: deque[bool] = deque()
+        """An entry for each end in a thread that is to be looked for."""
         self._misfits: dict[str, float] = {}
         """Queues that are left alone, each until when (monotonic)."""
         self._named: deque[str] = deque(maxlen=MISFITS_NAMED)
@@ -122,7 +125,7 @@ class ResourceGate(bootsteps.StartStopStep):
         # Every strategy reads this attribute when the Tasks step starts, which comes after this constructor.
         self._submit = c.on_task_request
         c.on_task_request = self.asked
-        signals.task_received.connect(self.unstarted.received, sender=c)
+        tell_of_postponed(c, self.postponed)
         if type(c.pool).__module__ == "celery.concurrency.thread":
             signals.task_postrun.connect(self._ran_in_thread)
 
@@ -201,39 +204,46 @@ class ResourceGate(bootsteps.StartStopStep):
 
     def asked(self, request: Any) -> None:
         """Celery wants to run it now."""
-        self.unstarted.asked(request)
+        books, unstarted = self.books, self.unstarted
+        if request in unstarted.later:
+            unstarted.later.discard(request)
+        if request.id in books.ids:
+            books.met(request)
         if request.acknowledged:
             # Given back while it waited for its time; only its timer was left.
             strike_off(request)
             return
-        need = self.books.need_of(request)
+        queue = queue_of(request)
+        need = books.need_of(request, queue)
         if self.flow.may_begin(need):
-            self.books.begin(request, need)
+            books.begin(request, need, queue)
             self._submit(request)
-            if self.flow.is_steady(-1):
-                self.telling.changed()
-            else:
-                self._changed()
+            self._has_changed(self.flow.is_steady(-1))
             return
         ended = self._reap()
-        if ended and self.unstarted.holds:
+        if ended and unstarted.held:
             # The next tick will not find that anything has ended, and would let it wait.
-            self.unstarted.serve(self._start)
-        queue = queue_of(request)
+            unstarted.serve(self._start)
         if self.takes_nothing or not self.may_start(queue, need):
-            self.unstarted.give_back(request)
+            unstarted.give_back(request)
         elif not self.ledger.fits_ever(need) or (need.requirement.is_gang and not self.duty.wants(queue)):
             self._set_misfit_aside(request, need)
-        elif self.unstarted.holds or not self._start(request, need):
-            self.unstarted.hold(request, need)
-        elif self.flow.is_steady(ended - 1):
-            self.telling.changed()
+        elif unstarted.held or not self._start(request, need):
+            unstarted.hold(request, need)
+        else:
+            self._has_changed(self.flow.is_steady(ended - 1))
             return
         self._changed()
 
+    def postponed(self, request: Any) -> None:
+        """It came, and Celery will want to run it when its time or its rate allows."""
+        self.unstarted.comes_later(request)
+        self.books.met(request)
+
     def _ran_in_thread(self, **kwargs: Any) -> None:
-        # In a thread of the pool, just before Celery's books show the end: look shortly after. One look is
-        # for all that end before the loop turns.
+        # In a thread of the pool, just before Celery's books show the end. One look is for all that end until
+        # the loop turns.
+        self._ran.append(True)
         if not self._will_look:
             self._will_look = True
             self.consumer.hub.call_soon(self._look_shortly)
@@ -242,7 +252,13 @@ class ResourceGate(bootsteps.StartStopStep):
     def _look_shortly(self) -> None:
         # First: what ends from here on may be seen too late by this look.
         self._will_look = False
-        self.consumer.hub.call_later(0.002, self._tick)
+        told, ended = len(self._ran), self.books.ended
+        for _ in range(told):
+            self._ran.popleft()
+        self._tick()
+        if self.books.ended < ended + told:
+            # Not all ends are in Celery's books yet.
+            self.consumer.hub.call_later(0.002, self._tick)
 
     # -- starting and ending -----------------------------------------------------------------------------
 
@@ -264,39 +280,42 @@ class ResourceGate(bootsteps.StartStopStep):
         queue = queue_of(request)
         self.flow.begins_other(need)
         if self.duty.gang is not None and self.duty.wants(queue):
-            self.books.begin(request, need, self.duty.gang.hosts)
+            self.books.begin(request, need, queue, self.duty.gang.hosts)
             self.duty.started(request)
             self._serves = None
         else:
-            self.books.begin(request, need)
+            self.books.begin(request, need, queue)
             self.reservation.started(request, queue)
         self._submit(request)
         return True
 
     def _reap(self) -> int:
         ended = self.books.reap()
-        if ended and self.duty.ended(ended) and self.duty.gang is not None:
-            self.membership.leave(self.duty.gang)
+        gang = self.duty.gang
+        if gang is not None and ended and self.duty.ended(ended):
+            self.membership.leave(gang)
         return len(ended)
 
     def _tick(self) -> None:
-        ended = self._reap()
-        changed = bool(ended)
-        if self.unstarted.holds and (changed or self.unstarted.is_impatient):
+        # On every turn of the loop, and there are several a task: it calls little where nothing has happened.
+        books, held = self.books, self.unstarted.held
+        ended = self._reap() if books.is_doubtful or not knows_all(books.ids) else 0
+        if held and (ended or self.unstarted.is_impatient):
             self.unstarted.serve(self._start)
             if self.unstarted.is_impatient:
                 # Nothing that does not fit is to come back at once.
                 self.subscriptions.back_off()
                 self.unstarted.give_back_held()
-            changed = True
-        if changed and self.flow.is_steady(ended):
-            self.telling.changed()
-        elif changed:
-            self._changed()
-        elif self.subscriptions.is_stuck:
-            self.subscriptions.back_off()
+            self._has_changed(self.flow.is_steady(ended))
+            return
+        if ended:
+            self._has_changed(self.flow.is_steady(ended))
+            return
+        qos, subscriptions = self.consumer.qos, self.subscriptions
+        if not subscriptions.room and subscriptions.is_stuck:
+            subscriptions.back_off()
             self.flow.update()
-        elif self.consumer.qos is not None and self.subscriptions.credit_was_moved:
+        elif qos is not None and qos.value != qos.prev and subscriptions.credit_was_moved:
             # Celery itself moves the credit when a task with an ETA comes or is due.
             self.flow.update()
 
@@ -357,6 +376,12 @@ class ResourceGate(bootsteps.StartStopStep):
     def _changed(self) -> None:
         self.flow.update()
         self.telling.changed()
+
+    def _has_changed(self, is_steady: bool) -> None:
+        if not is_steady:
+            self.flow.update()
+        if not self.telling.is_due:
+            self.telling.changed()
 
     def _housekeeping(self) -> None:
         """What no event brings: a queue left alone long enough, a pool that grew, leftovers, late queues.

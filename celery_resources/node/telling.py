@@ -61,7 +61,8 @@ class Telling:
         self.started = time.time()
         """When this worker process started, as it tells it: with its id, which life of it this is."""
         self._machine = this_machine()
-        self._due = False
+        self.is_due = False
+        """Is a change to be told in a moment?"""
         self._told_at = 0.0
         self._pace = 0.0
 
@@ -105,16 +106,16 @@ class Telling:
     def register(self, hub: Any) -> None:
         """Connected: tell once now, and whenever a beat went by without a word."""
         # The timers of an earlier connection went with it.
-        self._due = False
+        self.is_due = False
         self._told_at = 0.0
         self.changed()
         hub.call_later(self._at_most(self._gate.settings.beat), self._beat)
 
     def changed(self) -> None:
         """Something changed: tell it soon, together with what changes until then."""
-        if self._due:
+        if self.is_due:
             return
-        self._due = True
+        self.is_due = True
         every = self._at_most(self._gate.settings.tell_every)
         wait = max(0.02, self._told_at + every - time.monotonic())
         self._consumer.hub.call_later(wait, self._tell)
@@ -128,13 +129,13 @@ class Telling:
         left = self._told_at + every - time.monotonic()
         if left <= 0:
             # What is due is told in a moment, and would only be told twice.
-            if not self._due:
+            if not self.is_due:
                 self._send()
             left = every
         self._consumer.hub.call_later(left, self._beat)
 
     def _tell(self) -> None:
-        self._due = False
+        self.is_due = False
         self._send()
 
     def _send(self) -> None:
@@ -152,4 +153,4 @@ class Telling:
             dispatcher.send(EVENT, **payload)
         except self._consumer.connection_errors:
             # The next connection starts with an event of its own.
-            self._due = False
+            self.is_due = False

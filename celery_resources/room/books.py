@@ -13,8 +13,8 @@ from typing import Any
 
 from celery_resources.errors import InvalidRequirement
 from celery_resources.insides.consuming import QUEUE
-from celery_resources.insides.requests import is_in_books, job_of, not_known, was_cancelled
-from celery_resources.need.header import carried, tell, tell_needs
+from celery_resources.insides.requests import is_in_books, job_of, knows_all, not_known, was_cancelled
+from celery_resources.need.header import HEADER, RESOURCES, carried, tell, tell_needs
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
 from celery_resources.room.ledger import Ledger, Need
@@ -32,8 +32,14 @@ class Books:
     def __init__(self, facts: NodeFacts, slots: int, kinds: Kinds) -> None:
         alone = kinds.settings.control_queue is None
         self.ledger = Ledger(facts.resources, slots, facts.properties, alone=alone)
-        self.running: dict[Any, float] = {}
-        """Request -> when it was given to the pool, in seconds since the epoch."""
+        self.running: dict[Any, tuple[float, str]] = {}
+        """Request -> when it was given to the pool, in seconds since the epoch, and the queue it is from."""
+        self.ids: dict[str, int] = {}
+        """Ids of these, with how many have it: a message may come a second time while it runs."""
+        self.is_doubtful = False
+        """Celery knows another request of one of these ids: then an end is not to be seen by the ids."""
+        self.ended = 0
+        """How many ever."""
         self.tally = Tally()
         self._kinds = kinds
         self._last_need: dict[str, tuple[Any, Need]] = {}
@@ -42,9 +48,10 @@ class Books:
         count = self.ledger.total.get(NGPUS, 0) // MILLION
         self._gpu_names = gpu_names(count, os.environ.get(VISIBLE))
 
-    def need_of(self, request: Any) -> Need:
+    def need_of(self, request: Any, queue: str) -> Need:
         """What the message says that it needs, else what its queue says, else one cpu."""
-        queue, header = queue_of(request), carried(request.request_dict)
+        said = request.request_dict
+        header = carried(said) if HEADER in said or RESOURCES in said else None
         if header is None:
             return self.need_of_queue(queue)
         # Nearly always the same as in the last message from that queue: comparing is cheaper than reading.
@@ -63,15 +70,17 @@ class Books:
 
     def need_of_queue(self, queue: str) -> Need:
         """What one task of this queue is expected to need."""
-        requirement, known = self._kinds.of_queue(queue), self._need_of_queue.get(queue)
-        if known is None or known[0] is not requirement:
+        known = self._need_of_queue.get(queue)
+        if known is None or known[0] is not self._kinds.by_queue.get(queue):
+            requirement = self._kinds.of_queue(queue)
             known = self._need_of_queue[queue] = (requirement, self.ledger.need(requirement or ONE_CPU))
         return known[1]
 
-    def begin(self, request: Any, need: Need, hosts: tuple[str, ...] = ()) -> None:
+    def begin(self, request: Any, need: Need, queue: str, hosts: tuple[str, ...] = ()) -> None:
         """Enter a request that is about to be given to the pool, and tell the task what it was given."""
         self.ledger.start(request, need)
-        self.running[request] = time.time()
+        self.running[request] = (time.time(), queue)
+        self.ids[request.id] = self.ids.get(request.id, 0) + 1
         tell_needs(request.request_dict)
         if self._gpu_names:
             indexes = self.ledger.gpus.of(request)
@@ -80,18 +89,28 @@ class Books:
             hostfile = self._hostfiles[request] = write_hostfile(hosts)
             tell(request.request_dict, hosts=list(hosts), hostfile=str(hostfile))
 
+    def met(self, request: Any) -> None:
+        """Celery knows this one now."""
+        if request.id in self.ids:
+            self.is_doubtful = True
+
     def reap(self) -> list[Any]:
         """Strike off what has ended; which requests those were."""
+        if not self.is_doubtful and knows_all(self.ids):
+            return []
         gone = not_known(self.running)
-        if not gone:
-            return gone
         ended = [request for request in gone if _has_ended(request)]
+        self.is_doubtful = len(ended) < len(gone)
+        self.ended += len(ended)
         for request in ended:
             self.ledger.end(request)
-            del self.running[request]
+            _, queue = self.running.pop(request)
+            self.ids[request.id] -= 1
+            if not self.ids[request.id]:
+                del self.ids[request.id]
             if request.time_start is not None:
                 # Else it never ran: revoked or expired before the pool had it, or lost with a connection.
-                self.tally.add(queue_of(request), time.time() - request.time_start, request.name)
+                self.tally.add(queue, time.time() - request.time_start, request.name)
             if request in self._hostfiles:
                 self._hostfiles.pop(request).unlink(missing_ok=True)
         return ended
@@ -114,24 +133,29 @@ class Books:
             {
                 "id": request.id,
                 "name": request.name,
-                "queue": queue_of(request),
+                "queue": queue,
                 "requirement": self.ledger.running[request].requirement.to_json(),
                 "started": request.time_start or since,
             }
-            for request, since in self.running.items()
+            for request, (since, queue) in self.running.items()
         ]
 
 
 def queue_of(request: Any) -> str:
     """The queue that the message came from, whatever exchange it came through."""
-    delivered = getattr(request.message, "delivery_info", None) or {}
-    return str(delivered.get(QUEUE) or request.delivery_info.get("routing_key") or "")
+    try:
+        queue: str = request.message.delivery_info[QUEUE]
+    except (AttributeError, KeyError, TypeError):
+        # It did not come by a consumer of ours.
+        return str(request.delivery_info.get("routing_key") or "")
+    return queue
 
 
 def _has_ended(request: Any) -> bool:
-    if is_in_books(request):
-        return False
-    # Celery strikes a task that it terminates off before the child is dead, and forgets one that was
-    # given to a child when the connection broke; the pool's own job tells.
+    # Celery does not list it any more. It strikes a task that it terminates off before the child is dead, and
+    # forgets one that was given to a child when the connection broke: the pool's own job tells. If that has
+    # none, it may be that something else of the same id was struck off.
     job = job_of(request)
-    return job is None or not hasattr(job, "ready") or bool(job.ready())
+    if job is None or not hasattr(job, "ready"):
+        return not is_in_books(request)
+    return bool(job.ready())

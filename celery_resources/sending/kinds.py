@@ -27,7 +27,8 @@ class Kinds:
         self._queue_of: dict[tuple[Requirement, str], str] = {}
         for name, requirement in settings.queues.items():
             self._queue_of.setdefault((requirement, ""), name)
-        self._by_queue: dict[str, Requirement] = dict(settings.queues)
+        self.by_queue: dict[str, Requirement] = dict(settings.queues)
+        """What is declared, learned or spelled, of the queues that were asked for so far."""
         self._plain: set[str] = set()
         """Names that spell nothing: a node asks for every message."""
         self._checked: set[Requirement] = set()
@@ -37,28 +38,28 @@ class Kinds:
         found = self._queue_of.get((requirement, family))
         if found is None:
             found = self._queue_of[requirement, family] = queue_name(requirement, family)
-            self._by_queue.setdefault(found, requirement)
+            self.by_queue.setdefault(found, requirement)
         return found
 
     def of_queue(self, queue: str) -> Requirement | None:
         """What its tasks need: declared, learned or spelled by its name; None for a plain queue."""
-        found = self._by_queue.get(queue)
+        found = self.by_queue.get(queue)
         if found is None and queue not in self._plain:
             found = requirement_of(queue)
             if found is None:
                 self._plain.add(queue)
             else:
-                self._by_queue[queue] = found
+                self.by_queue[queue] = found
         return found
 
     def met(self) -> dict[str, Requirement]:
         """The queues that this process has sent to, or was told of."""
-        return dict(self._by_queue)
+        return dict(self.by_queue)
 
     def learn(self, queue: str, requirement: Requirement) -> None:
         """Somebody else's word for what a queue needs. A declaration in the settings comes first."""
         if queue not in self.settings.queues:
-            self._by_queue[queue] = requirement
+            self.by_queue[queue] = requirement
 
     def check(self, requirement: Requirement, who: str) -> None:
         """Raise what is wrong with it, once per requirement; `who` says in the message whose it is."""

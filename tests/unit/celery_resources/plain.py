@@ -80,14 +80,14 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
         begins_other=lambda _: None,
         wake_from_thread=lambda: None,
     )
-    gate.telling = SimpleNamespace(changed=lambda: None, started=12.5)
+    gate.telling = SimpleNamespace(changed=lambda: None, started=12.5, is_due=False)
     gate.subscriptions = SimpleNamespace(
-        is_named=False, is_stuck=False, back_off=lambda: None, credit_was_moved=False
+        is_named=False, is_stuck=False, back_off=lambda: None, credit_was_moved=False, room=1
     )
     gate.offers = SimpleNamespace(queues={"q": None})
     gate.operator = Operator(gate.consumer, gate.served_anew)
     gate._misfits, gate._serves, gate._named = {}, None, deque()
-    gate._will_look = False
+    gate._will_look, gate._ran = False, deque()
     gate._submit = submitted.append
     return gate
 

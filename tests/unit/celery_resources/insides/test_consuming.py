@@ -21,14 +21,14 @@ class Channel:
 
 
 def test_a_message_that_came_through_an_exchange_names_its_queue() -> None:
-    channel, taken, told = Channel(), list[Any](), list[str]()
-    name_queues(channel, told.append)
+    channel, taken, heard, credits = Channel(), list[Any](), dict[str, float](), {"q": 3}
+    name_queues(channel, heard, credits)
     tag = channel.basic_consume(queue="q", no_ack=False, callback=taken.append, consumer_tag="1")
     assert tag == "1"
     info = {"exchange": "map", "routing_key": "map.here"}
     channel.callbacks["q"](SimpleNamespace(delivery_info=dict(info)))
     (message,) = taken
-    assert told == ["q"]
+    assert (heard.keys(), credits) == ({"q"}, {"q": 2})
     request = SimpleNamespace(message=message, delivery_info=info)
     assert queue_of(request) == "q"
     assert queue_of(SimpleNamespace(message=SimpleNamespace(), delivery_info=info)) == "map.here"

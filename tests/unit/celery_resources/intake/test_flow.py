@@ -25,7 +25,7 @@ class Told:
     postponed = 0.0
     decisions = 0
     quiet: frozenset[str] = frozenset()
-    is_one_credit = False
+    is_per_consumer = True
 
     def __init__(self, *_: Any) -> None:
         self.fitting: set[str] = set()
@@ -39,10 +39,6 @@ class Told:
     def apply(self, credit: int, room: int, *, now_consuming: bool) -> bool:
         self.credit, self.room = credit, room
         return False
-
-    def counts_the_same(self, room: int) -> bool:
-        self.room = room
-        return self.is_one_credit
 
     def quiet_until(self, queue: str) -> float:
         return math.inf if queue in self.quiet else 0.0
@@ -99,7 +95,7 @@ def settled(gate: Any, celery_has: dict[str, Any]) -> Any:
     gate.served_anew()
     gate.subscriptions = gate.flow.subscriptions
     gate.subscriptions.is_stuck = gate.subscriptions.credit_was_moved = False
-    gate.subscriptions.is_one_credit, gate.subscriptions.quiet = True, frozenset({"big"})
+    gate.subscriptions.is_per_consumer, gate.subscriptions.quiet = False, frozenset({"big"})
     gate.flow.update()
     gate.subscriptions.decisions = 0
     return gate

@@ -92,7 +92,7 @@ def test_a_node_that_rests_consumes_everything(clock: list[float]) -> None:
 def test_a_queue_that_brought_something_lately_or_has_something_is_not_left_alone(clock: list[float]) -> None:
     chosen = _chosen(clock[0], "a")
     clock[0] += LATELY
-    chosen.delivered("b")
+    chosen._heard["b"] = clock[0]
     clock[0] -= LATELY
     _dropped(clock, chosen)
     assert chosen.quiet_until("b") == 0

@@ -42,7 +42,7 @@ def test_one_that_is_revoked_while_it_is_held_never_starts(
     monkeypatch.setattr(worker_state, "revoked", {"a"})
     request.is_revoked = True
     unstarted.serve(lambda request, need: not started.append(request))
-    assert (started, unstarted.holds, request.went_back) == ([], False, [])
+    assert (started, unstarted.held, request.went_back) == ([], [], [])
 
 
 def test_what_was_settled_elsewhere_while_it_waited_for_its_time_is_not_given_back_and_forgotten(
@@ -50,11 +50,11 @@ def test_what_was_settled_elsewhere_while_it_waited_for_its_time_is_not_given_ba
 ) -> None:
     expired, waits = Request("expired"), Request("waits")
     for request in (expired, waits):
-        unstarted.received(request)
+        unstarted.comes_later(request)
     expired.acknowledged = True
     unstarted.give_back_all()
     assert (expired.went_back, waits.went_back, unstarted.returned) == ([], [True], 1)
-    unstarted.received(expired)
+    unstarted.comes_later(expired)
     unstarted.sweep()
     assert unstarted.scheduled == 0
 
@@ -65,7 +65,7 @@ def test_what_waits_for_its_time_is_named_with_its_queue_and_time_the_soonest_fi
     for name, seconds in (("late", 7200), ("soon", 3600), ("due", -1)):
         request = Request(name, queue="q")
         request.eta = datetime.fromtimestamp(NOON + seconds, UTC)
-        unstarted.received(request)
+        unstarted.comes_later(request)
     said = unstarted.coming()
     assert [(each["id"], each["queue"], each["at"]) for each in said["tasks"]] == [
         ("soon", "q", NOON + 3600),
@@ -81,7 +81,7 @@ def test_what_goes_back_before_its_time_is_named_for_a_while_each_with_a_number(
     for name in ("a", "b"):
         request = Request(name)
         request.eta = datetime.fromtimestamp(NOON + 3600, UTC)
-        unstarted.received(request)
+        unstarted.comes_later(request)
         unstarted.give_back_all()
     back = unstarted.coming()["went_back"]
     assert [(each["id"], each["back"]) for each in back] == [("a", 1), ("b", 2)]
@@ -94,7 +94,7 @@ def test_of_very_many_for_later_the_soonest_are_named_and_the_others_counted(uns
     for number in range(501):
         request = Request(str(number))
         request.eta = datetime.fromtimestamp(NOON + 3600 + number, UTC)
-        unstarted.received(request)
+        unstarted.comes_later(request)
     said = unstarted.coming()
     assert (len(said["tasks"]), said["tasks"][-1]["id"], said["more"]) == (500, "499", 1)
 
@@ -102,5 +102,5 @@ def test_of_very_many_for_later_the_soonest_are_named_and_the_others_counted(uns
 def test_what_waits_for_its_rate_is_held_one_of_each_queue(unstarted: Unstarted) -> None:
     """The node has work: fenced as idle, it would give this back, and be un-fenced for it."""
     for name, queue in (("a", "q"), ("b", "q"), ("c", "other")):
-        unstarted.received(Request(name, queue=queue))
+        unstarted.comes_later(Request(name, queue=queue))
     assert sorted(each["queue"] for each in unstarted.told()) == ["other", "q"]

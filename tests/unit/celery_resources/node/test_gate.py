@@ -43,6 +43,24 @@ def test_what_is_held_starts_at_once_when_an_end_is_seen_by_way_of_the_next_mess
     assert [request["id"] for request in gate.unstarted.told()] == ["third"]
 
 
+def test_what_has_ended_is_seen_though_a_message_of_the_same_id_is_here_again(
+    celery_has: dict[str, Any],
+) -> None:
+    """A retry has the id of the run that asked for it, and may come in the turn in which that ends."""
+    for comes in ("asked", "postponed"):
+        gate = plain_gate([], ncpus=4)
+        run, again = Request("same"), Request("same")
+        for request, take in ((run, "asked"), (again, comes)):
+            celery_has["same"] = request
+            getattr(gate, take)(request)
+        gate._tick()
+        assert run not in gate.books.running
+        assert gate.ledger.free["ncpus"] == (3_000_000 if comes == "asked" else 4_000_000)
+        celery_has.clear()
+        gate._tick()
+        assert (gate.books.running, gate.books.ids, gate.books.is_doubtful) == ({}, {}, False)
+
+
 def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
     gate = plain_gate([])
     expired, ran = Request("expired"), Request("ran")
@@ -125,17 +143,18 @@ def test_what_celery_itself_makes_of_the_credit_is_seen_at_the_next_turn(celery_
     gate = plain_gate([])
     looks: list[bool] = []
     gate.flow.update = lambda: looks.append(True)
-    gate.consumer.qos = object()
+    gate.consumer.qos = SimpleNamespace(value=4, prev=4)
+    gate.subscriptions.credit_was_moved = True
     gate._tick()
     assert looks == []
-    gate.subscriptions.credit_was_moved = True
+    gate.consumer.qos.value = 5
     gate._tick()
     assert looks == [True]
 
 
 def test_late_queues_and_what_was_settled_elsewhere_are_seen_now_and_then(celery_has: dict[str, Any]) -> None:
     gate, revoked = _kept_house(plain_gate([])), Request("revoked")
-    gate.unstarted.received(revoked)
+    gate.postponed(revoked)
     revoked.acknowledged = True
     assert list(gate.serves) == ["q"]
 
@@ -190,7 +209,7 @@ def _hold_one(gate: Any, celery_has: dict[str, Any]) -> tuple[Request, Request]:
     for request in (first, held):
         celery_has[request.id] = request
         gate.asked(request)
-    assert gate.unstarted.holds
+    assert gate.unstarted.held
     return first, held
 
 
@@ -210,10 +229,10 @@ def test_what_was_held_or_waits_for_its_time_goes_back_when_the_node_is_fenced(
     gate = plain_gate(submitted)
     first, held = _hold_one(gate, celery_has)
     later = Request("later")
-    gate.unstarted.received(later)
+    gate.postponed(later)
     gate.fence("test")
     assert (submitted, held.went_back, later.went_back) == ([first], [True], [True])
-    assert (gate.unstarted.holds, len(gate.unstarted)) == (False, 0)
+    assert (gate.unstarted.held, len(gate.unstarted)) == ([], 0)
 
 
 def test_a_held_task_does_not_start_while_the_worker_shuts_down(celery_has: dict[str, Any]) -> None:
@@ -270,7 +289,7 @@ def test_deliveries_of_an_earlier_connection_are_void(celery_has: dict[str, Any]
     gate.start(gate.consumer)
     del celery_has["first"]
     gate._tick()
-    assert (len(submitted), gate.unstarted.holds, held.went_back) == (1, False, [])
+    assert (len(submitted), gate.unstarted.held, held.went_back) == (1, [], [])
 
 
 def test_whether_the_consumer_was_closed_with_its_connection_alive_is_remembered() -> None:
@@ -403,8 +422,8 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     assert ended == [task] * failed
 
 
-def test_one_look_is_for_all_threads_that_end_until_then() -> None:
-    gate = plain_gate([])
+def test_one_look_is_for_all_threads_that_end_until_then(celery_has: dict[str, Any]) -> None:
+    gate = plain_gate([], ncpus=4)
     soon: list[Any] = []
     later: list[Any] = []
     gate.consumer.hub = SimpleNamespace(
@@ -417,6 +436,24 @@ def test_one_look_is_for_all_threads_that_end_until_then() -> None:
     assert len(later) == 1
     gate._ran_in_thread()
     assert len(soon) == 2, "the look that is under way may come too early for this one"
+
+
+@pytest.mark.parametrize(("shown", "looks_again"), [(2, 0), (1, 1)])
+def test_what_celery_shows_late_of_the_ends_of_threads_is_looked_for_once_more(
+    celery_has: dict[str, Any], shown: int, looks_again: int
+) -> None:
+    gate, soon, later = plain_gate([], ncpus=4), list[Any](), list[Any]()
+    gate.consumer.hub = SimpleNamespace(
+        call_soon=soon.append, call_later=lambda seconds, look: later.append(look)
+    )
+    for number in range(2):
+        celery_has[str(number)] = request = Request(str(number))
+        gate.asked(request)
+        gate._ran_in_thread()
+    for number in range(shown):
+        del celery_has[str(number)]
+    soon[0]()
+    assert (gate.books.ended, len(later)) == (shown, looks_again)
 
 
 def test_a_pool_without_an_event_loop_is_refused_in_one_line(caplog: pytest.LogCaptureFixture) -> None:

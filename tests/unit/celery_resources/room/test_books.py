@@ -79,7 +79,7 @@ def test_what_is_learnt_of_a_queue_holds_for_what_comes_next_from_it() -> None:
 def test_who_sends_without_the_package_is_counted_by_the_queue_and_else_as_one_cpu() -> None:
     gate = plain_gate([], ncpus=4)
     gate.kinds.learn("declared", Requirement({"ncpus": 3}))
-    amounts = {queue: gate.books.need_of(Request("t", queue=queue)).amounts for queue in QUEUES}
+    amounts = {queue: gate.books.need_of(Request("t", queue=queue), queue).amounts for queue in QUEUES}
     assert amounts == {queue: {"ncpus": cpus * 1_000_000} for queue, cpus in QUEUES.items()}
 
 

@@ -104,7 +104,7 @@ def test_the_outlook_of_a_node_with_gpus_tells_which_of_them_are_free() -> None:
 def test_an_outlook_is_worked_out_once_for_each_state_and_few_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ledger_module, "OUTLOOKS", 3)
+    monkeypatch.setattr(ledger_module, "FILLINGS", 3)
     ledger = Ledger({"ncpus": 8}, 8)
     need = ledger.need(Requirement({"ncpus": 1}))
     worked_out: list[object] = []
@@ -124,7 +124,7 @@ def test_an_outlook_is_worked_out_once_for_each_state_and_few_are_kept(
         ledger.start(key, need)
         ledger.outlook((need,))
     assert len(worked_out) == 8
-    assert len(ledger._outlooks) <= 3
+    assert len(ledger._fillings) <= 3
 
 
 @given(
