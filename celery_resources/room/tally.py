@@ -40,9 +40,9 @@ class Tally:
 def _count(counts: dict[K, list[float]], key: K, seconds: float, most: int) -> None:
     if counts and next(reversed(counts)) == key:
         # As nearly always: it was the last one before, too.
-        runs = counts[key]
-        runs[0] += 1
-        runs[1] += max(0.0, seconds)
+        last = counts[key]
+        last[0] += 1
+        last[1] += max(0.0, seconds)
         return
     runs = counts.pop(key, None)
     if runs is None:
