@@ -92,7 +92,7 @@ class Bindings:
 
     def _follow_machine(self, node: Node) -> None:
         """A machine of the same node id that is another one has another key."""
-        binding, instance = self._of[node.id], node.instance_id or ""
+        binding, instance = self._of[node.id], node.instance_id
         if not instance or instance == binding.instance_id:
             return
         if binding.instance_id:

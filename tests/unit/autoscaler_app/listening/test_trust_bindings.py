@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,38 @@ def test_the_key_of_one_node_is_not_bound_to_another_by_speaking_in_its_name(bin
     assert "n2" in doubtful
 
 
+def test_the_key_of_one_node_speaks_in_no_name_of_another(bindings: Bindings) -> None:
+    bind(bindings, "one")
+    bindings.know([a_node(), a_node("id-2", "n2")], LATER)
+    assert bindings.why_not(["n1", "named-by-hand"], "one", LATER) == ""
+    assert bindings.why_not(["n1", "n2"], "one", LATER) == "it is signed with the key of n1"
+
+
+def test_a_young_binding_that_another_key_contests_is_void_and_neither_is_believed(
+    bindings: Bindings,
+) -> None:
+    bind(bindings, "one")
+    soon = NOW + SETTLING
+    assert "another key than the one" in bindings.why_not(["n1"], "two", soon)
+    assert not bindings.has_key("id-1")
+    assert bindings.key_of(["n1"], soon) is None, "the former key claims the name like the other"
+    assert bindings.know([a_node()], soon) == {"n1"}, "what was believed is to be forgotten"
+    assert bindings.know([a_node()], soon) == set()
+    assert not bindings.has_key("id-1")
+
+
+def test_one_that_has_settled_stands(bindings: Bindings) -> None:
+    bind(bindings, "one")
+    later = NOW + SETTLING + timedelta(seconds=1)
+    assert "another key than the one" in bindings.why_not(["n1"], "two", later)
+    assert bindings.know([a_node()], later) == set()
+    assert bindings.key_of(["n1"], later) == "one"
+
+
 def test_a_machine_that_replaces_another_begins_without_a_key(bindings: Bindings, state: State) -> None:
     bind(bindings, "one", instance_id="vm-1")
     bindings.remember()
+    assert state.key_bindings()["id-1"].instance_id == "vm-1"
     bindings.know([a_node("id-1", "n1")], LATER)
     assert bindings.has_key("id-1"), "the cloud does not tell which machine it is: no other one"
     bindings.know([a_node("id-1", "n1", instance_id="vm-1")], LATER)
@@ -77,6 +107,19 @@ def test_the_machine_that_the_cloud_tells_late_is_the_one_that_was_bound(
     assert state.key_bindings()["id-1"].instance_id == "vm-1"
     bindings.know([a_node("id-1", "n1", instance_id="vm-2")], LATER)
     assert not bindings.has_key("id-1")
+
+
+@pytest.mark.parametrize("machine", [{"hostname": "n1.domain"}, {"hostname": None, "private_ip": "10.0.0.4"}])
+def test_a_key_is_its_nodes_after_a_restart_before_the_cloud_was_asked(
+    bindings: Bindings, state: State, machine: dict[str, Any]
+) -> None:
+    name = "n1" if machine["hostname"] else "10.0.0.4"
+    bindings.why_not([name], "one", NOW)
+    bindings.know([a_node("id-1", **machine)], NOW)
+    bindings.remember()
+    anew = Bindings(state, SETTLING)
+    assert "another key than the one" in anew.why_not([name], "two", LATER)
+    assert anew.key_of([name], LATER) == "one"
 
 
 def test_what_was_written_once_is_not_written_again(bindings: Bindings, state: State) -> None:
