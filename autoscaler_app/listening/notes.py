@@ -115,7 +115,7 @@ class Notes:
             note.get("pid"),
             note.get("started", 0.0),
         )
-        if pid is not None and (isinstance(pid, bool) or not isinstance(pid, int)):
+        if isinstance(pid, bool) or not isinstance(pid, int):
             raise ValueError(f"pid is {shortened(pid)}; the number of a process would be right")
         if isinstance(started, bool) or not isinstance(started, int | float):
             raise ValueError(f"started is {shortened(started)}; seconds since the epoch would be right")

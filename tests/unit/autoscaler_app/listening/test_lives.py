@@ -103,6 +103,17 @@ def test_two_processes_that_tell_under_one_name_are_unknown_until_one_has_left(a
     assert not any(worker.is_earlier for worker in the(activity).workers)
 
 
+def test_the_youngest_is_who_began_last_whoever_speaks_first(activity: Activity) -> None:
+    activity.apply(report(pid=2, started=EPOCH + 2, when=3), at(3))
+    activity.apply(report(pid=1, started=EPOCH, when=4), at(4))
+    activity.apply({**task("received", "a", when=9), "pid": 3}, at(9))
+    assert [(worker.pid, worker.is_earlier) for worker in the(activity).workers] == [
+        (1, True),
+        (2, True),
+        (3, False),
+    ]
+
+
 def test_what_has_several_processes_counts_once_as_room(activity: Activity) -> None:
     for pid in (1, 2):
         activity.apply(report(pid=pid, started=EPOCH + pid, when=pid + 1, total={"ncpus": 4}), at(pid + 1))
@@ -125,6 +136,13 @@ def test_what_an_earlier_life_held_for_later_is_in_its_queue_again(activity: Act
     activity.apply({**task("received", "other", when=2), "pid": 2}, at(2))
     assert activity.forget_worker("celery@n1", 1)
     assert [coming.held_by for coming in activity.coming()] == [""]
+
+
+def test_of_nobody_known_an_event_without_a_process_id_is_somebody(activity: Activity) -> None:
+    activity.apply({**task("received", "a"), "pid": None}, NOW)
+    assert ids(the(activity).held) == ["a"]
+    assert activity.forget_worker("celery@n1", None)
+    assert activity.hosts() == ()
 
 
 def test_events_without_a_process_id_and_of_the_same_one_begin_no_new_life(activity: Activity) -> None:

@@ -109,7 +109,7 @@ def test_of_equal_notes_that_are_taken_together_one_is_read_and_all_are_counted(
     "odd",
     [
         *({"hostname": 5}, {"hostname": "\x1b[2J"}, {"nodename": None}, {"nodename": "x" * 256}),
-        *({"pid": "1"}, {"pid": True}, {"started": "1"}, {"started": True}),
+        *({"pid": "1"}, {"pid": True}, {"pid": None}, {"started": "1"}, {"started": True}),
     ],
     ids=str,
 )
