@@ -79,7 +79,7 @@ def test_the_younger_of_two_may_be_the_one_that_was_killed(
     assert ids(the(activity).running) == ["r"]
 
 
-@pytest.mark.parametrize(("space", "known"), [("one machine", 1), ("a container of it", 2)])
+@pytest.mark.parametrize(("space", "known"), [("one machine", 1), ("a container of it", 2), ("", 1)])
 def test_the_same_process_id_and_another_start_is_another_life(
     activity: Activity, space: str, known: int
 ) -> None:
