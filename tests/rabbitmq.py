@@ -39,14 +39,16 @@ def server_program() -> str | None:
 class RabbitMQ:
     """One node. What is durable outlives `stop` and `kill`, until `close`."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, address: str = "127.0.0.1") -> None:
+        """`address`: where it listens for AMQP."""
         self._folder = folder
+        self._address = address
         self._port, self._management_port = free_port(), free_port()
         (folder / "home").mkdir(parents=True)
         (folder / "environment").touch()  # instead of the one in /etc
         (folder / "plugins").write_text("[rabbitmq_management].\n")
         (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.tcp.1 = {address}:{self._port}\n"
             "management.tcp.ip = 127.0.0.1\n"
             f"management.tcp.port = {self._management_port}\n"
             "collect_statistics_interval = 1000\n"
@@ -93,19 +95,23 @@ class RabbitMQ:
         """The URL of an empty virtual host."""
         name = f"tests-{uuid.uuid4().hex[:8]}"
         self._http.put(f"/api/vhosts/{name}").raise_for_status()
-        return f"amqp://guest:guest@127.0.0.1:{self._port}/{name}"
+        return f"amqp://guest:guest@{self._address}:{self._port}/{name}"
 
     def drop_vhost(self, url: str) -> None:
         """Remove it with everything in it."""
         self._http.delete(f"/api/vhosts/{quote(url.rpartition('/')[2], safe='')}").raise_for_status()
 
-    def add_user(self, name: str, password: str, tags: str, url: str) -> None:
-        """A user with these tags, who may enter the virtual host of the URL and do nothing there."""
+    def add_user(
+        self, name: str, password: str, tags: str, url: str, rights: tuple[str, str, str] = ("", "", "")
+    ) -> None:
+        """A user with these tags, who may configure, write and read in the virtual host of the URL what
+        `rights` say, which is nothing if they are not given.
+        """
         body = {"password": password, "tags": tags}
         self._http.put(f"/api/users/{name}", json=body).raise_for_status()
-        nothing = {"configure": "", "write": "", "read": ""}
+        given = dict(zip(("configure", "write", "read"), rights, strict=True))
         vhost = quote(url.rpartition("/")[2], safe="")
-        self._http.put(f"/api/permissions/{vhost}/{name}", json=nothing).raise_for_status()
+        self._http.put(f"/api/permissions/{vhost}/{name}", json=given).raise_for_status()
 
     def stop(self) -> None:
         """Shut it down as an administrator does."""

@@ -27,6 +27,9 @@ from tests.unit.deploy.told import told
 PROJECT = Path(__file__).resolve().parents[3] / "deploy" / "cyclecloud"
 CLOUD_PASSWORD = 'it\'s "the" $cloud`s ' + os.urandom(6).hex()
 SHELL = "source /opt/cycle/scalelib/venv/celery/bin/activate && cd /root && "
+PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /mnt/cluster-init"
+"""What `jetpack test` runs, with the one of here."""
+TESTS = "/mnt/cluster-init/*/cluster-init/tests"
 WAY = ["launch", "fence", "shut-down", "delete"]
 """Of a node that comes, is proven empty, and goes."""
 ARRAYS = {

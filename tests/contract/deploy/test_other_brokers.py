@@ -1,15 +1,21 @@
-"""The broker node with RabbitMQ, and with TLS: the same life, and no other ports than those that are told."""
+"""RabbitMQ, TLS, and brokers that are elsewhere: the same life, and no other ports than are told."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing, wait_until
 from tests.contract.deploy.box import Network
-from tests.contract.deploy.cluster import Cluster, broker_node, cluster_in_a_box
+from tests.contract.deploy.cluster import PYTEST, TESTS, WAY, Cluster, broker_node, cluster_in_a_box
+from tests.rabbitmq import VARIABLE, RabbitMQ, server_program
+from tests.unit.deploy.rights import make_secrets, rabbitmq_permissions, redis_users
 
 pytestmark = pytest.mark.by_hand
 
@@ -37,6 +43,7 @@ def test_a_cluster_with(kind: str, tls: bool, ports: set[str], tmp_path: Path, b
         cluster.sh("python add_task.py --count 2 --seconds 1")
         cluster.done(2, 400, "tasks")
         assert "'ok': True" in cluster.sh("python autoscale.py")
+        cluster.broker.says(f"{PYTEST} {TESTS}/test_d*.py /root/test_broker.py")
 
         # Off in the form; then on again, on a new machine whose users have other numbers, with the volume.
         cluster.told_again(Autoscale=False)
@@ -53,6 +60,78 @@ def test_a_cluster_with(kind: str, tls: bool, ports: set[str], tmp_path: Path, b
         cluster.broker.says(f"cat >/root/worker_tasks_sent.jsonl <<'END'\n{sent}END")
         cluster.done(4, 400, "tasks, of before and after")
         cluster.until(lambda: not cluster.emulator.nodes(), 300, "nodes that go")
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scheme", ["rediss", "amqp"])
+def test_a_cluster_whose_broker_is_elsewhere(scheme: str, tmp_path: Path, blobs: Path) -> None:
+    """A service with an address, and a user for each side: none of it runs on the broker node."""
+    address = f"{Network().subnet}.1"
+    tls = certificate(tmp_path, address)
+    secrets = make_secrets(tmp_path)
+    with contextlib.ExitStack() as stack:
+        more = {"BrokerKind": "managed"} | {name: tls[name] for name in ("BrokerTls", "BrokerTlsCa")}
+        cluster = stack.enter_context(cluster_in_a_box(tmp_path / "cluster", blobs, **more))
+        stack.enter_context(redis_elsewhere(address, secrets))
+        redis = f"rediss://{{}}:{{}}-s3cret@{address}:6380/0"
+        urls = {role: redis.format(role, role) for role in ("control", "node")}
+        results = None
+        if scheme == "amqp":
+            urls, results = stack.enter_context(rabbitmq_elsewhere(address, secrets)), urls["node"]
+        cluster.told_again(
+            ControlBrokerUrl=urls["control"], NodeBrokerUrl=urls["node"], ResultBackend=results
+        )
+        cluster.converge()
+        cluster.converge()
+        assert listening(cluster) == {"127.0.0.1:8787"}
+        cluster.sh("python add_task.py --count 2 --seconds 1")
+        cluster.done(2, 400, "tasks")
+        assert "'ok': True" in cluster.sh("python autoscale.py")
+        cluster.printed.append(cluster.broker.says(f"{PYTEST} {TESTS}/test_d*.py /root/test_broker.py"))
+        cluster.until(lambda: not cluster.emulator.nodes(), 300, "nodes that go")
+        assert cluster.way_of_a_node() == WAY
+        journals = [path.read_text() for path in tmp_path.glob("cluster/nodes/*/journal")]
+        assert not [text for text in [*cluster.printed, *journals] if "-s3cret" in text]
+
+
+@contextlib.contextmanager
+def redis_elsewhere(address: str, secrets: Path) -> Iterator[None]:
+    """A Redis with TLS that knows the users of docs/security.md."""
+    program, folder = shutil.which("redis-server"), secrets.parent
+    if program is None:
+        missing("no redis-server on this machine", "PATH")
+    (folder / "users.acl").write_text("\n".join(redis_users.lines(secrets, ["celery"])) + "\n")
+    words = {
+        "bind": address, "port": "0", "tls-port": "6380", "tls-auth-clients": "no", "dir": str(folder),
+        "tls-cert-file": str(folder / "cert.pem"), "tls-key-file": str(folder / "key.pem"),
+        "aclfile": str(folder / "users.acl"), "save": "",
+    }  # fmt: skip
+    command = [program, *(word for name, value in words.items() for word in (f"--{name}", value))]
+    with (folder / "redis.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: "Ready to accept" in (folder / "redis.log").read_text(), what="Redis elsewhere")
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextlib.contextmanager
+def rabbitmq_elsewhere(address: str, secrets: Path) -> Iterator[dict[str, str]]:
+    """A RabbitMQ with the rights of docs/security.md; the address for each side."""
+    program = server_program()
+    if program is None:
+        missing("no RabbitMQ of the tests' own can be started here", VARIABLE)
+    server = RabbitMQ(program, secrets.parent / "rabbitmq", address)
+    try:
+        url = server.new_vhost()
+        given = rabbitmq_permissions(secrets.parent)
+        for role in ("control", "node"):
+            server.add_user(role, f"{role}-s3cret", "", url, given[role])
+        yield {role: url.replace("guest:guest", f"{role}:{role}-s3cret") for role in ("control", "node")}
+    finally:
+        server.close()
 
 
 def listening(cluster: Cluster) -> set[str]:

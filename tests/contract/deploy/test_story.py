@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.contract.deploy.box import Machine
-from tests.contract.deploy.cluster import CLOUD_PASSWORD, PROJECT, SHELL, WAY, Cluster, cluster_in_a_box
+from tests.contract.deploy.cluster import (
+    CLOUD_PASSWORD,
+    PROJECT,
+    PYTEST,
+    SHELL,
+    TESTS,
+    WAY,
+    Cluster,
+    cluster_in_a_box,
+)
 
 pytestmark = pytest.mark.by_hand
 
 DOCS = PROJECT.parents[1] / "docs/deploy.md"
-PYTEST = f"{sys.executable} -m pytest -q -p no:cacheprovider -c /dev/null --rootdir /mnt/cluster-init"
 WRITTEN = (
     "/opt/celery-autoscaler /opt/cycle /etc/celery-autoscaler /etc/systemd/system /root/*.py /usr/local/sbin"
 )
@@ -55,10 +62,9 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
         cluster.until(cluster.at_work, 300, "a task at work")
         cluster.sh("autoscaler pause")
         node = cluster.node(cluster.up()[-1])
-        tests = "/mnt/cluster-init/*/cluster-init/tests"
-        cluster.printed.append(cluster.broker.says(f"{PYTEST} {tests}/test_d*.py /root/test_broker.py"))
+        cluster.printed.append(cluster.broker.says(f"{PYTEST} {TESTS}/test_d*.py /root/test_broker.py"))
         once = node.says(LISTING)
-        cluster.printed += [node.converge("default", "worker"), node.says(f"{PYTEST} {tests}/test_[wd]*.py")]
+        cluster.printed += [node.converge("default", "worker"), node.says(f"{PYTEST} {TESTS}/test_[wd]*.py")]
         assert node.says(LISTING) == once
         assert "httpx" not in node.says("ls /opt/celery-autoscaler/venv/lib/python3*/site-packages")
         a_person_starts_a_worker_by_hand(cluster)

@@ -33,6 +33,9 @@ NODE = {
 }
 
 
+CA = "ssl_ca_certs=/etc/celery-autoscaler/ca.pem"
+
+
 def config(known: dict[str, str], **more: str):  # type: ignore[no-untyped-def]
     merged = {**known, **{key.replace("__", "."): value for key, value in more.items()}}
     return lambda key: merged.get(key, "")
@@ -128,6 +131,54 @@ def test_what_is_made_is_what_the_autoscaler_reads(tmp_path: Path) -> None:
 def test_where_a_node_finds_its_broker(more: dict[str, str], broker: str, results: str) -> None:
     assert node_facts.broker_url(config(NODE, **more)) == broker
     assert node_facts.result_backend(config(NODE, **more)) == results
+
+
+@pytest.mark.parametrize(
+    ("url", "tls", "becomes"),
+    [
+        ("rediss://u:p@m:6380/0", "False", "rediss://u:p@m:6380/0?ssl_cert_reqs=required"),
+        (
+            "rediss://m/0?socket_timeout=5",
+            "True",
+            f"rediss://m/0?socket_timeout=5&ssl_cert_reqs=required&{CA}",
+        ),
+        ("rediss://m/0?ssl_cert_reqs=none", "True", "rediss://m/0?ssl_cert_reqs=none"),
+        ("redis://m/0", "True", "redis://m/0"),
+        ("amqps://m/v", "True", "amqps://m/v"),
+    ],
+)
+def test_the_certificate_of_a_redis_elsewhere_is_looked_at(url: str, tls: str, becomes: str) -> None:
+    """By both sides, as broker and as place of the results. kombu would not; Celery refuses the address."""
+    managed = {"celery__broker__kind": "managed", "celery__broker__url": url, "celery__broker__tls": tls}
+    told = config(NODE, **managed, celery__result_backend=url)
+    assert node_facts.broker_url(told) == node_facts.result_backend(told) == becomes
+    assert write_settings.broker_url(told, "control", "") == becomes
+    assert write_settings.result_backend(told, "control", "") == becomes
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "needs_it"),
+    [
+        ("redis", "", False),
+        ("rabbitmq", "", True),
+        ("managed", "rediss://m", False),
+        ("managed", "amqps://m", True),
+    ],
+)
+def test_the_ca_is_what_tasks_inherit_only_where_the_client_looks_nowhere_else(
+    kind: str, url: str, needs_it: bool
+) -> None:
+    told = config(NODE, celery__broker__kind=kind, celery__broker__url=url, celery__broker__tls="True")
+    assert ("SSL_CERT_FILE" in node_facts.node(told, "x", 2)) is needs_it
+    assert ("SSL_CERT_FILE" in write_settings.environment(told)) is needs_it
+
+
+def test_a_managed_broker_without_an_address_is_named() -> None:
+    told = config(NODE, celery__broker__kind="managed")
+    with pytest.raises(ValueError, match=r"celery\.broker\.url"):
+        write_settings.broker_url(told, "control", "")
+    with pytest.raises(ValueError, match=r"celery\.broker\.url"):
+        node_facts.broker_url(told)
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,11 @@ def environment(config: Config) -> dict[str, str]:
         "AUTOSCALER_CONFIG": "/etc/celery-autoscaler/autoscale.json",
         "AUTOSCALER_INTERVAL": config("celery.autoscale.interval") or "15",
     }
-    if is_true(config("celery.broker.tls")):
-        lines["SSL_CERT_FILE"] = CA  # where RabbitMQ's client looks
+    kind = config("celery.broker.kind")
+    if is_true(config("celery.broker.tls")) and (
+        kind == "rabbitmq" or (kind == "managed" and config("celery.broker.url").startswith("amqps:"))
+    ):
+        lines["SSL_CERT_FILE"] = CA  # where RabbitMQ's client looks; Redis' one is told by the address
     return lines
 
 
@@ -114,7 +117,12 @@ def broker_url(config: Config, role: str, password: str, host: str = "127.0.0.1"
     """The broker's address for a role. Of a managed broker the template knows one for this whole machine."""
     kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
     if kind == "managed":
-        return config("celery.broker.url")
+        if url := config("celery.broker.url"):
+            return checked(url, tls)
+        raise ValueError(
+            "the node's configuration has no celery.broker.url; where the broker is a managed one, it is the"
+            " template's 'Address for the Control Side'"
+        )
     who = f"{role}:{quote(password, safe='')}"
     if kind == "rabbitmq":
         return f"{'amqps' if tls else 'amqp'}://{who}@{host}:{5671 if tls else 5672}/celery"
@@ -123,13 +131,24 @@ def broker_url(config: Config, role: str, password: str, host: str = "127.0.0.1"
 
 def result_backend(config: Config, role: str, password: str, host: str = "127.0.0.1") -> str:
     """Where results go: what the template says, else the Redis that is the broker or stands beside it."""
-    if named := config("celery.result_backend"):
-        return named
     kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
+    if named := config("celery.result_backend"):
+        return checked(named, tls)
     if kind == "managed":
         url = broker_url(config, role, password)
         return url if urlsplit(url).scheme in ("redis", "rediss") else ""
     return _redis(f"{role}:{quote(password, safe='')}", host, 0 if kind == "redis" else 1, tls)
+
+
+def checked(url: str, tls: bool) -> str:
+    """The address as it is, but that the certificate of a Redis is looked at where nothing is said of it:
+    kombu would not, and Celery refuses such a place for results. `tls`: the template has the CA.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
+        return url
+    authority = f"&ssl_ca_certs={CA}" if tls else ""
+    return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required{authority}"
 
 
 def _redis(who: str, host: str, database: int, tls: bool) -> str:

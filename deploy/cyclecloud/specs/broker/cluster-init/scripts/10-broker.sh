@@ -9,19 +9,35 @@ FILES=${CYCLECLOUD_SPEC_PATH:-$(cd "$(dirname "$0")/.." && pwd)}/files
 kind=$(config celery.broker.kind redis)
 case $kind in redis | rabbitmq | managed) ;; *) die "celery.broker.kind is '$kind'; redis, rabbitmq or managed would be right" ;; esac
 
-data_folder 0750 celery-broker "$DATA_DIR/redis"
 data_folder 0750 celery-control "$DATA_DIR/state"
-
-if [ "$kind" != managed ]; then
-  # Old and new at once, so that a password is changed without an hour in which half of the nodes are locked out.
-  config celery.broker.node_secret | put 0400 root:root "$DATA_DIR/secrets/node"
-  [ "$(wc -c <"$DATA_DIR/secrets/node")" -ge 16 ] || die "the secret of the nodes is shorter than 16 characters"
-  config celery.broker.previous_node_secret "" | put 0400 root:root "$DATA_DIR/secrets/node.previous"
-  secret control >/dev/null
-  secret operator >/dev/null
-fi
-secret admin >/dev/null
 secret web >/dev/null
+
+pem() { # KEY: as text, or in one line of base64
+  local text
+  text=$(config "$1")
+  case $text in *-----BEGIN*) printf '%s\n' "$text" ;; *) printf '%s' "$text" | base64 -d ;; esac
+}
+if config_is_true celery.broker.tls; then
+  pem celery.broker.tls_ca | put 0444 root:root "$ETC_DIR/ca.pem"
+fi
+
+if [ "$kind" = managed ]; then
+  # None is here, also where there was one.
+  if [ -e /etc/systemd/system/celery-broker.service ]; then
+    systemctl disable --now --quiet celery-broker.service
+    rm /etc/systemd/system/celery-broker.service
+    systemctl daemon-reload
+  fi
+  say "the broker is elsewhere"
+  exit
+fi
+
+data_folder 0750 celery-broker "$DATA_DIR/redis"
+# Old and new at once, so that a password is changed without an hour in which half of the nodes are locked out.
+config celery.broker.node_secret | put 0400 root:root "$DATA_DIR/secrets/node"
+[ "$(wc -c <"$DATA_DIR/secrets/node")" -ge 16 ] || die "the secret of the nodes is shorter than 16 characters"
+config celery.broker.previous_node_secret "" | put 0400 root:root "$DATA_DIR/secrets/node.previous"
+for role in control operator admin; do secret "$role" >/dev/null; done
 
 # Redis: the broker itself, or, beside RabbitMQ, the place of the results.
 address=$(hostname -I | cut -d' ' -f1)
@@ -32,8 +48,7 @@ put 0755 root:root "$HOME_DIR/bin/redis-users" <"$FILES/redis_users.py"
   put 0440 root:celery-broker "$ETC_DIR/redis-users.acl"
 {
   cat "$FILES/redis.conf"
-  # Of nobody but this machine where another broker is used and nodes have nothing to look for here.
-  if [ "$kind" = managed ]; then printf 'bind 127.0.0.1\n'; else printf 'bind 127.0.0.1 %s\n' "$address"; fi
+  printf 'bind 127.0.0.1 %s\n' "$address"
   if config_is_true celery.broker.tls; then
     printf 'port 0\ntls-port 6379\ntls-auth-clients no\n'
     printf 'tls-cert-file %s\ntls-key-file %s\n' "$ETC_DIR/broker.pem" "$ETC_DIR/broker.key"
@@ -42,17 +57,9 @@ put 0755 root:root "$HOME_DIR/bin/redis-users" <"$FILES/redis_users.py"
   fi
 } | put 0440 root:celery-broker "$ETC_DIR/redis.conf"
 
-pem() { # KEY: as text, or in one line of base64
-  local text
-  text=$(config "$1")
-  case $text in *-----BEGIN*) printf '%s\n' "$text" ;; *) printf '%s' "$text" | base64 -d ;; esac
-}
 if config_is_true celery.broker.tls; then
-  pem celery.broker.tls_ca | put 0444 root:root "$ETC_DIR/ca.pem"
-  if [ "$kind" != managed ]; then
-    pem celery.broker.tls_certificate | put 0444 root:root "$ETC_DIR/broker.pem"
-    pem celery.broker.tls_key | put 0440 root:celery-broker "$ETC_DIR/broker.key"
-  fi
+  pem celery.broker.tls_certificate | put 0444 root:root "$ETC_DIR/broker.pem"
+  pem celery.broker.tls_key | put 0440 root:celery-broker "$ETC_DIR/broker.key"
 fi
 
 # The one of the blob is pinned and hashed like the rest. It does without TLS: then it is the image's.
@@ -75,7 +82,7 @@ if [ "$(cat "$ETC_DIR/redis-users.loaded" 2>/dev/null || true)" != "$(sha256sum 
   systemctl reload celery-broker.service || systemctl restart celery-broker.service
 fi
 certificate=()
-if config_is_true celery.broker.tls && [ "$kind" != managed ]; then certificate=("$ETC_DIR/broker.pem" "$ETC_DIR/broker.key"); fi
+if config_is_true celery.broker.tls; then certificate=("$ETC_DIR/broker.pem" "$ETC_DIR/broker.key"); fi
 restart_if_changed celery-broker.service "$ETC_DIR/redis.conf" /etc/systemd/system/celery-broker.service "${certificate[@]}"
 sha256sum <"$ETC_DIR/redis-users.acl" | put 0600 root:root "$ETC_DIR/redis-users.loaded"
 

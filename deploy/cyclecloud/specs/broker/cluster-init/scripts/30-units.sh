@@ -41,6 +41,6 @@ fi
 for unit in celery-control celery-beat celery-page; do
   systemctl enable --quiet "$unit.service"
   restart_if_changed "$unit.service" "/etc/systemd/system/$unit.service" "$ETC_DIR/autoscale.json" \
-    "$ETC_DIR/shell.env" "$DATA_DIR/secrets/control.broker-url" "$DATA_DIR/secrets/cyclecloud-password" \
-    "$DATA_DIR/secrets/web"
+    "$ETC_DIR/shell.env" "$DATA_DIR/secrets/control.broker-url" "$DATA_DIR/secrets/control.result-backend" \
+    "$DATA_DIR/secrets/cyclecloud-password" "$DATA_DIR/secrets/web"
 done

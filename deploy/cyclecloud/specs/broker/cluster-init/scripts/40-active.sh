@@ -3,5 +3,10 @@
 set -euo pipefail
 # shellcheck source=../../../default/cluster-init/files/common.sh
 . /opt/celery-autoscaler/common.sh
-proven_active 90 celery-broker.service celery-control.service celery-beat.service celery-page.service
-say "broker, control worker, beat and page are up"
+case $(config celery.broker.kind redis) in
+  managed) brokers=() ;;
+  rabbitmq) brokers=(celery-broker.service rabbitmq-server.service) ;;
+  *) brokers=(celery-broker.service) ;;
+esac
+proven_active 90 "${brokers[@]}" celery-control.service celery-beat.service celery-page.service
+say "all units are up"

@@ -17,5 +17,4 @@ credential CELERY_BROKER_URL broker-url
 credential CELERY_RESULT_BACKEND result-backend
 credential CYCLECLOUD_PASSWORD cyclecloud-password
 credential AUTOSCALER_WEB_PASSWORD web-password
-credential AUTOSCALER_RABBITMQ_MANAGEMENT_URL rabbitmq-management-url
 exec "$@"

@@ -74,7 +74,12 @@ def node(config: Config, hostname: str, cpus: int) -> dict[str, str]:
         facts["PYTHONPATH"] = path
     if is_true(config("celery.node.spot")):
         facts["CELERY_RESOURCES_METADATA_URL"] = "http://169.254.169.254"
-    if is_true(config("celery.broker.tls")):
+    kind = config("celery.broker.kind")
+    if is_true(config("celery.broker.tls")) and (
+        kind == "rabbitmq" or (kind == "managed" and config("celery.broker.url").startswith("amqps:"))
+    ):
+        # Where RabbitMQ's client looks. Redis' one is told by the address.
+        # Not where it need not be: tasks inherit it.
         facts["SSL_CERT_FILE"] = str(ETC / "ca.pem")
     return facts
 
@@ -86,7 +91,7 @@ def broker_url(config: Config) -> str:
     """
     kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
     if kind == "managed":
-        return _needed(config, "celery.broker.url")
+        return checked(_needed(config, "celery.broker.url"), tls)
     host, secret = (
         _needed(config, "celery.broker.host"),
         quote(_needed(config, "celery.broker.node_secret"), safe=""),
@@ -98,15 +103,25 @@ def broker_url(config: Config) -> str:
 
 def result_backend(config: Config) -> str:
     """Where results go."""
+    kind, tls = config("celery.broker.kind") or "redis", is_true(config("celery.broker.tls"))
     if named := config("celery.result_backend"):
-        return named
-    kind = config("celery.broker.kind") or "redis"
+        return checked(named, tls)
     if kind == "managed":
         url = broker_url(config)
         return url if urlsplit(url).scheme in ("redis", "rediss") else ""
     secret = quote(_needed(config, "celery.broker.node_secret"), safe="")
-    tls = is_true(config("celery.broker.tls"))
     return _redis(secret, _needed(config, "celery.broker.host"), 0 if kind == "redis" else 1, tls)
+
+
+def checked(url: str, tls: bool) -> str:
+    """The address as it is, but that the certificate of a Redis is looked at where nothing is said of it:
+    kombu would not, and Celery refuses such a place for results. `tls`: the template has the CA.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
+        return url
+    authority = f"&ssl_ca_certs={ETC}/ca.pem" if tls else ""
+    return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required{authority}"
 
 
 def _redis(secret: str, host: str, database: int, tls: bool) -> str:
