@@ -96,10 +96,18 @@ class _Layers:
             return self._every_interval()
         if name == "result_backend":
             return self._results()
+        if name == "broker_use_ssl":
+            # That somebody vouches for the certificate is asked by itself; that it is this broker's is not.
+            # (With several brokers kombu would go on asking for the name of the first.)
+            return {"server_hostname": None} if self._is_one_amqps() else False
         raise AttributeError(name)
 
     def _on_redis(self) -> bool:
         return self._first_broker().startswith(("redis", "rediss", "sentinel"))
+
+    def _is_one_amqps(self) -> bool:
+        urls = os.environ.get("CELERY_BROKER_URL") or getattr(self, "broker_url", "")
+        return isinstance(urls, str) and urls.startswith("amqps://") and ";" not in urls
 
     def _first_broker(self) -> str:
         """The URL, or the first of several."""
@@ -123,6 +131,7 @@ class _Layers:
             *DEFAULTS,
             "beat_schedule",
             "broker_transport_options",
+            "broker_use_ssl",
             "result_backend",
             *(name for name in dir(self._module()) if not name.startswith("_")),
         }

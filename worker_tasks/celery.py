@@ -45,6 +45,10 @@ app = with_resources(Celery("worker_tasks", broker=BROKER, include=["worker_task
 app.conf.update(
     result_backend=_result_backend(BROKER),
     broker_transport=_transport(BROKER),
+    # The certificate has to be this broker's, and not anybody's for whom an authority vouches.
+    broker_use_ssl={"server_hostname": None}
+    if BROKER.startswith("amqps://") and ";" not in BROKER
+    else False,
     # A node may vanish: a task is done when it is done, not when it was taken.
     task_acks_late=True,
     task_reject_on_worker_lost=True,

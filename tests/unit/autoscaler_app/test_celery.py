@@ -72,6 +72,21 @@ def test_transport_options_are_merged_key_by_key(
     assert control_app(tmp_path, config)["options"] == expected
 
 
+@pytest.mark.parametrize(
+    ("config", "asked"),
+    [
+        ('broker_url = "amqps://a//"', {"server_hostname": None}),
+        ('broker_url = "amqps://a//;amqps://b//"', False),
+        ('broker_url = "amqps://a//"; broker_use_ssl = {"ca_certs": "x"}', {"ca_certs": "x"}),
+        ('broker_url = "amqp://a//"', False),
+        ('broker_url = "rediss://a//"', False),
+    ],
+)
+def test_the_certificate_of_rabbitmq_has_to_be_its_own(tmp_path: Path, config: str, asked: object) -> None:
+    """Where it is one broker, and a file says nothing of it: its name is compared with the address."""
+    assert control_app(tmp_path, config, "broker_use_ssl")["in force"] == {"broker_use_ssl": asked}
+
+
 ODD = """
 task_serializer = "pickle"; accept_content = ["pickle"]; event_serializer = "pickle"; task_protocol = 1
 task_default_queue_type = "quorum"; task_queue_max_priority = 10; task_always_eager = True

@@ -58,6 +58,20 @@ def test_on_redis_nodes_have_the_transport_that_loses_nothing(
     assert said.stdout.strip() == transport
 
 
+@pytest.mark.parametrize(
+    ("broker", "asked"), [("amqps://127.0.0.1//", {"server_hostname": None}), ("amqp://127.0.0.1//", False)]
+)
+def test_the_certificate_of_rabbitmq_has_to_be_its_own(broker: str, asked: object) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "from worker_tasks import app; print(app.conf.broker_use_ssl)"],
+        env={**os.environ, "CELERY_BROKER_URL": broker},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == str(asked)
+
+
 def test_a_task_works_and_writes_down_its_start_and_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
