@@ -254,7 +254,8 @@ class Machine:
         enter = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-n", "-r", "-w"]
         return subprocess.run(
             [*enter, "env", "-i", "HOME=/root", f"PATH={PATH}", "bash", "-c", command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+            timeout=seconds,
         )  # fmt: skip
 
     def says(self, command: str, seconds: float = 300) -> str:
