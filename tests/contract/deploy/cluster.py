@@ -151,9 +151,12 @@ class Cluster:
         return {task["id"]: (task["state"], task["host"]) for task in answer["tasks"]}
 
     def log(self) -> str:
-        """What the workers of all nodes that are there have said; had more quickly than what Celery knows."""
+        """What the workers of all nodes that are there have said; had more quickly than what Celery knows.
+        Also of those whose scripts have not ended: on a busy machine a worker can be done before they are.
+        """
         command = "journalctl --unit celery-worker --output cat --no-pager"
-        return "".join(self.node(host).run(command).stdout for host in self.up())
+        there = {node.hostname for node in self.emulator.nodes()}
+        return "".join(self.node(host).run(command).stdout for host in self.made() if host in there)
 
     def at_work(self) -> int:
         """How many tasks the nodes that are there have taken and not ended."""

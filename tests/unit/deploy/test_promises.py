@@ -346,7 +346,10 @@ def sh(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_a_script_makes_others_may_read_and_not_write(tmp_path: Path) -> None:
-    assert sh(tmp_path, "umask").stdout == "0022\n"
+    told = subprocess.run(
+        ["bash", "-c", f"umask 0; . {COMMON}; umask"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "0022\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
