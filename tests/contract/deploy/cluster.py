@@ -117,6 +117,10 @@ class Cluster:
         made = sorted(found, key=lambda path: path.stat().st_mtime)
         return [path.parent.name for path in made if path.parent.name in there]
 
+    def newest(self) -> str:
+        """The last of them, as soon as there is one: a worker may be at work before its node is Ready."""
+        return str(self.until(self.up, 300, "a node whose scripts have ended")[-1])
+
     def made(self) -> list[str]:
         """The host names of all nodes that there ever were."""
         return [path.parent.name for path in (self.folder / "nodes").glob("*/pid")]

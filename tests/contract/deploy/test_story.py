@@ -58,10 +58,10 @@ def test_a_cluster_grows_works_shrinks_and_tells_no_secret(tmp_path: Path, blobs
         assert {where for _, where in cluster.tasks().values()} <= set(cluster.made())
 
         # `jetpack test` on each role, and a node's scripts twice, while no node is ended.
-        cluster.sh("python add_task.py --seconds 60")
+        cluster.sh("python add_task.py --seconds 90")
         cluster.until(cluster.at_work, 300, "a task at work")
         cluster.sh("autoscaler pause")
-        node = cluster.node(cluster.up()[-1])
+        node = cluster.node(cluster.newest())
         cluster.printed.append(cluster.broker.says(f"{PYTEST} {TESTS}/test_d*.py /root/test_broker.py"))
         once = node.says(LISTING)
         cluster.printed += [node.converge("default", "worker"), node.says(f"{PYTEST} {TESTS}/test_[wd]*.py")]

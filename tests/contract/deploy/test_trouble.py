@@ -76,7 +76,7 @@ def test_an_eviction_with_thirty_seconds_notice(tmp_path: Path, blobs: Path) -> 
         cluster.until(lambda: cluster.at_work() == 1, 300, "a task on one of the two processors of a node")
         cluster.sh("python add_task.py --count 1 --seconds 12")
         cluster.until(lambda: cluster.at_work() == 2, 30, "a task on the other, while it lasts")
-        (host,) = cluster.up()
+        host = cluster.newest()
         cluster.tell_cloud(cluster.node_id(host), "evict", notice=30)
         machine = cluster.node(host)
         obeyed = "journalctl --unit box-cloud --output cat --no-pager | grep ^obeyed"
@@ -100,7 +100,7 @@ def test_an_upgrade_beside_old_nodes_a_changed_secret_and_the_way_back(tmp_path:
         old = cluster.parameters["NodeSecret"]
         cluster.sh("python add_task.py --count 2 --seconds 420")
         cluster.until(lambda: cluster.at_work() >= 2, 300, "tasks on a node of the old version")
-        (host,) = cluster.up()
+        host = cluster.newest()
 
         # The new version is uploaded, and the secret changed with it; the node of before works on.
         cluster.upload(newer)
