@@ -170,10 +170,44 @@ def print_demand(
     `where` leaves out rows: of each `column=value,value` one value is to be the column's; `*` stands for
     any text.
     """
+    out = sys.stdout if stream is None else stream
+    chosen, rows = _asked(columns, demand, where)
+    if output_format == "json":
+        out.write(json.dumps([_as_json(row, chosen) for row in rows], indent=2) + "\n")
+        return
+    if output_format not in ("table", "table_headerless"):
+        raise InvalidInput(
+            f"output_format: {shown(output_format)} is none of table, table_headerless and json"
+        )
+    titles, lines = _cells(chosen, rows)
+    if output_format == "table":
+        lines.insert(0, titles)
+    widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(chosen))]
+    for line in lines:
+        out.write(
+            " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        )
+
+
+def demand_table(
+    columns: Sequence[str] | None, demand: Demand, where: Sequence[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """The headings and the rows that `print_demand` prints, for whoever draws them."""
+    return _cells(*_asked(columns, demand, where))
+
+
+def _cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    return [column.title for column in columns], [
+        [_text(column.of(row), column) for column in columns] for row in rows
+    ]
+
+
+def _asked(
+    columns: Sequence[str] | None, demand: Demand, where: Sequence[str]
+) -> tuple[list[Column], list[Row]]:
     resources = {*BUILT_IN, *demand.resource_names}
     chosen = read_columns(columns, resources)
     filters = [_filter(text, resources) for text in where]
-    out = sys.stdout if stream is None else stream
     # What a node has is worked out node by node: only where it is printed.
     read = [*chosen, *(column for column, _ in filters)]
     with_rooms = any(column.mark or column.name not in _READERS for column in read)
@@ -182,21 +216,7 @@ def print_demand(
         for row in _rows(demand, with_rooms=with_rooms)
         if all(_fits(_text(column.of(row), column), values) for column, values in filters)
     ]
-    if output_format == "json":
-        out.write(json.dumps([_as_json(row, chosen) for row in rows], indent=2) + "\n")
-        return
-    if output_format not in ("table", "table_headerless"):
-        raise InvalidInput(
-            f"output_format: {shown(output_format)} is none of table, table_headerless and json"
-        )
-    lines = [[_text(column.of(row), column) for column in chosen] for row in rows]
-    if output_format == "table":
-        lines.insert(0, [column.title for column in chosen])
-    widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(chosen))]
-    for line in lines:
-        out.write(
-            " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
-        )
+    return chosen, rows
 
 
 def _filter(text: str, resources: Collection[str]) -> tuple[Column, list[str]]:

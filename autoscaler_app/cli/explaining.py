@@ -77,11 +77,15 @@ def of_task(control: Control, task_id: str) -> TaskIs:
     place = control.broker.in_line(task_id, waiting)
     if place is None:
         said = (
-            f"is with no worker and in none of the {show.plural(len(waiting), 'queue')} in which something "
-            "waits: it has ended, was revoked, or went to a queue that is not counted"
+            f"is with no worker and in no queue in which something waits ({len(waiting)} of them): "
+            "it has ended, was revoked, or went to a queue that is not counted"
         )
         return TaskIs(state="nowhere", sentence=said)
-    return TaskIs(state="waits", queue=place.queue, sentence=f"waits behind {place.before:,} others")
+    return TaskIs(state="waits", queue=place.queue, sentence=_behind(place.before))
+
+
+def _behind(before: int) -> str:
+    return f"waits behind {show.plural(before, 'other')}" if before else "waits, and is the next of its queue"
 
 
 def of_queue(queue: str) -> Explanation:

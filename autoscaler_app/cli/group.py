@@ -15,9 +15,10 @@ import click
 from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, show
 from autoscaler_app.cli.by_hand import creating, pausing
 from autoscaler_app.cli.by_hand import nodes as by_hand
-from autoscaler_app.cli.opening import as_json, opened, say, speaks, stdout
+from autoscaler_app.cli.opening import Whole, as_json, opened, say, speaks, stdout
 from autoscaler_app.cli.seeing import limits, queues, supposing, top
 from autoscaler_app.cli.setup import in_force, init, support, validate, wiring
+from autoscaler_app.cli.tables import table
 from scalelib.errors import InvalidConfig, InvalidInput
 
 DEMAND_COLUMNS = (
@@ -69,7 +70,7 @@ def status(ctx: click.Context, json_: bool, check: bool) -> None:
                 paused_long=settings_module.load().autoscaler.paused_long,
                 worker=worker,
             )
-            say(as_json({"code": code, "sentence": sentence}) if json_ else sentence)
+            say(as_json({"code": code, "sentence": sentence}) if json_ else Whole(sentence))
             ctx.exit(code)
         facts = show.status_of(journal) | {"control_worker": worker}
     say(as_json(facts) if json_ else show.status(facts))
@@ -177,15 +178,21 @@ def demand(
     from autoscaler_app.passes.decide.situation import read
     from autoscaler_app.passes.one_pass import dry_run
     from scalelib import planner
-    from scalelib.printer import print_demand
+    from scalelib.printer import demand_table, print_demand
 
     with opened(ctx) as control:
         sight, _ = dry_run(control)
     result = planner.calculate(read(sight.snapshot).problem)
     named = (("name", node), ("hostname", hostname))
     filters = [*where, *(f"{column}={','.join(names)}" for column, names in named if names)]
+    columns = output_columns.split(",")
+    if stdout().isatty() and not json_:
+        titles, rows = demand_table(columns, result, where=filters)
+        names = [title.lower() for title in titles]
+        say(table(names, rows, empty="no nodes", spare=("hostname", "vcpu_count")))
+        return
     form: Literal["json", "table"] = "json" if json_ else "table"
-    print_demand(output_columns.split(","), result, stdout(), output_format=form, where=filters)
+    print_demand(columns, result, stdout(), output_format=form, where=filters)
 
 
 @autoscaler.command()
@@ -203,7 +210,13 @@ def replay(file: Path, json_: bool) -> None:
 
 @autoscaler.command()
 @json_option
-@click.option("-n", "--last", default=10, show_default=True, help="How many passes, newest first.")
+@click.option(
+    *("-n", "--last"),
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many passes, newest first.",
+)
 @speaks
 def journal(json_: bool, last: int) -> None:
     """What the last passes saw, decided and did."""
@@ -228,7 +241,9 @@ def why(node: str, json_: bool) -> None:
 
 @autoscaler.command()
 @json_option
-@click.option("-n", "--last", default=20, show_default=True, help="How many nodes.")
+@click.option(
+    *("-n", "--last"), default=20, show_default=True, type=click.IntRange(min=1), help="How many nodes."
+)
 @speaks
 def history(json_: bool, last: int) -> None:
     """The nodes that are there and those that went last: what they ran, why they went, what they cost."""

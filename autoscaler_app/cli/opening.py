@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
@@ -43,9 +46,36 @@ def speaks(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+class Whole(str):
+    """A text that is not to be folded: it is read by programs."""
+
+    __slots__ = ()
+
+
 def say(text: str) -> None:
-    """One text to standard output."""
+    """One text to standard output. On a terminal no word of it is broken in two at the edge."""
+    if stdout().isatty() and not isinstance(text, Whole):
+        text = folded(text, shutil.get_terminal_size().columns)
     click.echo(text, file=_ours.get())
+
+
+def folded(text: str, width: int) -> str:
+    """Long lines go on below what they say of their label. Lines in colour are tables, which fit already."""
+    return "\n".join(
+        line if len(line) <= width or "\x1b" in line else _folded(line, width) for line in text.split("\n")
+    )
+
+
+def _folded(line: str, width: int) -> str:
+    label = re.match(r" *(?:\S+ {2,})*", line)
+    indent = len(label[0]) if label is not None and label[0].strip() else len(line) - len(line.lstrip()) + 2
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * min(indent, width // 3),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def stdout() -> TextIO:
@@ -92,6 +122,6 @@ def opened(ctx: click.Context, *, look: bool = True, shadow: bool = False) -> It
         control.close()
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any) -> Whole:
     """Indented JSON text."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return Whole(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

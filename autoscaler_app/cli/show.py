@@ -117,6 +117,7 @@ def nodes(seen: Sequence[NodeSaw], made: Plan) -> str:
             for node in seen
         ),
         empty="no nodes",
+        spare=("price/h", "held", "heard", "hostname", "fenced"),
     )
 
 
@@ -182,7 +183,12 @@ def buckets(facts: Sequence[dict[str, Any]]) -> str:
         "set_aside",
     )
     rows = ({**fact, "told": _told_as_text(fact["told"])} for fact in facts)
-    return table(columns, ([row[column] for column in columns] for row in rows), empty="no buckets")
+    return table(
+        columns,
+        ([row[column] for column in columns] for row in rows),
+        empty="no buckets",
+        spare=("gpu_count", "memory_gib", "told", "spot"),
+    )
 
 
 def _told_as_text(told: Mapping[str, Mapping[str, float]]) -> str:

@@ -151,6 +151,7 @@ def history_text(stories: Sequence[dict[str, Any]]) -> str:
             for story in stories
         ),
         empty="no node is known yet: a pass that has looked writes them down",
+        spare=("vm_size", "tasks"),
     )
 
 

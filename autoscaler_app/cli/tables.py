@@ -28,19 +28,54 @@ _COLOURS = (
 )
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "none") -> str:
-    """Rows under headings. What is not written to a terminal is neither cut nor coloured: others read it."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str = "none",
+    spare: Sequence[str] = (),
+) -> str:
+    """Rows under headings. What is not written to a terminal is neither cut nor coloured: others read it.
+
+    A narrow terminal does without columns that are empty, then without those of `spare`, the first one first.
+    """
     cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if not cells:
         return empty
     is_shown = stdout().isatty()
     width = shutil.get_terminal_size().columns if is_shown else None
-    return drawn(columns, cells, width=width, colour=is_shown and "NO_COLOR" not in os.environ)
+    colour = is_shown and "NO_COLOR" not in os.environ
+    if width is None:
+        return drawn(columns, cells, width=None, colour=colour)
+    kept = wanted(columns, cells, spare, width)
+    text = drawn(
+        [columns[i] for i in kept], [[row[i] for i in kept] for row in cells], width=width, colour=colour
+    )
+    without = [name for i, name in enumerate(columns) if i not in kept and any(row[i] for row in cells)]
+    return f"{text}\n(a wider terminal shows {', '.join(without)} too)" if without else text
+
+
+def wanted(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], spare: Sequence[str], width: int
+) -> list[int]:
+    """Which columns are shown on so narrow a terminal."""
+    natural = _natural(columns, cells)
+    empty = [i for i in range(len(columns)) if not any(row[i] for row in cells)]
+    kept = list(range(len(columns)))
+    for i in (*empty, *(columns.index(name) for name in spare if name in columns)):
+        if sum(natural[k] for k in kept) + GAP * (len(kept) - 1) <= width:
+            break
+        kept = [k for k in kept if k != i]
+    return kept
+
+
+def _natural(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns)]
 
 
 def drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int | None, colour: bool) -> str:
     """The table; no line is wider than `width`."""
-    natural = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns)]
+    natural = _natural(columns, cells)
     widths = natural if width is None else fitted(natural, width)
 
     def line(words: Sequence[str], styles: Sequence[dict[str, Any]]) -> str:
@@ -84,7 +119,11 @@ def fitted(natural: Sequence[int], width: int) -> list[int]:
 
 
 def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """A sentence loses its end; a name its middle, for names differ at their ends."""
+    if len(text) <= most:
+        return text
+    tail = 0 if text.count(" ") > 1 else (most - 1) // 2
+    return text[: most - 1 - tail] + "…" + text[len(text) - tail :]
 
 
 def _style(column: str, word: str) -> dict[str, Any]:

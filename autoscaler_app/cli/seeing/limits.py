@@ -66,12 +66,19 @@ def _names(buckets: list[Bucket]) -> tuple[str, ...]:
     return tuple(f"{bucket.nodearray}/{bucket.vm_size}{' spot' if bucket.spot else ''}" for bucket in buckets)
 
 
+def _called(each: Limit) -> str:
+    """What a person calls it: a kind of machine has an id in the cloud that says nothing."""
+    if each.limit is PoolKind.BUCKET and each.over:
+        return ", ".join(each.over)
+    return each.name.partition("/")[2] or each.name
+
+
 def text(found: list[Limit]) -> str:
     """The same for people."""
     return table(
         ("limit", "name", "nodes left", "cores left", "binds"),
         (
-            (each.limit.value, each.name, each.nodes_left, each.cores_left, ", ".join(each.binds))
+            (each.limit.value, _called(each), each.nodes_left, each.cores_left, ", ".join(each.binds))
             for each in found
         ),
         empty="nothing limits what can be launched",

@@ -148,6 +148,7 @@ def rows(shown: Iterable[QueueNow]) -> str:
             for queue in shown
         ),
         empty="nothing waits or runs",
+        spare=("held", "last"),
     )
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import health, process, show
-from autoscaler_app.cli.opening import say, speaks, stdout
+from autoscaler_app.cli.opening import Whole, say, speaks, stdout
 from autoscaler_app.cli.seeing import queues
 from autoscaler_app.cli.seeing.queues import QueueNow
 from autoscaler_app.cli.seeing.sparkline import sparkline
@@ -85,7 +85,7 @@ def top(ctx: click.Context, every: float, span: SpanName, once: bool, json_: boo
     with suppress(KeyboardInterrupt):
         if json_:
             for look in looks:
-                say(msgspec.json.encode(look).decode())
+                say(Whole(msgspec.json.encode(look).decode()))
         elif once or not stdout().isatty():
             for look in looks:
                 say(screen(look, _columns()) + ("" if once else "\n"))
@@ -176,9 +176,9 @@ def screen(look: Look, columns: int) -> str:
     """A look as text, no line of it wider than so many columns."""
     now = look.past[-1] if look.past else None
     curves: tuple[tuple[str, Callable[[Point], float], str], ...] = (
-        ("demand", lambda point: point.demand, "{:,.0f} tasks"),
+        ("demand", lambda point: point.demand, "{:,.0f} in all"),
         ("capacity", lambda point: point.cores_up, "{:,.0f} cores up"),
-        ("waiting", lambda point: point.waiting, "{:,.0f} tasks"),
+        ("waiting", lambda point: point.waiting, "{:,.0f} waiting"),
         ("money", lambda point: point.price_per_hour, "{:.3f}" + f" {look.currency}".rstrip() + "/h"),
     )
     width = max(1, columns - NAMED - TOLD)

@@ -112,5 +112,9 @@ def text(found: Iterable[OnBucket]) -> str:
     table = show.table(
         ("nodearray", "vm_size", "holds", "each/h"), rows, empty="there is no kind of machine to launch"
     )
-    notes = [f"{each.nodearray}/{each.vm_size}: {each.why_not}" for each in found if each.why_not]
+    refused: dict[str, list[str]] = {}
+    for each in found:
+        if each.why_not:
+            refused.setdefault(each.why_not, []).append(f"{each.nodearray}/{each.vm_size}")
+    notes = [f"{', '.join(kinds)}: {why}" for why, kinds in refused.items()]
     return "\n".join([table, *([""] if notes else []), *notes])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from autoscaler_app.cli.group import autoscaler
+from autoscaler_app.cli.opening import as_json, folded, say
 
 NOISY = """
 import ctypes, os, click
@@ -52,3 +54,30 @@ def test_output_that_is_no_file_is_written_to_as_well(tmp_path) -> None:
     assert outcome.exit_code == 2
     assert outcome.output.startswith("error: ")
     assert "none.json" in outcome.output
+
+
+def test_on_a_terminal_no_word_is_broken_and_what_is_said_goes_on_below_its_label() -> None:
+    said = "WARNING  broker  Redis writes nothing to disk: a restart loses\n  of it all and more of it\nshort"
+    assert folded(said, 40).splitlines() == [
+        "WARNING  broker  Redis writes nothing to",
+        "             disk: a restart loses",
+        "  of it all and more of it",
+        "short",
+    ]
+    assert folded("  5 of these and of those", 16).splitlines() == ["  5 of these and", "    of those"]
+    assert folded("\x1b[31ma row in colour\x1b[0m", 8) == "\x1b[31ma row in colour\x1b[0m"
+
+
+def test_what_programs_read_is_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    written.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdout", written)
+    monkeypatch.setenv("COLUMNS", "20")
+    say(as_json({"sentence": "one two three four five"}))
+    say("one two three four five")
+    assert written.getvalue().splitlines()[1:] == [
+        '  "sentence": "one two three four five"',
+        "}",
+        "one two three four",
+        "  five",
+    ]

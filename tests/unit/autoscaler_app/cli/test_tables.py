@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler_app.cli.tables import GAP, LEAST, drawn, fitted, table
 
 COLUMNS = ("name", "state", "why")
-ROWS = [["worker-1", "Ready", "x" * 90], ["worker-with-a-very-long-name-12", "Failed", "short"]]
+LONG = "a word and one more " * 5
+ROWS = [["worker-1", "Ready", LONG], ["worker-with-a-very-long-name-12", "Failed", "short"]]
 
 
 @given(natural=st.lists(st.integers(1, 120), min_size=1, max_size=12), width=st.integers(20, 200))
@@ -29,13 +33,42 @@ def test_on_eighty_columns_the_widest_column_is_shortened_and_each_row_is_one_li
     lines = drawn(COLUMNS, ROWS, width=80, colour=False).splitlines()
     assert max(map(len, lines)) == 80
     assert len(lines) == 3
-    assert lines[1].endswith("x…")
+    assert lines[1].endswith("…")
+    assert LONG.startswith(lines[1].split(maxsplit=2)[2][:-1])
     assert lines[2].split() == ["worker-with-a-very-long-name-12", "Failed", "short"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_narrow_terminal_does_without_what_is_empty_and_then_what_is_spare_and_names_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("autoscaler_app.cli.tables.stdout", Terminal)
+    monkeypatch.setenv("NO_COLOR", "1")
+    columns = ("name", "fenced", "heard", "size", "fate")
+    rows = [("worker-spot-1", "", "0 s ago", "Standard_F4s_v2", "idle-not-long-enough")]
+
+    def at(width: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        return table(columns, rows, spare=("heard", "none", "size")).splitlines()
+
+    assert at(80)[0].split() == ["NAME", "FENCED", "HEARD", "SIZE", "FATE"]
+    assert at(64)[0].split() == ["NAME", "HEARD", "SIZE", "FATE"], "and nobody misses what is empty"
+    assert at(64)[2:] == []
+    assert at(60)[1].split() == ["worker-spot-1", "Standard_F4s_v2", "idle-not-long-enough"]
+    assert at(60)[2] == "(a wider terminal shows heard too)"
+
+
+def test_a_name_that_is_too_long_loses_its_middle() -> None:
+    assert "wor…-12" in drawn(COLUMNS[:1], [[ROWS[1][0]]], width=7, colour=False)
 
 
 def test_what_is_read_by_others_is_whole_and_has_no_colour() -> None:
     text = table(COLUMNS, ROWS)
-    assert "x" * 90 in text
+    assert LONG.strip() in text
     assert "\x1b" not in text
 
 

@@ -44,4 +44,5 @@ def test_each_ceiling_says_what_it_leaves_and_for_whom_it_is_the_one_that_binds(
 def test_as_a_table() -> None:
     lines = limits.text(limits.of(CLOUD)).splitlines()
     assert lines[0].split() == ["LIMIT", "NAME", "NODES", "LEFT", "CORES", "LEFT", "BINDS"]
-    assert lines[2].split() == ["quota-family", "family/x", "16", "worker/large", "spot"]
+    assert lines[1].split()[:3] == ["bucket", "worker/small", "3"], "not by its id in the cloud"
+    assert lines[2].split() == ["quota-family", "x", "16", "worker/large", "spot"]

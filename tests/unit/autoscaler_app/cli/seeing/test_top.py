@@ -46,7 +46,7 @@ def test_one_look_has_all_and_no_line_is_wider_than_the_terminal(seen: World) ->
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("OK: pass 21 0 s ago")
     said = {line.split()[0]: line for line in lines if line.strip()}
-    assert said["demand"].rstrip().endswith("7 tasks")
+    assert said["demand"].rstrip().endswith("7 in all")
     assert "█" in said["waiting"]
     assert said["capacity"].rstrip().endswith("4 cores up")
     assert "/h" in said["money"]
