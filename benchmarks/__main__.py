@@ -49,10 +49,10 @@ ENOUGH = 2_000
 
 def _counted(measure: Measure, options: argparse.Namespace) -> dict[str, int]:
     """How much of it, for a measure that can be of more or less."""
-    if "count" not in inspect.signature(measure).parameters:
-        return {}
     count = options.count or (None if options.name else ENOUGH)
-    return {} if count is None else {"count": count}
+    asked = {"count": count, "first": options.first}
+    taken = inspect.signature(measure).parameters
+    return {name: value for name, value in asked.items() if value is not None and name in taken}
 
 
 def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:
@@ -64,6 +64,7 @@ def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Na
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of a table")
     parser.add_argument("--count", type=int, help="how much of what is counted: histories of `simulator`")
+    parser.add_argument("--first", type=int, help="the first seed, where there are seeds")
     return parser.parse_args(arguments)
 
 
@@ -90,13 +91,17 @@ def as_row(measurement: Measurement) -> str:
     return f"{measurement.name:<74} {measurement.metric:<22} {value:>14}  {target:<9} {verdict}".rstrip()
 
 
+def cores() -> int:
+    """How many this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this platform
+        return os.cpu_count() or 1
+
+
 def machine() -> str:
     """What the numbers were measured on."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this platform
-        cores = os.cpu_count() or 0
-    parts = [f"{cores} cores ({_processor()})", f"Python {platform.python_version()}", platform.system()]
+    parts = [f"{cores()} cores ({_processor()})", f"Python {platform.python_version()}", platform.system()]
     for package in ("highspy", "celery"):
         try:
             parts.append(f"{package} {importlib.metadata.version(package)}")

@@ -1,11 +1,13 @@
 """Workers that are killed while they work, and an account of every message afterwards.
 
 What is killed is a real `celery worker` with a prefork pool, forked from a process that has imported Celery
-already: so that two hundred of them take minutes.
+already: so that two hundred of them take minutes. `python -m benchmarks._kills` does it with
+a transport that only another Python has.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import json
@@ -15,23 +17,27 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 from celery import Celery
 
 ROOT = Path(__file__).resolve().parent.parent
 QUEUE = "kills"
-OURS, STOCK = "redis_keeper:Transport", "redis"
+OURS, STOCK, PLUS = "redis_keeper:Transport", "redis", "celery_redis_plus.transport:Transport"
 PLACES = 2
 """Tasks at a time."""
+HUNGRY = 4.0
+"""Seconds without enough that ends after which there is more to do."""
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
@@ -212,6 +218,8 @@ class Account:
     """Neither finished nor to be found in the broker."""
     kept: int = 0
     """In the broker still, as if somebody had them: until the visibility timeout is over."""
+    gave_up: int = 0
+    """Workers that nobody killed, and that ended."""
 
     @property
     def again(self) -> int:
@@ -271,9 +279,16 @@ def run(plan: Plan, broker: Broker, folder: Path, *, patience: float = 60.0) -> 
         return workers[-1]
 
     def work_on(more: int) -> None:
-        before, until = ended(), time.monotonic() + patience
+        nonlocal worker, backlog
+        before, began = ended(), time.monotonic()
+        until, hungry = began + patience, began + HUNGRY
         while ended() < before + more:
             send(backlog)
+            if time.monotonic() > hungry:  # what there is may be said to be had by workers that are dead
+                backlog, hungry = backlog + 2 * PLACES, time.monotonic() + HUNGRY
+            if not psutil.pid_exists(worker):
+                worker = start(ways.url)
+                account.gave_up += 1
             if time.monotonic() > until:
                 raise AssertionError(f"nothing ended in {patience} s:\n{_tail(folder / 'worker.log')}")
             time.sleep(0.002)
@@ -338,14 +353,20 @@ def _tail(path: Path) -> str:
 
 def in_redis(client: Any) -> set[int]:
     """The numbers of the tasks that stand in the queue's lists, or in the hash of what somebody has."""
-    import base64
-
-    found = set()
     elements = [each for key in client.scan_iter(f"{QUEUE}*") for each in client.lrange(key, 0, -1)]
     entries = [json.loads(each)[0] for each in client.hvals("unacked")]
-    for message in (*map(json.loads, elements), *entries):
-        found.add(int(json.loads(base64.b64decode(message["body"]))[0][0]))
-    return found
+    return {_number(message) for message in (*map(json.loads, elements), *entries)}
+
+
+def in_plus(client: Any) -> set[int]:
+    """The same in the layout of celery-redis-plus: what its queue, or its index of deadlines, names."""
+    tags = {*client.zrange(f"queue:{QUEUE}", 0, -1), *client.zrange(f"messages_index:{QUEUE}", 0, -1)}
+    found = (client.hget(f"message:{tag.decode()}", "payload") for tag in tags)
+    return {_number(json.loads(payload)) for payload in found if payload}
+
+
+def _number(message: Any) -> int:
+    return int(json.loads(base64.b64decode(message["body"]))[0][0])
 
 
 @contextmanager
@@ -363,6 +384,31 @@ def on_redis(transport: str, folder: Path) -> Iterator[Broker]:
 
     try:
         with redis.Redis.from_url(server.url) as client:
-            yield Broker(server.url, transport, lambda: in_redis(client), lose_power)
+            look = in_plus if transport == PLUS else in_redis
+            yield Broker(server.url, transport, lambda: look(client), lose_power)
     finally:
         server.stop()
+
+
+def run_on_redis(plan: Plan, transport: str, *, patience: float, python: str = sys.executable) -> Account:
+    """`run` on a server of its own, by another Python where only that one has the transport."""
+    if python == sys.executable:
+        with tempfile.TemporaryDirectory() as folder, on_redis(transport, Path(folder) / "data") as broker:
+            return run(plan, broker, Path(folder), patience=patience)
+    words = json.dumps({"plan": asdict(plan), "transport": transport, "patience": patience})
+    done = subprocess.run(
+        [python, "-m", "benchmarks._kills", words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    finished = Counter({int(number): runs for number, runs in said.pop("finished").items()})
+    return Account(**{**said, "kills": Counter(said["kills"]), "finished": finished})
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    print(json.dumps(vars(run_on_redis(Plan(**asked.pop("plan")), **asked))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -11,24 +10,25 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks import Measurement
+from benchmarks.__main__ import cores
 from tests.simulator.history import check
 from tests.simulator.world import Outcome
 
-COUNT = 100_000
+COUNT, FIRST = 100_000, 1_000_000
 TOGETHER = 20
 TELLS_EVERY = 10.0
 """Seconds."""
 
 
-def measure(count: int = COUNT) -> Iterator[Measurement]:
-    """Seeds from 1,000,000 on, which `make test` does not run. Progress, and what goes wrong, on stderr."""
+def measure(count: int = COUNT, first: int = FIRST) -> Iterator[Measurement]:
+    """Seeds from `first` on, which `make test` does not run. Progress, and what goes wrong, on stderr."""
     began = told = time.monotonic()
     done = passes = tasks = nodes = 0
     wrong: list[str] = []
     seconds = 0.0
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        starts = range(1_000_000, 1_000_000 + count, TOGETHER)
-        for outcomes, failures in pool.map(_some, starts, [1_000_000 + count] * len(starts)):
+    with ProcessPoolExecutor(cores()) as pool:
+        starts = range(first, first + count, TOGETHER)
+        for outcomes, failures in pool.map(_some, starts, [first + count] * len(starts)):
             done += len(outcomes) + len(failures)
             wrong += failures
             for failure in failures:
@@ -43,7 +43,7 @@ def measure(count: int = COUNT) -> Iterator[Measurement]:
                 print(
                     f"{done} of {count} histories, {rate:.0f} a second, {len(wrong)} wrong", file=sys.stderr
                 )
-    name = f"{count} histories of a deterministic world"
+    name = f"{count} histories of a deterministic world, from seed {first} on"
     yield Measurement(name=name, metric="wrong", value=len(wrong), unit="histories", target=0)
     for metric, value in (("passes", passes), ("tasks", tasks), ("nodes", nodes)):
         yield Measurement(name=name, metric=metric, value=value, unit=metric)

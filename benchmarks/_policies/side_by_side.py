@@ -75,7 +75,7 @@ POLICIES = (OURS, KEDA, RAY, SCALELIB)
 
 def settings() -> Iterator[Setting]:
     """All that are tried. Of each policy those that its users turn."""
-    for idle, drain in ((300, 300), (60, 300)):
+    for idle, drain in ((300, 300), (60, 300), (300, 60), (60, 60), (60, 120)):
         yield Setting(
             policy=OURS,
             name=f"idle_timeout {idle}, target_drain_time {drain}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +25,13 @@ from tests.rabbitmq import VARIABLE, RabbitMQ, server_program
 from worker_tasks import tasks
 from worker_tasks.celery import app
 
+BROKERS = ("valkey", "redis", "rabbitmq", "quorum")
+QUORUM = {
+    "task_default_queue_type": "quorum",
+    "task_create_missing_queue_type": "quorum",
+    "worker_detect_quorum_queues": True,
+}
+"""On `quorum`, the settings of nodes and of whoever sends."""
 KINDS = (tasks.work, tasks.small, tasks.wide, tasks.roomy, tasks.alone)
 PATIENCE = 300.0
 """Seconds for everything to be finished and gone, once the last fault is over."""
@@ -110,8 +119,10 @@ class Chaos:
 @contextlib.contextmanager
 def _broker(kind: str, folder: Path) -> Iterator[tuple[str, Any, Any]]:
     """Its URL, and how it is killed and started again."""
-    if kind == "valkey":
-        valkey = DurableBroker(folder)
+    if kind in ("valkey", "redis"):
+        if (program := "" if kind == "valkey" else shutil.which("redis-server")) is None:
+            raise click.UsageError("no redis-server on PATH")
+        valkey = DurableBroker(folder, program)
         try:
             yield valkey.url, valkey.lose_power, valkey.start_again
         finally:
@@ -129,21 +140,24 @@ def _broker(kind: str, folder: Path) -> Iterator[tuple[str, Any, Any]]:
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long it is hurt.")
 @click.option("--seed", type=int, help="Which faults.  [default: another one each time]")
-@click.option("--broker", type=click.Choice(["valkey", "rabbitmq"]), default="valkey", show_default=True)
-def main(seconds: float, seed: int | None, broker: str) -> None:
+@click.option("--broker", type=click.Choice(BROKERS), default="valkey", show_default=True)
+@click.option("--pool", type=click.Choice(["prefork", "threads"]), default="prefork", show_default=True)
+def main(seconds: float, seed: int | None, broker: str, pool: str) -> None:
     """A cluster of real processes, on a broker of its own, is hurt at random, and has to lose nothing."""
     seed = Random().randrange(10**6) if seed is None else seed
-    click.echo(f"seed {seed}, {broker}")
+    click.echo(f"seed {seed}, {broker}, {pool}")
+    settings = {"worker_pool": pool, **(QUORUM if broker == "quorum" else {})}
     with (
         tempfile.TemporaryDirectory() as folder,
         _broker(broker, Path(folder) / "broker") as (url, kill, start),
         contextlib.closing(relay_to(url)) as relay,
     ):
-        app.conf.broker_url = url
-        if broker == "rabbitmq":
+        app.conf.update(settings, broker_url=url)
+        if broker in ("rabbitmq", "quorum"):
+            app.conf.broker_transport = None  # that of the app's own default URL
             # Otherwise a message may be gone with the broker a moment after it was sent.
             app.conf.broker_transport_options = {"confirm_publish": True}
-        with Site(_wishes(url, relay.url)) as site:
+        with Site(_wishes(url, relay.url, settings)) as site:
             chaos = Chaos(Place(site=site, relay=relay, kill_broker=kill, start_broker=start), seed)
             chaos.strike(seconds)
             chaos.rest()
@@ -160,11 +174,11 @@ def not_zero(table: Mapping[str, float]) -> list[str]:
     return [row for row in ZERO if table[row]]
 
 
-def _wishes(url: str, url_of_nodes: str) -> Wishes:
+def _wishes(url: str, url_of_nodes: str, settings: Mapping[str, Any]) -> Wishes:
     quick = {"told_within": 5.0, "silent_timeout": 30.0, "give_back_after": 10.0, "target_drain_time": 5.0}
     nodes = {
         "app": "tests.chaos.app",
-        "environment": {"CELERY_BROKER_URL": url_of_nodes},
+        "environment": {"CELERY_BROKER_URL": url_of_nodes, "CHAOS_SETTINGS": json.dumps(settings)},
         "on_worker_exit": "restart",
     }
     return Wishes(broker_url=url, interval=2.0, boot_seconds=1.0, nodes=nodes, autoscaler=quick)

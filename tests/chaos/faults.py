@@ -81,6 +81,18 @@ def freeze_a_worker(place: Place, random: Random) -> str:
     return host
 
 
+def upgrade_a_node(place: Place, random: Random) -> str:
+    """Its worker ends when it has finished what it runs, and is started anew, as an upgrade does it."""
+    if not (workers := _workers(place.site)):
+        return ""
+    host = ""
+    with contextlib.suppress(psutil.Error):
+        hit = random.choice(workers)
+        host = _host(hit)
+        hit.terminate()
+    return host
+
+
 def kill_the_control_worker(place: Place, random: Random) -> str:
     """And start it again a little later."""
     control = place.site.processes["control"]
@@ -144,6 +156,7 @@ FAULTS: Mapping[str, Fault] = {
     for fault in (
         kill_a_worker,
         freeze_a_worker,
+        upgrade_a_node,
         kill_the_control_worker,
         freeze_the_control_worker,
         cut_the_nodes,
