@@ -263,6 +263,9 @@ def run(plan: Plan, broker: Broker, folder: Path, *, patience: float = 60.0) -> 
     app = make_app(broker.url, broker.transport)
     nursery, ways = Nursery(), Breaking(broker.url, chance)
     workers: list[int] = []
+    slow = plan.seconds[1] >= 0.1
+    backlog = 4 * PLACES if slow else 200
+    worker = 0
 
     def ended() -> int:
         return log.read_bytes().count(b"\n")
@@ -293,9 +296,6 @@ def run(plan: Plan, broker: Broker, folder: Path, *, patience: float = 60.0) -> 
                 raise AssertionError(f"nothing ended in {patience} s:\n{_tail(folder / 'worker.log')}")
             time.sleep(0.002)
 
-    slow = plan.seconds[1] >= 0.1
-    backlog = 4 * PLACES if slow else 200
-    worker = 0
     try:
         deeds = [kind for kind, count in plan.kinds.items() for _ in range(count)]
         chance.shuffle(deeds)
