@@ -61,6 +61,15 @@ def test_what_has_ended_is_seen_though_a_message_of_the_same_id_is_here_again(
         assert (gate.books.running, gate.books.ids, gate.books.is_doubtful) == ({}, {}, False)
 
 
+def test_what_waited_for_its_time_waits_no_more_when_it_is_asked_for(celery_has: dict[str, Any]) -> None:
+    gate = plain_gate([])
+    celery_has["later"] = later = Request("later")
+    gate.postponed(later)
+    assert len(gate.unstarted) == 1
+    gate.asked(later)
+    assert (len(gate.unstarted), list(gate.books.running)) == (0, [later])
+
+
 def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
     gate = plain_gate([])
     expired, ran = Request("expired"), Request("ran")
