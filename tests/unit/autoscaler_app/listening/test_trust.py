@@ -43,6 +43,12 @@ def test_events_that_nobody_signs_are_not_believed_in_its_name(trust: Trust, nod
     assert trust.event({"type": kind, "hostname": "celery@N1.domain", "pid": 7}, NOW) is None
 
 
+def test_events_of_who_is_on_no_node_pass(trust: Trust, node: Signer) -> None:
+    event = {"type": "task-started", "hostname": "x@elsewhere", "uuid": "t"}
+    assert trust.event(event, NOW) == event
+    assert trust.warnings(NOW) == ()
+
+
 def test_a_task_that_a_node_sends_is_a_producers_word(trust: Trust, node: Signer) -> None:
     event = {"type": "task-sent", "hostname": "gen@n1", "uuid": "t"}
     assert trust.event(event, NOW) == event
@@ -316,6 +322,8 @@ def test_who_was_there_before_signing_is_written_down_and_nobody_joins_them(
     after_a_restart.know([a_node(), a_node("id-2", "n2")], NOW)
     old, new = (unsigned(Signer(host, THIEF).event(AT)) for host in ("n1", "n2"))
     assert after_a_restart.event(old, NOW) == old
+    beat = {"type": "worker-heartbeat", "hostname": "celery@n1"}
+    assert after_a_restart.event(beat, NOW) == beat
     assert after_a_restart.event(new, NOW) != new
 
 
