@@ -6,7 +6,7 @@ each name where it has to be, so that a release that moves one is a red test and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from celery.worker import state as worker_state
@@ -97,3 +97,25 @@ def cancel_timer(consumer: Any, request: Any) -> None:
     entry = getattr(request, "_eta_timer_entry", None)
     if entry is not None:
         consumer.timer.cancel(entry)
+
+
+def tell_of_postponed(consumer: Any, postponed: Callable[[Any], None]) -> None:
+    """From now on, in this worker, of the requests that are to wait for their time or their rate alone.
+
+    Celery's signal `task_received` tells of all, and to send it costs more than anything else that a node
+    does for a task. A strategy takes what is replaced here when the consumer starts, after the steps were
+    made.
+    """
+    timer, limit, call_at = consumer.timer, consumer._limit_task, consumer.timer.call_at
+    in_time = (consumer.apply_eta_task, consumer._limit_post_eta)
+
+    def _limit_task(request: Any, *args: Any) -> Any:
+        postponed(request)
+        return limit(request, *args)
+
+    def _call_at(eta: float, fun: Any, args: Any = (), *others: Any, **options: Any) -> Any:
+        if fun in in_time:
+            postponed(args[0])
+        return call_at(eta, fun, args, *others, **options)
+
+    consumer._limit_task, timer.call_at = _limit_task, _call_at

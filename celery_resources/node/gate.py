@@ -28,10 +28,9 @@ from celery_resources.gangs.gang import Duty, Role
 from celery_resources.gangs.membership import Membership
 from celery_resources.insides.deliveries import Deliveries
 from celery_resources.insides.garbage import survive_garbage, survive_odd_messages
-from celery_resources.insides.postponed import tell_of_postponed
 from celery_resources.insides.redis_channel.one_client import keep_clients
 from celery_resources.insides.redis_channel.out_of_service import survive_outages
-from celery_resources.insides.requests import knows_all, strike_off
+from celery_resources.insides.requests import knows_all, strike_off, tell_of_postponed
 from celery_resources.insides.silence import bound_waits, drop_pooled
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json

@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu.asynchronous.timer import Timer
 
-from celery_resources.insides.postponed import tell_of_postponed
+from celery_resources.insides.requests import tell_of_postponed
 
 
 class Consumer:

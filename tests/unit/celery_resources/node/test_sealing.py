@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from celery_resources.errors import InvalidSetting
+from celery_resources.node import claims, commands  # noqa: F401 - they register the commands
 from celery_resources.node.guarding import guard_commands
 from celery_resources.node.obeying import ASKED, OURS, STOCK, TERMINATING
 from celery_resources.node.sealing import Sealing, sealing_of
