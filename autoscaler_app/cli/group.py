@@ -228,14 +228,20 @@ def journal(json_: bool, last: int) -> None:
 
 
 @autoscaler.command()
-@click.argument("node")
+@click.argument("what", metavar="NODE|PASS")
 @json_option
 @speaks
-def why(node: str, json_: bool) -> None:
-    """What became of a node, why it is still here or why it went; NODE is its name, host name or id."""
+def why(what: str, json_: bool) -> None:
+    """What became of a node, why it is still here or why it went; NODE is its name, host name or id. PASS is
+    the number of one: who asked for it, what it saw that the one before did not, what it decided and did.
+    """
     from autoscaler_app.cli import stories
+    from autoscaler_app.cli.seeing import one_pass
 
-    facts = stories.why(node)
+    if what.isdecimal() and (told := one_pass.of(int(what))) is not None:
+        say(as_json(told) if json_ else one_pass.text(told))
+        return
+    facts = stories.why(what)
     say(as_json(facts) if json_ else stories.why_text(facts))
 
 

@@ -71,6 +71,10 @@ def why(name: str) -> dict[str, Any]:
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
+    if name.isdecimal():
+        return (
+            f"no pass {name} is in the journal, and no node is or was called so; `journal` lists the passes"
+        )
     hint = meant(name, names, "`history` lists those that are known")
     return f"no node is or was called {name!r} (a name, a host name or an id of the cloud); {hint}"
 

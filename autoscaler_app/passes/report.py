@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -217,6 +217,51 @@ def summary(report: Report) -> str:
     ]
     failed = [f"{action.kind} {action.target}: {action.detail}" for action in report.actions if not action.ok]
     return "; ".join(parts + [f"FAILED {text}" for text in failed] + ([report.error] if report.error else []))
+
+
+WHO = {
+    "beat": "beat",
+    "news": "new work, or a node that came up",
+    "again": "the pass before, which had more to do",
+    "line": "the control worker, as so much stands in the control queue",
+    "call": "a call of autoscale.delay()",
+    "run": "a person, by the command run",
+}
+"""Who asked for a pass, for people; docs/commands.md says more."""
+
+
+def changes(made: Report, before: Report | None) -> list[str] | None:
+    """What a pass saw otherwise than the one before it, a sentence each; None: one of the two is not in the
+    journal any more, or did not see the cluster.
+    """
+    if before is None or made.saw is None or before.saw is None:
+        return None
+    lines = list(_differences(made.saw, before.saw))
+    if made.plan is not None and before.plan is not None:
+        now, then = made.plan.price_per_hour.before, before.plan.price_per_hour.before
+        if f"{now:.3f}" != f"{then:.3f}":
+            lines.append(f"price per hour {then:.3f} → {now:.3f}")
+    return lines
+
+
+def _differences(now: Saw, then: Saw) -> Iterator[str]:
+    queues_then = {queue.queue: queue for queue in then.queues}
+    for queue in now.queues:
+        old = queues_then.get(queue.queue)
+        for what in ("waiting", "running"):
+            was, is_now = getattr(old, what, 0), getattr(queue, what)
+            if was != is_now:
+                yield f"{queue.queue}: {what} {was:,} → {is_now:,}"
+    nodes_then = {node.node_id: node for node in then.nodes}
+    for node in now.nodes:
+        known = nodes_then.pop(node.node_id, None)
+        if known is None:
+            yield f"{node.node} is there: {node.state}"
+        elif known.state != node.state:
+            yield f"{node.node}: {known.state} → {node.state}"
+        elif known.fenced != node.fenced:
+            yield f"{node.node} {'takes no more work' if node.fenced else 'takes work again'}"
+    yield from (f"{node.node} is gone; it was {node.state}" for node in nodes_then.values())
 
 
 def facts(report: Report) -> dict[str, Any]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from autoscaler_app.passes.plan import Plan
-from autoscaler_app.passes.report import Action, Report, Saw, summary
+from autoscaler_app.passes.report import WHO, Action, Report, changes, summary
 from autoscaler_app.web import words
 from autoscaler_app.web.markup import Html, columns, join, table, tag
 from autoscaler_app.web.pages import parts, queues
 from autoscaler_app.web.pages.nodes import when
 from autoscaler_app.web.recent import PassLine
-
-WHO = {
-    "beat": "beat",
-    "news": "new work, or a node that came up",
-    "again": "the pass before, which had more to do",
-    "line": "the control worker, as so much stands in the control queue",
-    "call": "a call of autoscale.delay()",
-    "run": "a person, by the command run",
-}
-"""Who asked for a pass, for people; docs/commands.md says more."""
 
 
 def listed(passes: Sequence[PassLine], now: datetime, *, more: bool = False) -> Html:
@@ -156,35 +146,11 @@ def _head(made: Report) -> Html:
 
 
 def _changes(made: Report, before: Report | None) -> Html:
-    if before is None:
-        return tag("p", "The pass before is not in the journal any more.", class_="empty", id="changes")
-    if made.saw is None or before.saw is None:
-        return tag("p", "One of the two did not see the cluster.", class_="empty", id="changes")
-    lines = list(_differences(made.saw, before.saw))
-    if made.plan is not None and before.plan is not None:
-        now, then = made.plan.price_per_hour.before, before.plan.price_per_hour.before
-        if f"{now:.3f}" != f"{then:.3f}":
-            lines.append(f"price per hour {words.money(then)} → {words.money(now)}")
+    lines = changes(made, before)
+    if lines is None:
+        gone = "The pass before is not in the journal any more."
+        why = gone if before is None else "One of the two did not see the cluster."
+        return tag("p", why, class_="empty", id="changes")
     if not lines:
         return tag("p", "Nothing.", class_="empty", id="changes")
     return tag("ul", *(tag("li", line) for line in lines[: parts.MOST]), class_="lines", id="changes")
-
-
-def _differences(now: Saw, then: Saw) -> Iterator[str]:
-    queues_then = {queue.queue: queue for queue in then.queues}
-    for queue in now.queues:
-        old = queues_then.get(queue.queue)
-        for what in ("waiting", "running"):
-            was, is_now = getattr(old, what, 0), getattr(queue, what)
-            if was != is_now:
-                yield f"{queue.queue}: {what} {was:,} → {is_now:,}"
-    nodes_then = {node.node_id: node for node in then.nodes}
-    for node in now.nodes:
-        known = nodes_then.pop(node.node_id, None)
-        if known is None:
-            yield f"{node.node} is there: {node.state}"
-        elif known.state != node.state:
-            yield f"{node.node}: {known.state} → {node.state}"
-        elif known.fenced != node.fenced:
-            yield f"{node.node} {'takes no more work' if node.fenced else 'takes work again'}"
-    yield from (f"{node.node} is gone; it was {node.state}" for node in nodes_then.values())

@@ -84,6 +84,27 @@ def test_a_node_that_is_idle_says_how_long_it_stays(read: World) -> None:
     assert "goes after 300 s" in run("why", there)
 
 
+def test_why_tells_of_a_pass_what_it_saw_anew_and_what_came_of_it(read: World) -> None:
+    read.queues.waiting["celery"] = 7
+    made = read.make_pass()
+    told = run("why", str(made.number))
+    assert told.startswith(f"pass {made.number}: waiting 7; ")
+    assert "changed  celery: waiting 2 → 7" in told
+    assert "launch   1 x all/large" in told
+    assert "done   launch    1 x all/large" in told
+    facts = json.loads(run("why", str(made.number), "--json"))
+    assert facts["report"]["number"] == made.number
+    assert facts["changed"] == [
+        "celery: waiting 2 → 7", "m2 is there: Preparing", "price per hour 0.000 → 1.000",
+    ]  # fmt: skip
+    assert "changed  not known" in run("why", "1"), "there is none before it"
+
+
+def test_a_pass_that_is_not_known_is_an_error_that_helps(read: World) -> None:
+    done = CliRunner().invoke(autoscaler, ["why", "9999"])
+    assert (done.exit_code, "`journal` lists the passes" in done.output) == (2, True)
+
+
 def test_a_name_that_is_not_known_is_an_error_that_helps(read: World) -> None:
     done = CliRunner().invoke(autoscaler, ["why", "host-m1x"])
     assert done.exit_code == 2

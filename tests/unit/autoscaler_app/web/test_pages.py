@@ -17,9 +17,9 @@ from autoscaler_app.cli.explaining import TaskIs
 from autoscaler_app.memory.figures import Figures, Step
 from autoscaler_app.memory.stories.budget import Spending
 from autoscaler_app.passes.journal import Journal
+from autoscaler_app.passes.report import WHO as SAID
 from autoscaler_app.schedule import WHO
 from autoscaler_app.web import plots
-from autoscaler_app.web.pages import passes
 from autoscaler_app.web.plots.chart import nice
 from autoscaler_app.web.remembered import StateFile
 from tests.unit.autoscaler_app.web import clusters
@@ -250,7 +250,7 @@ def test_without_a_state_file_pages_say_so(
 
 
 def test_the_page_of_a_pass_has_words_for_everybody_who_may_have_asked() -> None:
-    assert passes.WHO.keys() == set(WHO)
+    assert SAID.keys() == set(WHO)
 
 
 def test_no_foreign_page_asks_what_if(busy: httpx.Client) -> None:
