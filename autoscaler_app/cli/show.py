@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from autoscaler_app import settings as settings_module
 from autoscaler_app.cli.tables import table as table  # also for those who show what they found
 from autoscaler_app.memory.orders import told
+from autoscaler_app.memory.stories.budget import money
 from autoscaler_app.passes import report as report_module
 from autoscaler_app.passes.act.shadow import told as told_of_shadow
 from autoscaler_app.passes.plan import Plan
@@ -245,6 +247,9 @@ def status_of(journal: Journal) -> dict[str, Any]:
         if seen.plan is not None:
             facts["unserved"] = seen.plan.unserved
             facts["price_per_hour"] = seen.plan.price_per_hour
+            facts["currency"] = settings_module.load().autoscaler.currency
+            guessed = {(each.nodearray, each.vm_size) for each in seen.saw.buckets if each.is_estimated}
+            facts["price_is_estimated"] = any((n.nodearray, n.vm_size) in guessed for n in seen.saw.nodes)
     return facts
 
 
@@ -310,7 +315,9 @@ def status(facts: dict[str, Any]) -> str:
         ),
     ]
     if "price_per_hour" in facts:
-        lines += ["", f"{facts['price_per_hour'].before:.3f} per hour"]
+        now = facts["price_per_hour"].before
+        price = money(now, facts["currency"], is_estimated=facts["price_is_estimated"], places=3)
+        lines += ["", f"{price} per hour"]
     lines += [
         f"unserved: {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
         for entry in facts.get("unserved", ())

@@ -221,10 +221,14 @@ def test_a_price_that_nobody_gave_is_estimated_and_marked(
     told = stories.cost_text(facts)
     assert f"~{facts['total']:.3f} EUR since" in told
     assert f"cost ~{facts['total']:.3f} so far, at ~" in run("why", "m1")
+    lines = run("status").splitlines()
+    assert any(line.startswith("~") and line.endswith(" EUR per hour") for line in lines), lines
 
 
 def test_a_price_that_was_given_is_not_marked(read: World) -> None:
     assert "~" not in run("why", "m1")
+    read.make_pass()
+    assert "\n1.000 per hour" in run("status")
     assert "~" not in stories.cost_text(stories.cost(7, "use", NOON + timedelta(days=3)))
 
 
