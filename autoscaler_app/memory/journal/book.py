@@ -1,4 +1,8 @@
-"""The reports in the state file: the newest whole, older ones in packs; bounded by days and by bytes."""
+"""The reports in the state file: the newest as they are, older ones in packs; bounded by days and by bytes.
+
+Those that stand by themselves are rows of `journal`, as JSON text where they are not large, so that any tool
+for SQLite shows them.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,13 @@ KEPT = timedelta(days=30)
 MOST_BYTES = 150_000_000
 
 WHOLE = 32
-"""Reports that stand by themselves; what is older goes into a pack, one at a time, of as many."""
-CATCHING_UP = 2
-"""Reports that a pass packs where an earlier version has left many that stand by themselves."""
+"""So many reports always stand by themselves, and so many go into a pack."""
+STANDING = 4_000_000
+"""Bytes up to which they stand by themselves however many they are."""
+TEXT = 65_536
+"""Bytes of the largest report that stands there as text; a larger one is compressed."""
+AT_ONCE = 32
+"""Reports that one pass packs at most, where many small ones are left and large ones come."""
 
 THIN = ((timedelta(days=1), timedelta(minutes=5)), (timedelta(days=7), timedelta(hours=1)))
 """Of passes longer ago than the first, one in so much time as the second is kept whole; of the others those
@@ -53,23 +61,38 @@ class JournalBook:
         self, started: datetime, report: bytes, *, kept: timedelta = KEPT, most_bytes: int = MOST_BYTES
     ) -> int:
         """Add a report; its number. What is older than `kept`, and the oldest beyond `most_bytes`, goes."""
+        stored = report.decode() if len(report) <= TEXT else zlib.compress(report, 1)
+        oldest = to_text(started - kept)
         with self._file.transaction() as db:
             number = db.execute(
-                "INSERT INTO journal (started, report) VALUES (?, ?)",
-                (to_text(started), zlib.compress(report, 1)),
+                "INSERT INTO journal (started, report) VALUES (?, ?)", (to_text(started), stored)
             ).lastrowid
             assert number is not None
-            whole = db.execute("SELECT count(*) FROM journal").fetchone()[0]
-        # Little by little, as a pass waits for it; and not in this transaction, as others write to this file.
-        more = 0 if whole < WHOLE + 2 else 1 if whole <= 2 * WHOLE else CATCHING_UP
-        is_closed = [self._pack() for _ in range(more)]
-        if any(is_closed):
-            self._bound(to_text(started - kept), most_bytes)
+            db.execute("DELETE FROM journal WHERE started < ? AND number < ?", (oldest, number))
+        # Not in this transaction, as others write to this file.
+        if self._pack_some(len(stored), min(STANDING, most_bytes // 10)):
+            self._bound(oldest, most_bytes)
         elif number % max(WHOLE // 4, 1) == 0:
             for times, (after, every) in enumerate(THIN):
                 if self._thin(to_text(started - after), times, every):
                     break
         return number
+
+    def _pack_some(self, written: int, standing: int) -> bool:
+        """What is too much to stand by itself goes into a pack, the oldest first. Is one closed by that?
+
+        Little by little, as a pass waits for it: about as many bytes as it has written itself; twice that
+        where there is more than that to do.
+        """
+        sizes = [row[0] for row in self._file.rows("SELECT length(report) FROM journal ORDER BY number")]
+        size, budget = sum(sizes), written if len(sizes) <= 2 * WHOLE else 2 * written
+        is_closed = is_begun = False
+        for oldest in sizes[: max(0, min(AT_ONCE, len(sizes) - WHOLE - 1))]:
+            if size <= standing or (is_begun and oldest > budget):
+                break
+            is_closed |= self._pack()
+            is_begun, size, budget = True, size - oldest, budget - oldest
+        return is_closed
 
     def latest(self, last: int) -> list[tuple[int, bytes]]:
         """The newest reports, newest first, each with its number."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +23,9 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    """All but the newest few are packed, as if they were large."""
+    monkeypatch.setattr(book, "STANDING", 0)
     made = State(tmp_path / "state.db")
     yield made
     made.close()
@@ -54,6 +58,39 @@ def test_each_can_be_read_by_its_number(state: State) -> None:
         assert text is not None
         assert msgspec.json.decode(text)["n"] == number
     assert state.journal.one(3 * WHOLE + 1) is None
+
+
+def test_while_they_are_little_all_stand_as_text_that_any_tool_shows(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "STANDING", 100_000)
+    write(state, 5 * WHOLE)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        rows = db.execute("SELECT number, report FROM journal ORDER BY number").fetchall()
+    assert [(number, json.loads(text)["n"]) for number, text in rows] == [(n, n) for n in range(1, 161)]
+
+
+def test_large_ones_are_compressed_and_push_the_small_ones_into_packs(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "STANDING", 100_000)
+    write(state, 10 * WHOLE)
+    noise = random.Random(1)
+    for n in range(10 * WHOLE, 11 * WHOLE + 10):
+        at = NOON + timedelta(seconds=n * 15)
+        told = {"started": at, "n": n + 1, "actions": [1], "noise": noise.randbytes(book.TEXT).hex()}
+        state.journal.write(at, msgspec.json.encode(told))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        rows = db.execute("SELECT typeof(report), length(report) FROM journal").fetchall()
+    assert {kind for kind, _ in rows} == {"blob"}
+    assert len(rows) < WHOLE + 4
+    assert numbers(state) == list(range(11 * WHOLE + 10, 0, -1))
+
+
+def test_so_many_always_stand_by_themselves(state: State, tmp_path: Path) -> None:
+    write(state, WHOLE)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        assert db.execute("SELECT count(*) FROM journal").fetchone() == (WHOLE,)
 
 
 def test_most_of_them_are_packed(state: State, tmp_path: Path) -> None:
