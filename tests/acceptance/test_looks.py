@@ -17,7 +17,7 @@ WaitUntil = Callable[..., Any]
 
 LOOKS = (
     *("status", "plan", "nodes", "demand", "buckets", "journal", "config", "history", "cost"),
-    "whatif celery=9",
+    *("queues", "limits", "whatif celery=9", "top --once"),
 )
 ONE_OF_EACH = ("status", "plan", "buckets", "cost")
 """What else looks opens no other file than one of these does."""
