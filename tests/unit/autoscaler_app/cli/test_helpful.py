@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -59,3 +63,23 @@ def test_help_is_told_whole_and_fits_the_terminal(
     assert all(said), "nothing is left without a word"
     cut = [text for text in said if " ".join(text.partition("\f")[0].split()) not in told]
     assert cut == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("wh", {"whatif", "why"}), ("cost --b", {"--by"}), ("cost --by ta", {"task"})],
+    ids=["a command", "an option", "a choice"],
+)
+def test_the_shell_completes_what_is_typed(typed: str, offered: set[str]) -> None:
+    """As docs/commands.md says how to have it: the shell asks the program itself."""
+    words = f"celery -A autoscaler_app autoscaler {typed}"
+    asks = {
+        "_CELERY_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    celery = Path(sys.executable).with_name("celery")
+    done = subprocess.run(
+        [celery], env={**os.environ, **asks}, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert {line.removeprefix("plain,") for line in done.stdout.split()} == offered
