@@ -202,11 +202,16 @@ class Reasons:
         )
 
     def _set_aside(self, fitting: Sequence[Offer]) -> Reason:
-        bucket = fitting[0].bucket
+        # One that comes back by itself, if there is any.
+        bucket = min(fitting, key=lambda offer: not offer.bucket.valid).bucket
         more = f" (and {len(fitting) - 1} more)" if len(fitting) > 1 else ""
+        until = (
+            "it is tried again by itself when that has passed"
+            if bucket.valid
+            else "that does not pass by itself: see to it in the cloud, or add another size"
+        )
         return UnservedReason.SET_ASIDE, (
-            f"every bucket that fits is set aside: {label_of(bucket)}{more}: {_why_aside(bucket)}; it is "
-            "tried again by itself when that has passed"
+            f"every bucket that fits is set aside: {label_of(bucket)}{more}: {_why_aside(bucket)}; {until}"
         )
 
     def _limit(self, kind: Kind, usable: Sequence[Offer]) -> Reason:

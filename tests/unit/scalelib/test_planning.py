@@ -323,3 +323,22 @@ def test_slots_that_run_are_dealt_out_over_their_hosts(world: Any) -> None:
     job = Job("j", {"ncpus": 1}, 5, executing_hostnames=["ip-1", "ip-2", "ip-9"])
     demand = world.plan([job], [world.node(i, "F4") for i in (1, 2)])
     assert [dict(verdict.running) for verdict in demand.nodes] == [{"j": 2}, {"j": 2}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "until"),
+    [
+        ({"set_aside": "none to be had"}, "none to be had; it is tried again by itself when that has passed"),
+        (
+            {"valid": False, "invalid_reason": "switched off"},
+            "switched off; that does not pass by itself: see to it in the cloud, or add another size",
+        ),
+    ],
+)
+def test_what_passes_by_itself_is_told_from_what_a_person_has_to_see_to(
+    world: Any, changes: dict[str, Any], until: str
+) -> None:
+    only = replace(world, sizes=("F2",))
+    only.bucket = lambda size, made=only.bucket: made(size, **changes)
+    (left,) = only.plan([Job("a", {"ncpus": 1})]).unserved
+    assert (left.reason.value, left.detail.endswith(until)) == ("set-aside", True), left.detail
