@@ -20,10 +20,11 @@ DELIVER = "sLbss"
 def surviving() -> Iterator[None]:
     """As in a worker; afterwards as it was."""
     before = transport.loads, transport.Channel.Message, abstract_channel.loads
+    properties = serialization.PROPERTY_CLASSES[Basic.CLASS_ID]
     garbage.survive_garbage()
     yield
     transport.loads, transport.Channel.Message, abstract_channel.loads = before
-    serialization.PROPERTY_CLASSES[Basic.CLASS_ID] = garbage._amqps
+    serialization.PROPERTY_CLASSES[Basic.CLASS_ID] = properties
 
 
 def arrived(properties: bytes) -> Message:
