@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,3 +219,11 @@ def test_tasks_that_hold_a_device_or_the_whole_node_are_each_looked_at() -> None
     ledger.start("task", one)
     assert ledger.runs_only(one)
     assert not ledger.runs_only(ledger.need(Requirement({"ncpus": 2})))
+
+
+def test_of_what_can_never_run_here_nothing_is_kept() -> None:
+    """Of what cannot be read each is a kind of its own: a sender of garbage would fill the memory."""
+    ledger = Ledger(NODE, 8)
+    need = replace(ledger.need(Requirement({"ncpus": 1})), unfit="it cannot be read")
+    assert (ledger.fits_ever(need), ledger.fits_now(need)) == (False, False)
+    assert (ledger._now.fits, ledger._fits_ever) == ({}, {})
