@@ -17,17 +17,11 @@ from tests.simulator.mutants import MUTANTS, Mutant
 from tests.simulator.script import Batch, Fault, Kind, draw
 from tests.simulator.world import run
 
-COUNT, TOGETHER = 150, 10
-"""Histories, and how many of them are one test. All of 500 are `by_hand`: they take a minute and a half."""
+COUNT, TOGETHER = 500, 10
+"""Histories, and how many of them are one test."""
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param(first, marks=[] if first < COUNT else pytest.mark.by_hand)
-        for first in range(0, 500, TOGETHER)
-    ],
-)
+@pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
 def test_nothing_that_must_never_be_is_in_any_history(first: int, tmp_path: Path) -> None:
     for seed in range(first, first + TOGETHER):
         check(seed, tmp_path)
