@@ -37,7 +37,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "wishes", [Wishes(interval=1.0, idle_timeout=60.0, boot_seconds=1.0, beat=False)], ids=[""]
 )

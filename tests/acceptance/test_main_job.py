@@ -14,6 +14,7 @@ import psutil
 import pytest
 from pytest_celery import CeleryTestSetup
 
+from autoscaler_app.passes.act.hands import NO_ANSWER
 from autoscaler_app.settings import Autoscaler
 from demo.process import MARK
 from demo.site import ROOT, Site, Wishes
@@ -40,9 +41,9 @@ def test_a_backlog_of_every_requirement_grows_the_cluster_from_nothing_and_shrin
     assert Counter(run.id for run in site.runs()) == Counter(ids), "each task ran exactly once"
     assert site.ledger()["nodes_created"] == site.ledger()["nodes_removed"] > 0
     assert site.left_behind() == []
-    # A loaded machine may answer too late once, and is asked again by the next pass.
-    last = {(act.kind, act.target): act for made in reversed(site.reports()) for act in made.actions}
-    assert not [action for action in last.values() if not action.ok]
+    # A loaded machine may answer too late: the next pass hears it, or asks again.
+    failed = [action for made in site.reports() for action in made.actions if not action.ok]
+    assert not [action for action in failed if action.detail != NO_ANSWER]
 
 
 ASK = """

@@ -68,7 +68,7 @@ def test_remote_control_does_nothing_to_the_control_worker(site: Site, wait_unti
     assert autoscaler(site, "stop").returncode == 2
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(280)
 @pytest.mark.parametrize("wishes", [BARE])
 def test_the_second_control_side_waits_says_so_and_takes_over(site: Site, wait_until: WaitUntil) -> None:
     first = site.start_control()

@@ -56,7 +56,8 @@ def test_two_beats_launch_once_and_do_not_double_the_passes(
     wait_until(lambda: min(more()) >= 6, seconds=60, what="six more requests of each")
     passes, requests = len(site.reports()) - quiet_from, more()
     # A beat that was held up for a while has sent fewer than the other.
-    assert 5 <= passes <= max(requests) + 2, f"{passes} passes for {requests} requests of two beats"
+    # On a busy machine both come late, and one pass covers several.
+    assert 3 <= passes <= max(requests) + 2, f"{passes} passes for {requests} requests of two beats"
 
 
 @pytest.mark.timeout(120)

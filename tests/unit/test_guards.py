@@ -66,7 +66,7 @@ ENDS = {
         f"{LISTENING}/test_trust.py::test_a_key_that_an_operator_forgot_makes_room_for_the_next",
     ],
     "a queue that cannot be read": [
-        f"{PASSES}/test_one_pass.py::test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there"
+        f"{PASSES}/test_silent.py::test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there"
     ],
     "an eviction notice": [f"{PASSES}/decide/test_fate.py::CASES"],
     "we are deaf": [
