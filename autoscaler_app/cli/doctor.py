@@ -74,6 +74,9 @@ WHAT_TO_DO: Mapping[UnservedReason, str] = {
 }
 """By reason why work has no place; docs/runbook.md has the same table."""
 
+TELLS_IT_ITSELF = (UnservedReason.NEVER_FITS, UnservedReason.RESERVED)
+"""Reasons whose sentence ends with what to do."""
+
 
 @click.command()
 @click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
@@ -198,10 +201,11 @@ def _work(control: Control) -> Iterator[Finding]:
     yield from _warnings(sight, plan)
     for entry in plan.unserved:
         try:
-            todo = WHAT_TO_DO[UnservedReason(entry.reason)]
+            reason = UnservedReason(entry.reason)
+            todo = "" if reason in TELLS_IT_ITSELF else f"; {WHAT_TO_DO[reason]}"
         except ValueError:
-            todo = "`explain --queue` has more"
-        said = f"{entry.count} of {entry.job} have no place ({entry.reason}): {entry.detail}; {todo}"
+            todo = "; `explain --queue` has more"
+        said = f"{entry.count} of {entry.job} have no place ({entry.reason}): {entry.detail}{todo}"
         yield Finding(weight=Weight.WARNING, about="work", sentence=said)
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
 from autoscaler_app.cli.tables import table
+from autoscaler_app.memory.stories.budget import money
 from scalelib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def whatif(
         with opened(ctx) as control:
             seen = dry_run(control)[0].snapshot
     then = outcome(supposed(seen, counts, idle_timeout))
-    say(as_json(then) if json_ else text(then))
+    currency = settings_module.read_autoscaler(seen.config, "the snapshot").currency
+    say(as_json(then) if json_ else text(then, currency))
 
 
 def _read(wish: str) -> tuple[str, int]:
@@ -80,12 +83,16 @@ def _requirement(text: str) -> Requirement:
         raise InvalidInput(f"--constraints is {text!r}: {error}") from error
 
 
-def text(then: Outcome) -> str:
+def text(then: Outcome, currency: str = "") -> str:
     """The same for people."""
+
+    def hourly(price: float) -> str:
+        return f"{money(price, currency, places=3)}/h"
+
     lines = [
         *(
             f"launch    {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
-            f"  ({entry.price_per_hour:.3f}/h)  for {_jobs(entry.jobs.items())}"
+            f"  ({hourly(entry.price_per_hour)})  for {_jobs(entry.jobs.items())}"
             for entry in then.launch
         ),
         *(f"end       {name}" for name in then.going),
@@ -110,8 +117,9 @@ def text(then: Outcome) -> str:
         ),
         empty="nothing would wait",
     )
-    now, price = f"{show.plural(then.nodes_now, 'node')}, {then.price_now:.3f}/h", f"{then.price_then:.3f}/h"
-    lines += ["", waits, "", f"now {now}; then {show.plural(then.nodes_then, 'node')}, {price}"]
+    now = f"{show.plural(then.nodes_now, 'node')}, {hourly(then.price_now)}"
+    later = f"{show.plural(then.nodes_then, 'node')}, {hourly(then.price_then)}"
+    lines += ["", waits, "", f"now {now}; then {later}"]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in then.warnings)])
 
 

@@ -161,6 +161,14 @@ def test_what_is_set_aside_and_what_a_pass_would_warn_of_are_told(sick: World) -
     ]
 
 
+def test_what_to_do_about_work_that_never_fits_is_said_once(sick: World) -> None:
+    sick.control.state.kinds.announce({"huge": {"constraints": {"ncpus": 999}}}, sick.now)
+    sick.queues.waiting["huge"] = 1
+    ((_, sentence),) = said(sick, "work")
+    assert "(never-fits)" in sentence
+    assert sentence.count("ask for less") == 1
+
+
 def test_what_is_found_twice_is_said_once(sick: World) -> None:
     sick.control.broker.dangers = lambda: ["odd", "odd"]  # type: ignore[method-assign]
     assert said(sick, "broker") == [(Weight.WARNING, "odd")]

@@ -31,6 +31,15 @@ def test_it_says_what_would_be_launched_and_what_that_costs(file: Path) -> None:
     assert "nothing would be launched" in run(file).output
 
 
+def test_prices_are_in_the_currency_of_the_settings(file: Path) -> None:
+    seen = json.loads(file.read_text())
+    seen["config"]["autoscaler"] = {**seen["config"].get("autoscaler", {}), "currency": "EUR"}
+    file.write_text(json.dumps(seen))
+    told = run(file, "celery=4").output
+    assert "(2.000 EUR/h)" in told
+    assert "now 0 nodes, 0.000 EUR/h; then 2 nodes, 2.000 EUR/h" in told
+
+
 def test_the_last_sign_parts_queue_and_count_for_a_derived_name_has_some_itself(file: Path) -> None:
     facts = json.loads(run(file, "res:ncpus=2=3", "--json").output)
     assert [(queue["queue"], queue["waiting"]) for queue in facts["queues"]] == [("res:ncpus=2", 3)]
