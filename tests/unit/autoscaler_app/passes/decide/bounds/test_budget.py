@@ -73,6 +73,28 @@ def test_one_that_a_person_holds_is_not_on_its_way(snapshot: Make) -> None:
     assert [each.node for each in plan.fence] == ["worker-1"]
 
 
+@pytest.mark.parametrize(
+    ("other", "ours", "may_go"),
+    [
+        ({"TargetState": "Terminated"}, {"most_leaving": 2}, 1),
+        ({"Status": "Terminating"}, {"most_leaving": 2}, 1),
+        ({"Status": "Off", "State": "Off", "TargetState": "Terminated"}, {"most_leaving": 2}, 2),
+        ({"Status": "Off", "State": "Off", "TargetState": "Terminated"}, {"most_leaving_share": 0.5}, 1),
+    ],
+    ids=["the cloud ends it", "it is ending", "it is gone", "of those that are gone there is no share"],
+)
+def test_one_that_the_cloud_ends_is_on_its_way_until_it_is_gone(
+    snapshot: Make, other: dict[str, Any], ours: dict[str, Any], may_go: int
+) -> None:
+    seen = snapshot(
+        nodes=[*map(node, (1, 2, 3)), node(4, **other)],
+        hosts=[host(n) for n in (1, 2, 3)],
+        history={f"id-{n}": IDLE for n in (1, 2, 3)},
+        config={"autoscaler": ours},
+    )
+    assert len(decide(seen).plan.fence) == may_go
+
+
 def test_in_quiet_hours_no_node_is_chosen_and_those_that_were_go_on(snapshot: Make) -> None:
     ours = {"quiet_hours": ["11:00-13:00"]}
     plan = plan_of(snapshot, ["serving", "left"], ours)
