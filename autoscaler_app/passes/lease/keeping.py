@@ -138,6 +138,7 @@ class Lease:
             self._why_not = f"the broker does not say who holds the lease: {error}"
         if time.monotonic() >= self._until:
             self._until = -math.inf
+            self._why_not = self._why_not or "the broker took too long to say whether the lease is ours"
         self._mark.write(self._as_marked())
         if self._why_not and self._why_not != before:
             log.warning("not in charge of this broker: %s", self._why_not)

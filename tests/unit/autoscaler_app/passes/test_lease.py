@@ -78,6 +78,25 @@ def test_it_is_given_up_after_a_pass_of_a_command(world: World) -> None:
     assert world.control.lease.why_not()
 
 
+def test_an_answer_that_comes_too_late_is_no_lease_and_is_not_called_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    class Slow(Shared):
+        def hold(self, owner: str) -> str:
+            self.valid_for = -1.0  # it has run out by now
+            return super().hold(owner)
+
+    with (
+        pytest.raises(keeping.NotInCharge, match="took too long"),
+        Lease(Slow(), tmp_path / "mark").for_a_pass(),
+    ):
+        pass
+    assert "not in charge of this broker: the broker took too long" in caplog.text
+    assert "the lease is ours" not in caplog.text.replace("whether the lease is ours", "")
+
+
 def _hold(path: Path, marked: Marked, ready: object, done: object) -> None:
     held = Mark(path)
     assert held.take()
