@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, signals
+from celery.app.trace import trace_task
 
 from autoscaler_app import autoscale
 from autoscaler_app.worker import steps
@@ -33,16 +34,18 @@ def app() -> Iterator[Any]:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["link", "link_error"])
 def test_a_signature_that_a_request_carries_is_not_sent(app: Any, fails: bool) -> None:
-    other = app.signature("other", queue="elsewhere", immutable=True)
-    carried: dict[str, Any] = {"link_error": other} if fails else {"link": other}
-    app.tasks["ours"].apply((fails,), **carried)
-    assert messages_waiting(app, ["elsewhere"]) == {"elsewhere": 1}, "Celery would send it"
+    """As a worker runs it: eagerly Celery would run an errback here, and send nothing."""
+    queue = f"q{uuid.uuid4()}"  # all brokers in memory are one
+    other = app.signature("other", queue=queue, immutable=True)
+    request = {"errbacks" if fails else "callbacks": [other], "delivery_info": {}}
+    trace_task(app.tasks["ours"], "one", (fails,), {}, request=request, app=app)
+    assert messages_waiting(app, [queue]) == {queue: 1}, "Celery would send it"
     signals.task_prerun.connect(carry_nothing_on)
     try:
-        app.tasks["ours"].apply((fails,), **carried)
+        trace_task(app.tasks["ours"], "two", (fails,), {}, request=request, app=app)
     finally:
         signals.task_prerun.disconnect(carry_nothing_on)
-    assert messages_waiting(app, ["elsewhere"]) == {"elsewhere": 1}
+    assert messages_waiting(app, [queue]) == {queue: 1}
 
 
 def test_the_rest_of_a_chain_and_a_chord_are_not_carried_on_either() -> None:
