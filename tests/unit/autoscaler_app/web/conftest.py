@@ -158,7 +158,7 @@ def opened(stage: Stage, world: World) -> Iterator[Callable[..., httpx.Client]]:
         fields: dict[str, Any] = {"interval": timedelta(seconds=15), "paused": lambda: world.paused}
         fields |= {"reports": world.reports, "now": lambda: world.clock}
         stage.app = create_app(**(fields | arguments))
-        clients.append(httpx.Client(base_url=stage.url, trust_env=False))
+        clients.append(httpx.Client(base_url=stage.url, trust_env=False, timeout=60))
         return clients[-1]
 
     yield open_

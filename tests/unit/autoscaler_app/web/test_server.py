@@ -132,7 +132,7 @@ def test_serve_shows_the_journal_of_the_state_file_until_it_is_interrupted(
         made = make.report(number)
         state.journal.write(made.started, report_module.encode(made))
     process, url = started(AUTOSCALER_WEB_PASSWORD="geheim", AUTOSCALER_INTERVAL="30")
-    with httpx.Client(base_url=url, trust_env=False) as web:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as web:
         assert web.get("/healthz").status_code == 401
         web.auth = ("", "geheim")
         facts = web.get("/api/status").json()
@@ -150,6 +150,6 @@ def test_serve_shows_the_journal_of_the_state_file_until_it_is_interrupted(
 
 def test_serve_without_a_password_answers_to_this_machine_only(started: Callable[..., Any]) -> None:
     _, url = started(AUTOSCALER_WEB_PASSWORD="")
-    with httpx.Client(base_url=url, trust_env=False) as web:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as web:
         assert web.get("/api/status").json()["last_pass"] is None
         assert web.get("/api/status", headers={"host": "evil.example"}).status_code == 403
