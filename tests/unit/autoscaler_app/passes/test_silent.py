@@ -13,6 +13,19 @@ def tells(world: World, host: Host) -> None:
     world.control.activity.merge(host.account(world.hosts.seq), world.now)
 
 
+def one_that_is_idle(world: World) -> Host:
+    """A host that has had nothing to do for long, and has just told so."""
+    world.queues.waiting["celery"] = 1
+    world.make_pass()
+    (host,) = world.boot()
+    world.listen()
+    world.make_pass()
+    world.queues.waiting["celery"] = 0
+    world.go_on(400)
+    tells(world, host)
+    return host
+
+
 def test_a_host_of_a_queue_that_cannot_be_read_is_kept_for_what_may_wait_there(world: World) -> None:
     world.queues.waiting["celery"] = 2
     world.make_pass()
@@ -137,14 +150,7 @@ def test_a_worker_that_hangs_costs_one_pass_its_patience_whatever_it_is_to_be_to
     world: World, waiting: int
 ) -> None:
     """It told a moment ago, so it counts as heard: what it is told now it does not answer."""
-    world.queues.waiting["celery"] = 1
-    world.make_pass()
-    (hangs,) = world.boot()
-    world.listen()
-    world.make_pass()
-    world.queues.waiting["celery"] = 0
-    world.go_on(400)
-    tells(world, hangs)
+    hangs = one_that_is_idle(world)
     hangs.is_mute, world.queues.waiting["celery"] = True, waiting
     if waiting:
         world.control.state.kinds.announce({"res:ncpus=2": {"constraints": {"ncpus": 2}}}, world.now)
@@ -158,14 +164,7 @@ def test_a_worker_that_hangs_costs_one_pass_its_patience_whatever_it_is_to_be_to
 
 
 def test_a_fence_that_is_answered_after_the_pass_is_seen_by_the_next_one(world: World) -> None:
-    world.queues.waiting["celery"] = 1
-    world.make_pass()
-    (slow,) = world.boot()
-    world.listen()
-    world.make_pass()
-    world.queues.waiting["celery"] = 0
-    world.go_on(400)
-    tells(world, slow)
+    slow = one_that_is_idle(world)
     slow.is_mute = True
     world.make_pass()
     slow.fenced, slow.is_mute = True, False
