@@ -130,6 +130,14 @@ def test_what_is_older_than_it_is_kept_goes(state: State) -> None:
     assert 3 * WHOLE <= len(kept) <= 5 * WHOLE
 
 
+def test_what_is_older_goes_also_while_all_of_it_stands(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "STANDING", 100_000)
+    write(state, 2 * WHOLE, every=60, kept=timedelta(minutes=10))
+    assert numbers(state) == list(range(2 * WHOLE, 2 * WHOLE - 11, -1))
+
+
 def test_beyond_so_many_bytes_the_oldest_go(state: State) -> None:
     write(state, 6 * WHOLE, most_bytes=600)
     kept = numbers(state)
