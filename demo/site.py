@@ -40,6 +40,7 @@ KINDS = (
 )
 """What the tasks of `worker_tasks` need."""
 
+STATE_FILE = "autoscaler.db"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -248,7 +249,7 @@ class Site:
             "boot_timeout": 60,
             "prices": prices,
             **self.wishes.config,
-            "autoscaler": {"state_file": "autoscaler.db", **self.wishes.autoscaler},
+            "autoscaler": {"state_file": STATE_FILE, **self.wishes.autoscaler},
         }
 
     def _ready_url(self, process: Process, prompt: str) -> str:
@@ -278,7 +279,7 @@ class Site:
 
     def bound_hosts(self, settled: float = 0.0) -> list[str]:
         """Hosts whose key is known, for so many seconds."""
-        with contextlib.closing(State.look(self.folder / "autoscaler.db")) as state:
+        with contextlib.closing(State.look(self.state_file)) as state:
             bindings = state.key_bindings().values()
         now = datetime.now(UTC)
         return [each.hostname for each in bindings if (now - each.bound).total_seconds() > settled]
@@ -310,9 +311,14 @@ class Site:
         """How often each task was run to its end."""
         return Counter(run.id for run in self.runs() if run.end is not None)
 
-    def reports(self, last: int = 1000, database: str = "autoscaler.db") -> list[Report]:
+    @property
+    def state_file(self) -> Path:
+        """The control side's memory."""
+        return self.folder / str(self.wishes.autoscaler.get("state_file", STATE_FILE))
+
+    def reports(self, last: int = 1000, database: str = "") -> list[Report]:
         """The journal of the control side, newest first."""
-        path = self.folder / database
+        path = self.folder / database if database else self.state_file
         if not path.exists():
             return []
         state = State(path)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,25 +17,21 @@ import httpx
 
 from demo.process import wait_for
 from demo.site import Run, Site, Wishes
+from tests.chaos.brokers import BROKERS, QUORUM, broker_of
+from tests.chaos.cable import Cable, why_no_cable
+from tests.chaos.disk import Disk, why_no_disk
 from tests.chaos.faults import FAULTS, Place
-from tests.durable import DurableBroker
 from tests.labs import relay_to
-from tests.rabbitmq import VARIABLE, RabbitMQ, server_program
 from worker_tasks import tasks
 from worker_tasks.celery import app
 
-BROKERS = ("valkey", "redis", "rabbitmq", "quorum")
-QUORUM = {
-    "task_default_queue_type": "quorum",
-    "task_create_missing_queue_type": "quorum",
-    "worker_detect_quorum_queues": True,
-}
-"""On `quorum`, the settings of nodes and of whoever sends."""
 KINDS = (tasks.work, tasks.small, tasks.wide, tasks.roomy, tasks.alone)
 PATIENCE = 300.0
 """Seconds for everything to be finished and gone, once the last fault is over."""
 ENDS_A_RUN = ("kill_a_worker", "evict_a_node")
-ENDS_A_CONNECTION = ("cut_the_nodes", "silence_the_nodes", "kill_the_broker")
+ENDS_A_CONNECTION = (
+    "cut_the_nodes", "silence_the_nodes", "kill_the_broker", "pull_the_cable_of_the_nodes", "fill_the_disk",
+)  # fmt: skip
 """RabbitMQ gives back what a connection had, and so it runs once more."""
 ZERO = ("tasks lost", "run twice, unexplained", "busy nodes deleted", "nodes leaked", "processes left")
 """Rows that are to be zero."""
@@ -116,27 +111,6 @@ class Chaos:
         )
 
 
-@contextlib.contextmanager
-def _broker(kind: str, folder: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Its URL, and how it is killed and started again."""
-    if kind in ("valkey", "redis"):
-        if (program := "" if kind == "valkey" else shutil.which("redis-server")) is None:
-            raise click.UsageError("no redis-server on PATH")
-        valkey = DurableBroker(folder, program)
-        try:
-            yield valkey.url, valkey.lose_power, valkey.start_again
-        finally:
-            valkey.stop()
-        return
-    if (program := server_program()) is None:
-        raise click.UsageError(f"no rabbitmq-server on PATH; {VARIABLE} may name one")
-    rabbitmq = RabbitMQ(program, folder)
-    try:
-        yield rabbitmq.new_vhost(), rabbitmq.kill, rabbitmq.start_again
-    finally:
-        rabbitmq.close()
-
-
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long it is hurt.")
 @click.option("--seed", type=int, help="Which faults.  [default: another one each time]")
@@ -147,21 +121,28 @@ def main(seconds: float, seed: int | None, broker: str, pool: str) -> None:
     seed = Random().randrange(10**6) if seed is None else seed
     click.echo(f"seed {seed}, {broker}, {pool}")
     settings = {"worker_pool": pool, **(QUORUM if broker == "quorum" else {})}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _broker(broker, Path(folder) / "broker") as (url, kill, start),
-        contextlib.closing(relay_to(url)) as relay,
-    ):
-        app.conf.update(settings, broker_url=url)
+    for fault, why in (("no cable is pulled", why_no_cable()), ("no disk is full", why_no_disk())):
+        if why:
+            click.echo(f"{fault}: {why}")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        disk = None if why_no_disk() else stack.enter_context(Disk(folder / "disk"))
+        on_disk = folder if disk is None else disk.path
+        ours = stack.enter_context(broker_of(broker, on_disk / "broker"))
+        cable = None if why_no_cable() else stack.enter_context(Cable())
+        relay = stack.enter_context(
+            contextlib.closing(relay_to(ours.url, None if cable is None else cable.listen()))
+        )
+        app.conf.update(settings, broker_url=ours.url)
         if broker in ("rabbitmq", "quorum"):
             app.conf.broker_transport = None  # that of the app's own default URL
             # Otherwise a message may be gone with the broker a moment after it was sent.
             app.conf.broker_transport_options = {"confirm_publish": True}
-        with Site(_wishes(url, relay.url, settings)) as site:
-            chaos = Chaos(Place(site=site, relay=relay, kill_broker=kill, start_broker=start), seed)
-            chaos.strike(seconds)
-            chaos.rest()
-            table = chaos.table()
+        site = stack.enter_context(Site(_wishes(ours.url, relay.url, settings, on_disk / "autoscaler.db")))
+        chaos = Chaos(Place(site=site, relay=relay, broker=ours, cable=cable, disk=disk), seed)
+        chaos.strike(seconds)
+        chaos.rest()
+        table = chaos.table()
     for row, value in table.items():
         click.echo(f"  {row:<32} {value}")
     wrong = not_zero(table)
@@ -174,8 +155,14 @@ def not_zero(table: Mapping[str, float]) -> list[str]:
     return [row for row in ZERO if table[row]]
 
 
-def _wishes(url: str, url_of_nodes: str, settings: Mapping[str, Any]) -> Wishes:
-    quick = {"told_within": 5.0, "silent_timeout": 30.0, "give_back_after": 10.0, "target_drain_time": 5.0}
+def _wishes(url: str, url_of_nodes: str, settings: Mapping[str, Any], state: Path) -> Wishes:
+    quick = {
+        "state_file": str(state),
+        "told_within": 5.0,
+        "silent_timeout": 30.0,
+        "give_back_after": 10.0,
+        "target_drain_time": 5.0,
+    }
     nodes = {
         "app": "tests.chaos.app",
         "environment": {"CELERY_BROKER_URL": url_of_nodes, "CHAOS_SETTINGS": json.dumps(settings)},

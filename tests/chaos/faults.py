@@ -13,6 +13,9 @@ import psutil
 
 from demo.process import MARK
 from demo.site import Site
+from tests.chaos.brokers import Broker
+from tests.chaos.cable import Cable
+from tests.chaos.disk import Disk
 from tests.labs import Relay
 
 
@@ -23,8 +26,11 @@ class Place:
     site: Site
     relay: Relay
     """Between the nodes and the broker."""
-    kill_broker: Callable[[], None]
-    start_broker: Callable[[], None]
+    broker: Broker
+    cable: Cable | None = None
+    """Between the nodes and the relay; None: none can be laid here."""
+    disk: Disk | None = None
+    """With what the broker and the control side write down; None: none can be mounted here."""
 
 
 Fault = Callable[[Place, Random], str]
@@ -128,10 +134,41 @@ def silence_the_nodes(place: Place, random: Random) -> str:
 def kill_the_broker(place: Place, random: Random) -> str:
     """And start it again a little later, with what it had on disk."""
     seconds = random.uniform(0, 3)
-    place.kill_broker()
+    place.broker.kill()
     time.sleep(seconds)  # the fault itself
-    place.start_broker()
+    place.broker.start()
     return f"for {seconds:.1f} s and a start"
+
+
+def fail_the_broker_over(place: Place, random: Random) -> str:
+    """Its follower takes its place, at the same address; every connection is lost."""
+    return "to its follower" if place.broker.fail_over() else ""
+
+
+def pull_the_cable_of_the_nodes(place: Place, random: Random) -> str:
+    """No packet passes between the nodes and the broker, and no word of it, until it is plugged in again."""
+    if place.cable is None:
+        return ""
+    seconds = random.uniform(1, 20)
+    place.cable.pull()
+    time.sleep(seconds)  # the fault itself
+    place.cable.plug()
+    return f"for {seconds:.1f} s"
+
+
+def fill_the_disk(place: Place, random: Random) -> str:
+    """Neither the broker nor the control side can write a byte; what ended by that is started again."""
+    if place.disk is None:
+        return ""
+    seconds = random.uniform(1, 6)
+    place.disk.fill()
+    time.sleep(seconds)  # the fault itself
+    place.disk.empty()
+    place.broker.mend()
+    control = place.site.processes["control"]
+    if control.exit_code is not None:
+        control.start_again()
+    return f"for {seconds:.1f} s"
 
 
 def evict_a_node(place: Place, random: Random) -> str:
@@ -162,6 +199,9 @@ FAULTS: Mapping[str, Fault] = {
         cut_the_nodes,
         silence_the_nodes,
         kill_the_broker,
+        fail_the_broker_over,
+        pull_the_cable_of_the_nodes,
+        fill_the_disk,
         evict_a_node,
         fail_the_cloud,
     )

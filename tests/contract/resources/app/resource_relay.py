@@ -35,7 +35,8 @@ class Relay:
     old ones).
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, server: socket.socket | None = None) -> None:
+        """`server`: where it listens, if that is not a port of its own."""
         self.url = ""
         self.refuses = False
         """Whether who comes is sent away, as by a broker that is about to start."""
@@ -46,8 +47,10 @@ class Relay:
         self._pairs: list[Pair] = []
         self._is_held = False
         self._lock = threading.Lock()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
+        self._server = server or socket.create_server(("127.0.0.1", 0))
+        self.address: str
+        self.port: int
+        self.address, self.port = self._server.getsockname()
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -77,6 +80,10 @@ class Relay:
         """New connections pass. Of the old ones nothing comes any more, not even their end."""
         with self._lock:
             self._is_held = False
+
+    def lead_to(self, url: str) -> None:
+        """Who comes from now on is led to this broker."""
+        self._target = _place(url)
 
     def close(self) -> None:
         """Cut, and listen no more. Returns when every thread has ended."""
@@ -124,13 +131,18 @@ class Relay:
             self.passed_back += passed
 
 
-def relay_to(broker: str) -> Relay:
+def relay_to(broker: str, server: socket.socket | None = None) -> Relay:
     """A relay to the broker of this URL; its own URL is set."""
     parts = urlsplit(broker)
-    relay = Relay(parts.hostname or "127.0.0.1", parts.port or {"redis": 6379}.get(parts.scheme, 5672))
+    relay = Relay(*_place(broker), server)
     login = f"{parts.username}:{parts.password}@" if parts.username else ""
-    relay.url = urlunsplit(parts._replace(netloc=f"{login}127.0.0.1:{relay.port}"))
+    relay.url = urlunsplit(parts._replace(netloc=f"{login}{relay.address}:{relay.port}"))
     return relay
+
+
+def _place(broker: str) -> tuple[str, int]:
+    parts = urlsplit(broker)
+    return parts.hostname or "127.0.0.1", parts.port or {"redis": 6379}.get(parts.scheme, 5672)
 
 
 def _pass_on(
