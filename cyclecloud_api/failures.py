@@ -13,7 +13,7 @@ that fits. So it opens no window, and the probe may go at once; what it cannot s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NewType
@@ -127,6 +127,14 @@ def blocked(memory: Memory, which: Offering, now: datetime) -> str:
 def must_probe(memory: Memory, which: Offering) -> bool:
     """True if the next launch there, once nothing blocks it, has to be a single node."""
     return which in memory.episodes
+
+
+def is_one_missing(memory: Memory, which: Collection[Offering]) -> bool:
+    """Whether a node that boots there was not listed at the last look. A list may be older than our creates,
+    so nothing is bought in its place before a second one lacks it too.
+    """
+    coming = {**memory.booting, **memory.preparing}
+    return any(coming.get(node_id) in which for node_id in memory.missing)
 
 
 # -- remembering ----------------------------------------------------------------------------------------

@@ -147,7 +147,8 @@ class CycleCloudProvider:
         """
         if not nodes:
             return ()
-        return ending.terminate(
+        before = self._watch.document.ended
+        outcomes = ending.terminate(
             self._client,
             nodes,
             verb=self._config.get("terminate_verb", "terminate"),
@@ -155,6 +156,7 @@ class CycleCloudProvider:
             look=self.cloud,
             announce=lambda ids: self._watch.ending(ids, self._now()),
         )
+        return tuple(replace(outcome, is_repeat=outcome.id in before) for outcome in outcomes)
 
     # -- watching ---------------------------------------------------------------------------------------
 

@@ -195,6 +195,8 @@ class Watch:
         if breaker.gently:
             return min(1, request.count), f"one node at a time: {breaker.reason}"
         memory = self.document.failures
+        if failures.is_one_missing(memory, _offerings(request)):
+            return 0, "one that was created there was not listed at the last look; the next one tells"
         if any(failures.must_probe(memory, which) for which in _offerings(request)):
             return min(1, request.count), "one node first, to see whether there is capacity again"
         return request.count, ""

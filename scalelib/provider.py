@@ -62,6 +62,8 @@ class NodeOutcome:
     id: NodeId
     ok: bool
     error: str = ""
+    is_repeat: bool = False
+    """It was told to end before: what is looked at next may be as old as what was looked at now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

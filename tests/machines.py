@@ -51,6 +51,8 @@ class Machines:
     """Every machine that was told to end, as often as it was."""
     lasting: bool = False
     """Machines stay on their way out for ever."""
+    shows_an_old_list: bool = False
+    """What was told to end is shown as it was."""
     no_ending: str = ""
     moved: timedelta = timedelta()
 
@@ -90,13 +92,14 @@ class Machines:
         return tuple(NodeOutcome(id=each, ok=False, error="nothing is deallocated here") for each in nodes)
 
     def terminate(self, nodes: Sequence[NodeId]) -> tuple[NodeOutcome, ...]:
+        outcomes = tuple(NodeOutcome(id=each, ok=True, is_repeat=each in self.ended) for each in nodes)
         self.ended += nodes
-        for each in nodes:
+        for each in nodes if not self.shows_an_old_list else ():
             if self.lasting:
                 self.machines[each].state = "Terminating"
             else:
                 self.machines.pop(each, None)
-        return tuple(NodeOutcome(id=each, ok=True) for each in nodes)
+        return outcomes
 
     def close(self) -> None:
         self.machines.clear()

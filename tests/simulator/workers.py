@@ -136,6 +136,14 @@ class SimWorkers:
     def close(self, *, keep: bool = False) -> None:
         pass
 
+    def cut_off(self, process: Process, until: float) -> None:
+        """Its connection is lost. What it had taken and not started it forgets, as Celery does."""
+        process.cut_off_until = until
+        for delivery in process.on_its_way:
+            if self._broker.kind == "rabbitmq":
+                self._broker.put_back(delivery)
+        process.on_its_way.clear()
+
     def _die(self, node_id: str) -> Process | None:
         process = self.processes.pop(node_id, None)
         if process is not None:
@@ -195,7 +203,7 @@ class SimWorkers:
 
     def _arrive(self, process: Process, delivery: Delivery) -> None:
         """What was taken is here: it starts, or goes back."""
-        if process.is_dead:
+        if process.is_dead or delivery not in process.on_its_way:
             return
         if self._is_stalled(process):
             self._clock.after(1.0, lambda: self._arrive(process, delivery))

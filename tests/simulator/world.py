@@ -166,7 +166,7 @@ class World:
             case Kind.CUT_OFF:
                 for process in list(self.workers.processes.values()):
                     if chance.random() < fault.share:
-                        process.cut_off_until = until
+                        self.workers.cut_off(process, until)
                         self.say(f"{process.name} is cut off")
             case Kind.KILL:
                 for process in self._some(fault.which):

@@ -94,8 +94,10 @@ def _delete(control: Control, deeds: Deeds, ready: list[Delete]) -> None:
         ok = outcome is None or outcome.ok
         detail = _why(entry) if outcome is None or outcome.ok else outcome.error
         deeds.note("delete", entry.node, ok=ok, detail=detail)
-        # Until now it was counted on: what the plan put there has no place.
-        deeds.again = deeds.again or (ok and entry.reason is DeleteReason.NEVER_JOINED)
+        # Until now it was counted on: what the plan put there has no place. But one that was told before and
+        # is listed still would be so at once again.
+        is_news = ok and entry.reason is DeleteReason.NEVER_JOINED and not (outcome and outcome.is_repeat)
+        deeds.again = deeds.again or is_news
 
 
 def call_off(control: Control, sight: Sight, plan: Plan) -> None:

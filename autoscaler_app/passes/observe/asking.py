@@ -125,7 +125,8 @@ def ask_all(control: Control, clock: Clock) -> Asked:
     depths = control.broker.depths(list(kinds))
     control.activity.are_empty((queue for queue, depth in depths.items() if not depth.waiting), now)
     dropped = control.state.fact(DROPPED) or {}
-    strays = find_strays(control, views.values(), _still_there(known, drains, cloud))
+    on_nodes = {*_still_there(known, drains, cloud), *_not_joined(known, drains, cloud)}
+    strays = find_strays(control, views.values(), on_nodes)
     unaccounted, count_unknown = reckon(control.broker, views.values())
     return Asked(
         now=now,
@@ -323,21 +324,28 @@ def _to_ask(control: Control, hosts: Iterable[HostView], drains: Mapping[str, Dr
     )
 
 
-def _still_there(
-    known: Mapping[str, KnownHost], drains: Mapping[str, Drain], cloud: Cloud
-) -> Iterator[KnownHost]:
-    """Hosts of nodes that are there and have not shut down."""
+def _still_there(known: Mapping[str, KnownHost], drains: Mapping[str, Drain], cloud: Cloud) -> Iterator[str]:
+    """Workers of nodes that are there and have not shut down."""
     present = {node.id for node in cloud.nodes}
     left = {node_id for node_id, drain in drains.items() if way_out.state_of(drain) is State.LEFT}
     there = present - left
-    return (host for node_id, host in known.items() if node_id in there)
+    return (name for node_id, host in known.items() if node_id in there for name in host.nodenames)
 
 
-def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[KnownHost]) -> Strays:
+def _not_joined(known: Mapping[str, KnownHost], drains: Mapping[str, Drain], cloud: Cloud) -> Iterator[str]:
+    """Workers, as far as can be guessed, of nodes that are up and were never heard: one may have begun to
+    work while nobody listened. They join, or are ended as never joined.
+    """
+    for node in cloud.nodes:
+        if node.managed and node.is_ready and node.id not in known and node.id not in drains:
+            yield f"celery@{node.hostname}"
+
+
+def find_strays(control: Control, hosts: Iterable[HostView], on_nodes: Collection[str]) -> Strays:
     """Look for messages that nobody has; only while we listen, and so know who is there.
 
-    `known` are the hosts of nodes that are there and have not shut down, heard in this life of ours or not.
-    Raises BrokerError.
+    `on_nodes` are the workers of nodes that are there and have not shut down, heard in this life of ours,
+    before it, or never. Raises BrokerError.
     """
     if control.listener is None or control.listener.connected_since is None:
         return Strays()
@@ -348,19 +356,22 @@ def find_strays(control: Control, hosts: Iterable[HostView], known: Iterable[Kno
     def ask_everybody() -> Claims:
         return claims_of(
             control.workers.ask("claims", None),
-            expected=control.activity.nodenames().union(*(host.nodenames for host in known)),
+            expected=control.activity.nodenames().union(on_nodes),
             me=control.nodename,
             own=own,
             consumers=control.broker.consumers(),
-            unheard=_unheard(control, hosts),
+            unheard=_unheard(control, hosts, on_nodes),
         )
 
     return control.strays.look(control.broker, hosts, own, ask_everybody, later)
 
 
-def _unheard(control: Control, hosts: Collection[HostView]) -> frozenset[str]:
+def _unheard(control: Control, hosts: Collection[HostView], on_nodes: Collection[str]) -> frozenset[str]:
     """Workers that name their connections and were not heard for a while, though somebody listened. For long
     enough for one to connect again that has lost its connection: Celery's pauses grow to half a minute.
+
+    Not those of nodes that are there, of whom no account was heard in this life of ours: one that is cut off
+    may run what nobody has told us of. What it has comes back when its machine is gone.
     """
     assert control.listener is not None
     since, now = control.listener.connected_since, control.now()
@@ -370,4 +381,5 @@ def _unheard(control: Control, hosts: Collection[HostView]) -> frozenset[str]:
     # A process that was heard, or whose connection has no name, speaks for all that have its name.
     there = {w.nodename for w in workers if not w.is_named or now - w.heard <= RECONNECTS_WITHIN}
     named = frozenset(control.state.fact(NAMED) or ()) | {worker.nodename for worker in workers}
-    return named - there
+    untold = set(on_nodes) - {worker.nodename for worker in workers if worker.told is not None}
+    return named - there - untold

@@ -186,8 +186,11 @@ def test_a_node_that_was_seen_once_is_looked_at_again_before_it_is_ended(
     server.then(body=status(nodes=[node(1)])).then(body=status(nodes=[node(1)]))
     server.then(202, {"operationId": "o", "nodes": [{"id": "node-1", "name": "worker-1"}]})
     provider.cloud()
-    assert [o.ok for o in provider.terminate([NodeId("node-1")])] == [True]
+    assert provider.terminate([NodeId("node-1")]) == (NodeOutcome(id=NodeId("node-1"), ok=True),)
     assert [s.split()[0] for s in server.sent] == ["GET", "GET", "POST"]
+    server.then(202, {"operationId": "o", "nodes": [{"id": "node-1", "name": "worker-1"}]})
+    (again,) = provider.terminate([NodeId("node-1")])
+    assert again.is_repeat, "the list that it is decided from may be older than the first"
 
 
 def test_an_answer_that_swaps_ids_is_refused_and_ends_nothing(

@@ -73,6 +73,27 @@ def test_after_the_window_one_node_may_be_tried_and_no_more_until_its_fate_is_kn
     assert watch.allowance(wish(), later(302))[0] == 0
 
 
+def test_nothing_is_bought_in_place_of_a_node_that_one_list_alone_lacks(
+    see: Callable[..., Inventory], node: Make
+) -> None:
+    """The list may be older than its create. Elsewhere, and when the next one lacks it too, it may."""
+    watch = Watch()
+    watch.created(wish(count=1), [NodeId("node-1")], NOON)
+    watch.look(see(), later(15))
+    count, why = watch.allowance(wish(), later(15))
+    assert (count, why) == (
+        0,
+        "one that was created there was not listed at the last look; the next one tells",
+    )
+    assert watch.allowance(wish(nodearray="worker-spot", spot=True), later(15)) == (40, "")
+    watch.look(see(node(1, Status="Acquiring")), later(30))
+    assert watch.allowance(wish(), later(30)) == (40, ""), "it is there"
+    watch.look(see(), later(45))
+    watch.look(see(), later(60))
+    assert "vanished" in watch.allowance(wish(), later(60))[1]
+    assert watch.allowance(wish(), later(60 + 301))[0] == 1
+
+
 def test_a_failing_placement_group_is_set_aside_and_its_size_is_not(see: Callable[..., Inventory]) -> None:
     watch = Watch()
     watch.create_failed(wish(placement_group="pg0"), "no capacity", NOON)

@@ -94,7 +94,8 @@ def some_messages_are_claimed_by_nobody(world: World) -> Callable[[], object]:
         world.control.activity.merge(host.account(2), world.now)
     world.go_on(60)
     hosts = world.control.activity.hosts()
-    return lambda: asking._unheard(world.control, hosts)
+    names = [host.nodename for host in world.hosts.of.values()]
+    return lambda: asking._unheard(world.control, hosts, names)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,21 @@ def test_what_a_node_that_never_joined_was_counted_on_for_is_bought_at_once(worl
     assert [action.kind for action in world.make_pass().actions] == ["launch"]
 
 
+def test_one_that_is_listed_still_though_it_was_ended_asks_for_no_pass_over_and_over(world: World) -> None:
+    """A list may be old for minutes, and a pass at once would see the same again."""
+    world.listen()
+    world.queues.waiting["celery"] = 2
+    world.make_pass()
+    world.cloud.boot()
+    world.make_pass()
+    world.go_on(200)
+    world.cloud.shows_an_old_list = True
+    assert world.make_pass().again
+    ended = world.make_pass()
+    assert ("delete", "m1") in [(action.kind, action.target) for action in ended.actions]
+    assert not ended.again
+
+
 def test_a_fence_whose_answer_was_lost_is_seen_in_the_next_account(world: World, idle: Host) -> None:
     idle.is_deaf_to.add("fence")
     assert deeds(world) == [("fence", False)]

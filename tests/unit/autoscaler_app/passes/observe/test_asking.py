@@ -118,10 +118,10 @@ def test_hosts_that_have_left_are_not_waited_for_when_messages_are_looked_for(
     world.make_pass()
     known, cloud = world.control.state.known_hosts(), world.cloud.cloud()
     state = world.control.state
-    assert [host.node_id for host in _still_there(known, state.drains(), cloud)] == ["m1"]
+    assert list(_still_there(known, state.drains(), cloud)) == [node.nodename]
     state.begin_drain("m1", node.name, "idle", world.now)
     state.mark_shut_down("m1", [node.process], world.now)
-    assert [host.node_id for host in _still_there(known, state.drains(), cloud)] == ["m1"]
+    assert list(_still_there(known, state.drains(), cloud)) == [node.nodename]
     assert world.last_word(node)
     assert list(_still_there(known, state.drains(), cloud)) == []
     world.cloud.machines.clear()
