@@ -277,6 +277,11 @@ class State:
             _move_moments(db, by, now)
             _change(db, LOOKED, lambda at: at and [min(at[0] + by.total_seconds(), now.timestamp()), at[1]])
 
+    def ahead_of(self, now: datetime) -> timedelta:
+        """By so much at least, which is negative, the clock was set back since the last look; or 0."""
+        looked = self.fact(LOOKED)
+        return timedelta(seconds=min(0.0, now.timestamp() - looked[0])) if looked else timedelta()
+
     def unobserved_before(self, listening_since: datetime | None, now: datetime) -> timedelta:
         """A look begins: how much of the time since the last one nobody observed, nor was a look made of it.
 

@@ -44,7 +44,7 @@ DEADLINES = {
     "has nothing to do": IDLE + SILENT + 4 * INTERVAL,
 }
 """Seconds in which nothing else is wrong, from when it begins to when the node has to be told to end."""
-STORM = 15
+STORM = 20
 """Passes within a minute that are too many."""
 DEAREST = 3.0
 """So many times the hindsight optimum, besides what machines cost while they boot and are idle."""
@@ -304,6 +304,8 @@ class Checks:
         cores = sum(min(batch.count * batch.cores, MOST_CORES["cluster"]) for batch in script.batches)
         cores = max(cores, max(CORES.values()))
         in_vain = sum(1 + fault.which for fault in script.faults if fault.kind is Kind.MISHAP)
+        # What the cloud hides is bought once more.
+        in_vain += sum(fault.kind in (Kind.LIE, Kind.STALE) for fault in script.faults)
         lasted = self._world.last * bool(script.faults)
         seconds = cores * (OVERHEAD + lasted) + in_vain * max(CORES.values()) * DEADLINES["boots"]
         return DEAREST * self.hindsight() + seconds * DEAREST_CORE / 3600

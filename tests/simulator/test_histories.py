@@ -45,7 +45,7 @@ def test_what_went_wrong_is_told_shortly_with_a_snapshot_that_can_be_replayed(tm
         short = shortest(run(script, tmp_path), tmp_path)
     assert (len(short.script.batches), short.script.faults) == (1, ())
     text = told(short, tmp_path)
-    assert text.startswith("storm: 15 passes within")
+    assert text.startswith("storm: 20 passes within")
     assert len(text.splitlines()) < 60
     (path,) = tmp_path.glob("snapshot-*.json")
     decide(load(path))

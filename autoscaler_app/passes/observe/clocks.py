@@ -62,14 +62,16 @@ def _unobserved(control: Control, now: datetime) -> tuple[str, ...]:
 
 
 def read_clock(control: Control) -> tuple[datetime, tuple[str, ...]]:
-    """The time now, and what the report says if the clock was set since the last pass of this process.
+    """The time now, and what the report says if the clock was set since the last pass of this process, or
+    back since the last one of any.
 
     A time that belongs to others (when a task is due) stays what it is.
     """
     now, monotonic = control.now(), control.monotonic()
     offset = now.timestamp() - monotonic
     before, control.clock_offset = control.clock_offset, offset
-    by = timedelta(seconds=0.0 if before is None else offset - before)
+    # While no process was there nobody saw the clock being set; but nobody looked later than now.
+    by = control.state.ahead_of(now) if before is None else timedelta(seconds=offset - before)
     if abs(by) < STEP:
         return now, ()
     control.history.clock_was_set(by, now)

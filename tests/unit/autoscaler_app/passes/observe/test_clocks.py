@@ -60,6 +60,22 @@ def test_an_hour_in_which_the_control_worker_was_down_is_no_idle_time(world: Wor
     assert fenced(world) == 1
 
 
+def test_a_clock_that_was_set_back_while_the_control_worker_was_down_keeps_no_node(
+    world: World, idle: Host
+) -> None:
+    """What is remembered would be in the future, and no node idle before it is reached."""
+    world.now -= timedelta(hours=1)
+    heard_since(world, world.now)
+    world.control.clock_offset = None  # another process
+    made = world.make_pass()
+    assert made.saw is not None
+    assert [each for each in made.saw.warnings if "the clock was set by -3600 s" in each]
+    world.go_on(90)
+    assert fenced(world) == 0, "290 s of 300"
+    world.go_on(11)
+    assert fenced(world) == 1
+
+
 def test_an_hour_in_which_the_control_worker_listened_and_made_no_pass_is_idle_time(
     world: World, idle: Host
 ) -> None:
