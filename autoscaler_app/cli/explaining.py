@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 @click.pass_context
 @speaks
 def explain(ctx: click.Context, task_id: str | None, queue: str | None, json_: bool) -> None:
-    """Why a task, or what waits in a queue, has not begun: what it waits for, and until when."""
+    """Why a task, or what waits in a queue, has not begun: what it waits for, and until when.
+
+    Exit code 1 if no worker and no queue has the task.
+    """
     if (task_id is None) == (queue is None):
         raise InvalidInput("name a task by its id, or a queue by --queue, and not both")
     if queue is not None:
@@ -40,6 +43,7 @@ def explain(ctx: click.Context, task_id: str | None, queue: str | None, json_: b
         say(as_json({"task": where, "queue": found}))
     else:
         say(f"{task_id} {where.sentence}" + (f"\n{text(found)}" if found else ""))
+    ctx.exit(1 if where.state == "nowhere" else 0)
 
 
 class TaskIs(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Literal
 
 import click
 
+from autoscaler_app import settings as settings_module
 from autoscaler_app.cli import Helpful, doctor, explaining, process, recording, show
 from autoscaler_app.cli.by_hand import creating, pausing
 from autoscaler_app.cli.by_hand import nodes as by_hand
@@ -52,7 +53,6 @@ def autoscaler() -> None:
 @speaks
 def status(ctx: click.Context, json_: bool, check: bool) -> None:
     """How things stand: the last pass, what waits and runs, the nodes, their price."""
-    from autoscaler_app import settings as settings_module
     from autoscaler_app.cli import health
     from autoscaler_app.passes.journal import Journal
     from autoscaler_app.schedule import interval_of
@@ -89,6 +89,7 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
     with opened(ctx) as control:
         other = control.lease.who()
         sight, made = dry_run(control)
+        currency = control.settings.autoscaler.currency
     if other:
         click.echo(f"note: a pass here would do nothing: {other} holds the lease of this broker", err=True)
     if save is not None:
@@ -97,7 +98,7 @@ def plan(ctx: click.Context, json_: bool, save: Path | None) -> None:
         except OSError as error:
             raise InvalidInput(f"{save}: cannot be written: {error.strerror}") from error
         click.echo(f"snapshot written to {save}", err=True)
-    say(as_json(made) if json_ else show.plan(made))
+    say(as_json(made) if json_ else show.plan(made, currency))
 
 
 @autoscaler.command()
@@ -114,7 +115,8 @@ def run(ctx: click.Context, json_: bool, patience: float, shadow: bool) -> None:
 
     with opened(ctx, look=False, shadow=shadow) as control:
         made = make_pass(control, patience=patience, asked_by="run")
-    say(as_json(made) if json_ else show.report(made))
+        currency = control.settings.autoscaler.currency
+    say(as_json(made) if json_ else show.report(made, currency))
     ctx.exit(0 if made.ok else 1)
 
 
@@ -204,8 +206,10 @@ def replay(file: Path, json_: bool) -> None:
     from autoscaler_app.passes import snapshot
     from autoscaler_app.passes.decide.decision import decide
 
-    made = decide(snapshot.load(file)).plan
-    say(as_json(made) if json_ else show.plan(made))
+    seen = snapshot.load(file)
+    made = decide(seen).plan
+    currency = settings_module.read_autoscaler(seen.config, "the snapshot").currency
+    say(as_json(made) if json_ else show.plan(made, currency))
 
 
 @autoscaler.command()
@@ -239,7 +243,8 @@ def why(what: str, json_: bool) -> None:
     from autoscaler_app.cli.seeing import one_pass
 
     if what.isdecimal() and (told := one_pass.of(int(what))) is not None:
-        say(as_json(told) if json_ else one_pass.text(told))
+        currency = settings_module.load().autoscaler.currency
+        say(as_json(told) if json_ else one_pass.text(told, currency))
         return
     facts = stories.why(what)
     say(as_json(facts) if json_ else stories.why_text(facts))

@@ -34,19 +34,23 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plan(made: Plan) -> str:
+def plan(made: Plan, currency: str = "") -> str:
     """A plan, one line a decision."""
     price = made.price_per_hour
+
+    def hourly(amount: float) -> str:
+        return f"{money(amount, currency, places=3)}/h"
+
     lines = [
         *(
             f"launch   {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
             f"{f' in {entry.placement_group}' if entry.placement_group else ''}"
-            f"  ({entry.price_per_hour:.3f}/h)  for {_jobs(entry.jobs)}"
+            f"  ({hourly(entry.price_per_hour)})  for {_jobs(entry.jobs)}"
             for entry in made.launch
         ),
         *(
             f"create   {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
-            f"  ({entry.price_per_hour:.3f}/h)  by {entry.detail}"
+            f"  ({hourly(entry.price_per_hour)})  by {entry.detail}"
             for entry in made.create
         ),
         *(f"join     {entry.hostname} to {', '.join(entry.queues) or 'nothing'}" for entry in made.join),
@@ -63,7 +67,7 @@ def plan(made: Plan) -> str:
             for entry in made.unserved
         ),
         *(f"warning: {warning}" for warning in made.warnings),
-        f"price    {price.before:.3f}/h now, {price.added:.3f}/h added; decided by the {made.decided_by}",
+        f"price    {hourly(price.before)} now, {hourly(price.added)} added; decided by the {made.decided_by}",
     ]
     return "\n".join(lines)
 
@@ -72,7 +76,7 @@ def _jobs(jobs: dict[str, int]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in jobs.items())
 
 
-def report(made: Report) -> str:
+def report(made: Report, currency: str = "") -> str:
     """One pass."""
     lines = [f"pass {made.number}: {report_module.summary(made)}"]
     lines += [
@@ -81,7 +85,7 @@ def report(made: Report) -> str:
     ]
     if made.shadow is not None:
         assert made.plan is not None
-        lines += [told_of_shadow(made.shadow), *plan(made.plan).splitlines()]
+        lines += [told_of_shadow(made.shadow, currency), *plan(made.plan, currency).splitlines()]
     elif made.plan is not None:
         lines += [
             f"unserved {entry.count} of {entry.job} ({entry.reason}): {entry.detail}"
@@ -234,6 +238,7 @@ def status_of(journal: Journal) -> dict[str, Any]:
         "summary": report_module.summary(made),
     }
     facts["shadow"] = made.shadow
+    facts["currency"] = settings_module.load().autoscaler.currency
     if seen is not None and seen.saw is not None:
         facts["seen_by"] = {
             "number": seen.number,
@@ -247,7 +252,6 @@ def status_of(journal: Journal) -> dict[str, Any]:
         if seen.plan is not None:
             facts["unserved"] = seen.plan.unserved
             facts["price_per_hour"] = seen.plan.price_per_hour
-            facts["currency"] = settings_module.load().autoscaler.currency
             guessed = {(each.nodearray, each.vm_size) for each in seen.saw.buckets if each.is_estimated}
             facts["price_is_estimated"] = any((n.nodearray, n.vm_size) in guessed for n in seen.saw.nodes)
     return facts
@@ -288,7 +292,7 @@ def status(facts: dict[str, Any]) -> str:
         for each in sorted(facts["orders"].values(), key=lambda each: each.node)
     ]
     if (shadow := facts.get("shadow")) is not None:
-        lines.append(f"SHADOW: {told_of_shadow(shadow)}")
+        lines.append(f"SHADOW: {told_of_shadow(shadow, facts['currency'])}")
     seen = facts.get("seen_by")
     if seen is None:
         lines.append("no pass has seen the cluster lately")

@@ -28,12 +28,12 @@ def of(number: int) -> Told | None:
         return None if made is None else Told(report=made, changed=changes(made, journal.report(number - 1)))
 
 
-def text(told: Told) -> str:
+def text(told: Told, currency: str = "") -> str:
     """For people: nodes that are kept are counted alone."""
-    return "\n".join(_lines(told))
+    return "\n".join(_lines(told, currency))
 
 
-def _lines(told: Told) -> Iterator[str]:
+def _lines(told: Told, currency: str) -> Iterator[str]:
     made, changed = told.report, told.changed
     yield f"pass {made.number}: {summary(made)}"
     began = f"began {made.started:%Y-%m-%d %H:%M:%S}Z, took {made.seconds:.2f} s"
@@ -43,7 +43,7 @@ def _lines(told: Told) -> Iterator[str]:
     else:
         yield from (f"changed  {line}" for line in changed or ["nothing"])
     if made.plan is not None:
-        lines = show.plan(made.plan).splitlines()
+        lines = show.plan(made.plan, currency).splitlines()
         yield from (line for line in lines if not line.startswith("keep "))
         yield f"kept     {show.plural(len(made.plan.keep), 'node')}"
     yield from show.report(made).splitlines()[1 : 1 + len(made.actions)]

@@ -14,10 +14,12 @@ from autoscaler_app.cli import show
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
 from autoscaler_app.cli.tables import table
 from autoscaler_app.memory.stories.budget import money
+from autoscaler_app.passes.report import bucket_name
 from scalelib.errors import InvalidInput
 
 if TYPE_CHECKING:
     from autoscaler_app.passes.decide.supposing import Outcome
+    from autoscaler_app.passes.plan import Launch
     from celery_resources import Requirement
 
 
@@ -86,13 +88,14 @@ def _requirement(text: str) -> Requirement:
 def text(then: Outcome, currency: str = "") -> str:
     """The same for people."""
 
-    def hourly(price: float) -> str:
-        return f"{money(price, currency, places=3)}/h"
+    def hourly(price: float, *, is_estimated: bool) -> str:
+        return f"{money(price, currency, is_estimated=is_estimated, places=3)}/h"
 
     lines = [
         *(
             f"launch    {entry.count} x {entry.nodearray}/{entry.vm_size}{' spot' if entry.spot else ''}"
-            f"  ({hourly(entry.price_per_hour)})  for {_jobs(entry.jobs.items())}"
+            f"  ({hourly(entry.price_per_hour, is_estimated=_name(entry) in then.estimated)})"
+            f"  for {_jobs(entry.jobs.items())}"
             for entry in then.launch
         ),
         *(f"end       {name}" for name in then.going),
@@ -117,10 +120,16 @@ def text(then: Outcome, currency: str = "") -> str:
         ),
         empty="nothing would wait",
     )
-    now = f"{show.plural(then.nodes_now, 'node')}, {hourly(then.price_now)}"
-    later = f"{show.plural(then.nodes_then, 'node')}, {hourly(then.price_then)}"
+    now, later = (
+        f"{show.plural(nodes, 'node')}, {hourly(price, is_estimated=then.is_estimated)}"
+        for nodes, price in ((then.nodes_now, then.price_now), (then.nodes_then, then.price_then))
+    )
     lines += ["", waits, "", f"now {now}; then {later}"]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in then.warnings)])
+
+
+def _name(launch: Launch) -> str:
+    return bucket_name(launch.nodearray, launch.vm_size, launch.spot)
 
 
 def _jobs(jobs: Iterable[tuple[str, int]]) -> str:

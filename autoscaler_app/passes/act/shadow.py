@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from autoscaler_app.memory.stories.budget import money
 from autoscaler_app.passes.plan import Plan
 from autoscaler_app.passes.report import Saw, Shadow
 
@@ -50,11 +51,14 @@ def added_up(before: Shadow | None, plan: Plan, saw: Saw, now: datetime) -> Shad
     )
 
 
-def told(shadow: Shadow) -> str:
+def told(shadow: Shadow, currency: str = "") -> str:
     """In a line, for people."""
-    money = f"cost {shadow.cost:.3f} beside {shadow.cost_is:.3f}"
+    cost, is_, hourly, hourly_is = (
+        money(amount, currency, places=3)
+        for amount in (shadow.cost, shadow.cost_is, shadow.per_hour, shadow.per_hour_is)
+    )
     return (
         f"in the shadow since {shadow.since:%Y-%m-%d %H:%M:%S}Z nothing is done; it would have launched "
-        f"{shadow.launched} and ended {shadow.ended}, and {money}; now "
-        f"{shadow.per_hour:.3f} per hour beside {shadow.per_hour_is:.3f}"
+        f"{shadow.launched} and ended {shadow.ended}, and cost {cost} beside {is_}; now {hourly} per hour "
+        f"beside {hourly_is}"
     )

@@ -10,10 +10,13 @@ import msgspec
 from autoscaler_app.passes.decide.decision import decide
 from autoscaler_app.passes.decide.situation import read
 from autoscaler_app.passes.plan import Launch, Places, Plan, Unserved
+from autoscaler_app.passes.report import bucket_name
 from autoscaler_app.passes.snapshot import QueueSeen, Snapshot
 from celery_resources.need.naming import requirement_of
 from celery_resources.need.requirement import Requirement
 from scalelib.errors import InvalidInput
+from scalelib.policy import Policy
+from scalelib.prices import estimated
 from scalelib.spelling import meant
 
 
@@ -40,6 +43,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     price_now: float
     """Per hour."""
     price_then: float
+    estimated: tuple[str, ...]
+    """Kinds of machine, of those that would be bought, whose price nobody gives (`bucket_name`)."""
+    is_estimated: bool
+    """Whether one of these, or of the nodes that are there, is in the prices."""
     going: tuple[str, ...]
     """Nodes that would be fenced or ended at once."""
     queues: tuple[QueueThen, ...]
@@ -91,6 +98,11 @@ def _of(name: str, requirement: Requirement) -> QueueSeen:
 def outcome(snapshot: Snapshot) -> Outcome:
     """What a pass would plan from this."""
     situation, plan = read(snapshot), decide(snapshot).plan
+    cloud = situation.cloud
+    guessed = estimated(cloud.buckets, Policy.from_config(snapshot.config).prices)
+    unpriced = {bucket_name(b.nodearray, b.vm_size, b.spot) for b in cloud.buckets if b.id in guessed}
+    bought = {bucket_name(each.nodearray, each.vm_size, each.spot) for each in plan.launch}
+    there = {bucket_name(node.nodearray, node.vm_size, node.spot) for node in cloud.nodes if node.wanted}
     nodes = sum(node.wanted for node in situation.cloud.nodes)
     price = plan.price_per_hour
     boot = situation.boot_time
@@ -100,6 +112,8 @@ def outcome(snapshot: Snapshot) -> Outcome:
         nodes_then=nodes + sum(launch.count for launch in plan.launch),
         price_now=price.before,
         price_then=price.before + price.added,
+        estimated=tuple(sorted(bought & unpriced)),
+        is_estimated=not unpriced.isdisjoint(bought | there),
         going=(*(entry.node for entry in plan.fence), *(entry.node for entry in plan.delete)),
         queues=tuple(_then(queue, plan, boot) for queue in snapshot.queues if queue.waiting),
         unserved=plan.unserved,

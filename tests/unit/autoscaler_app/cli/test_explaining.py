@@ -63,7 +63,10 @@ def test_a_task_that_a_worker_has_says_where(read: World) -> None:
 
 
 def test_a_task_that_is_nowhere_says_what_that_can_mean(read: World) -> None:
-    assert "it has ended, was revoked, or went to a queue that is not counted" in run("strange").output
+    told = run("strange")
+    assert "it has ended, was revoked, or went to a queue that is not counted" in told.output
+    assert (told.exit_code, run("strange", "--json").exit_code) == (1, 1)
+    assert run("celery-17").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from celery import Celery
 
 from autoscaler_app.cli import show
 from autoscaler_app.passes import report
-from autoscaler_app.passes.act.shadow import added_up
+from autoscaler_app.passes.act.shadow import added_up, told
 from autoscaler_app.passes.act.tied import TiedBroker, TiedWorkers
 from autoscaler_app.passes.control import Control
 from autoscaler_app.passes.lease.keeping import Unneeded
@@ -177,3 +177,8 @@ def test_who_looks_and_who_is_in_the_shadow_has_tied_hands(
         assert control.in_shadow is (how != "look")
         assert isinstance(control.lease, Unneeded) is (how == "shadow"), "beside whoever is in charge"
         control.close()
+
+
+def test_what_it_would_have_cost_is_told_in_the_currency_of_the_settings() -> None:
+    line = told(Shadow(since=NOON, until=NOON, cost=1.5, cost_is=2.0, per_hour=0.5), "EUR")
+    assert "and cost 1.500 EUR beside 2.000 EUR; now 0.500 EUR per hour beside 0.000 EUR" in line

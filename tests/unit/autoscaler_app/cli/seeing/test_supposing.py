@@ -40,6 +40,27 @@ def test_prices_are_in_the_currency_of_the_settings(file: Path) -> None:
     assert "now 0 nodes, 0.000 EUR/h; then 2 nodes, 2.000 EUR/h" in told
 
 
+def test_a_price_that_nobody_gave_is_marked_and_so_is_a_sum_with_it(file: Path) -> None:
+    seen = json.loads(file.read_text())
+    del seen["config"]["prices"]["small"]
+    file.write_text(json.dumps(seen))
+    told = run(file, "celery=4").output
+    assert "x all/small  (~" in told
+    assert "; then 2 nodes, ~" in told
+    facts = json.loads(run(file, "celery=4", "--json").output)
+    assert (facts["estimated"], facts["is_estimated"]) == (["all/small"], True)
+    of_large = json.loads(run(file, "res:ncpus=8=1", "--json").output)
+    assert (of_large["estimated"], of_large["is_estimated"]) == ([], False)
+
+
+def test_a_plan_that_is_replayed_has_the_currency_of_its_settings(file: Path) -> None:
+    seen = json.loads(file.read_text())
+    seen["config"]["autoscaler"] = {**seen["config"].get("autoscaler", {}), "currency": "EUR"}
+    file.write_text(json.dumps(seen))
+    told = CliRunner().invoke(autoscaler, ["replay", str(file)]).output
+    assert "price    0.000 EUR/h now, 0.000 EUR/h added" in told
+
+
 def test_the_last_sign_parts_queue_and_count_for_a_derived_name_has_some_itself(file: Path) -> None:
     facts = json.loads(run(file, "res:ncpus=2=3", "--json").output)
     assert [(queue["queue"], queue["waiting"]) for queue in facts["queues"]] == [("res:ncpus=2", 3)]
