@@ -22,8 +22,20 @@ def this_machine() -> dict[str, Any]:
 
 
 def gone(pids: Iterable[object]) -> list[int]:
-    """Those of these process ids that no process here has."""
-    return sorted(pid for pid in pids if isinstance(pid, int) and not psutil.pid_exists(pid))
+    """Those of these process ids that no process here has, or one that has ended and nobody has asked for.
+
+    In a container whose first process never asks for those of others, such a one stays for ever.
+    """
+    return sorted(pid for pid in pids if isinstance(pid, int) and _has_ended(pid))
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.AccessDenied:
+        return False
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process has such an id
+        return True
 
 
 def _addresses() -> list[str]:

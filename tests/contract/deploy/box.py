@@ -295,7 +295,7 @@ class Machine:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), seconds=180, what="the end of the machine")
+        wait_until(lambda: has_ended(self.pid), seconds=180, what="the end of the machine")
         self._process, self.pid = None, 0
 
     def stop(self) -> None:
@@ -313,6 +313,14 @@ class Machine:
 def node_number(address: str) -> int:
     """Which machine of the network is the node that the emulator gave this address."""
     return 100 + int(address.rpartition(".")[2])
+
+
+def has_ended(pid: int) -> bool:
+    """Whether this process is gone, or waits for a parent that may never ask what became of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except ENDED:
+        return True
 
 
 def children(pid: int) -> list[int]:
