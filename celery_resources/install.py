@@ -11,7 +11,7 @@ from celery import signals
 from celery.app.control import Control
 from celery.utils.imports import symbol_by_name
 
-from celery_resources.insides.eager import check_eager, tell_eager
+from celery_resources.insides.eager import check_eager
 from celery_resources.insides.retrying import HoldsRetries
 from celery_resources.insides.wire import Understood
 from celery_resources.need.requirement import Requirement
@@ -19,7 +19,6 @@ from celery_resources.node import claims, commands  # noqa: F401 - they register
 from celery_resources.node.farewell import say_farewell
 from celery_resources.node.named import Named
 from celery_resources.node.quiet import Quiet
-from celery_resources.room.surroundings import clear_away, put_around
 from celery_resources.sending.announcing import Announcer
 from celery_resources.sending.delayed import telling_of_delays
 from celery_resources.sending.kinds import Kinds
@@ -60,9 +59,6 @@ def with_resources(app: App) -> App:
     )
     signals.worker_shutdown.connect(say_farewell)
     check_eager(_needs_where_called)
-    signals.task_prerun.connect(tell_eager)
-    signals.task_prerun.connect(put_around)
-    signals.task_postrun.connect(clear_away)
     return app
 
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from celery import Task
+from celery import Task, signals
 
 from celery_resources.need.header import HEADER, RESOURCES, tell_needs, to_send
 from celery_resources.need.requirement import Requirement
@@ -45,6 +45,9 @@ def _checking(whole: Callable[..., Any], needs_of: Needs) -> Callable[..., Any]:
             options["headers"] = to_send(options["headers"])
         if needs is not None:
             options["headers"] = {**(options.get("headers") or {}), HEADER: needs.to_json()}
+        if HEADER in (options.get("headers") or {}):
+            # Not before: on a worker each receiver of the signal costs every task that runs.
+            signals.task_prerun.connect(tell_eager)
         return whole(self, args, kwargs, *others, **options)
 
     apply.checks = True  # type: ignore[attr-defined]

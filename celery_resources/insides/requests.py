@@ -30,20 +30,31 @@ def knows_all(ids: Mapping[str, object]) -> bool:
 
 def not_known(requests: Iterable[Any]) -> list[Any]:
     """Those that Celery does not have among all that it knows."""
-    known = worker_state.requests
-    return [request for request in requests if known.get(request.id) is not request]
+    known, found = worker_state.requests, []
+    # Not a comprehension, which is a call by itself: this is for every task that ends.
+    for request in requests:
+        if known.get(request.id) is not request:
+            found.append(request)
+    return found
 
 
-def is_in_books(request: Any) -> bool:
-    """Celery itself counts this very request as here: known, reserved or active.
+def has_ended(request: Any) -> bool:
+    """Has the run of a request that was given to the pool come to its end?
 
-    `inspect` asks the same sets, but only by a message, and by id: another request may have the same.
+    Celery strikes a task that it terminates off before the child is dead, and forgets one that was given to a
+    child when the connection broke: the pool's own job tells. If that has none, it may be that something else
+    of the same id was struck off: then it is looked up by itself, among those known, reserved and active.
+    (`inspect` asks the same sets, but only by a message, and by id: another request may have the same.)
     """
-    return (
-        worker_state.requests.get(request.id) is request
-        or request in worker_state.active_requests
-        or request in worker_state.reserved_requests
-    )
+    reference = request._apply_result
+    job = reference() if reference is not None else None
+    if job is None or not hasattr(job, "ready"):
+        return not (
+            worker_state.requests.get(request.id) is request
+            or request in worker_state.active_requests
+            or request in worker_state.reserved_requests
+        )
+    return bool(job.ready())
 
 
 def strike_off(request: Any) -> None:

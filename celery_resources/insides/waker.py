@@ -15,14 +15,15 @@ class Waker:
 
     def __init__(self) -> None:
         self._read, self._write = socket.socketpair()
-        self._hub_wakes = False
+        self.hub_wakes = False
+        """Does the loop turn at once for what a thread tells it (`call_soon`)?"""
         self._read.setblocking(False)
         self._write.setblocking(False)
 
     def register(self, hub: Any) -> None:
         """To be done again for every connection: the loop forgets its sockets with it."""
         hub.add_reader(self._read, self._woken)
-        self._hub_wakes = hasattr(hub, RELIES_ON)
+        self.hub_wakes = hasattr(hub, RELIES_ON)
 
     def wake(self) -> None:
         """Let the loop turn once more right after this turn."""
@@ -33,7 +34,7 @@ class Waker:
         """The same where what a thread tells the loop (`call_soon`) does not wake it: with a kombu before 5.7
         it is seen at the loop's next turn only, up to a second later.
         """
-        if not self._hub_wakes:
+        if not self.hub_wakes:
             self.wake()
 
     def _woken(self, *args: Any) -> None:

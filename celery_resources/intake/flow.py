@@ -81,6 +81,11 @@ class Flow:
         """Let the event loop turn now. May be called from any thread."""
         self._waker.wake()
 
+    @property
+    def is_woken_by_threads(self) -> bool:
+        """Does the event loop turn as soon as Celery has a thread tell it something?"""
+        return self._waker.hub_wakes
+
     def wake_from_thread(self) -> None:
         """Let the event loop see now what a thread of the pool has told it."""
         self._waker.wake_from_thread()

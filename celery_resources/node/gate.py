@@ -47,6 +47,7 @@ from celery_resources.room.books import Books, queue_of
 from celery_resources.room.ledger import Need
 from celery_resources.room.node import NodeFacts, node_facts
 from celery_resources.room.reserving import Crowded, Reservation
+from celery_resources.room.surroundings import clear_away, put_around
 from celery_resources.sending.depth import messages_waiting
 from celery_resources.settings import Settings
 
@@ -127,6 +128,10 @@ class ResourceGate(bootsteps.StartStopStep):
         tell_of_postponed(c, self.postponed)
         if type(c.pool).__module__ == "celery.concurrency.thread":
             signals.task_postrun.connect(self._ran_in_thread)
+        else:
+            # Threads share one environment. The children are forked after this constructor.
+            signals.task_prerun.connect(put_around)
+            signals.task_postrun.connect(clear_away)
 
     # -- the step's life ---------------------------------------------------------------------------------
 
@@ -217,7 +222,7 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.flow.may_begin(need):
             books.begin(request, need, queue)
             self._submit(request)
-            self._has_changed(self.flow.is_steady(-1))
+            self._has_changed(-1)
             return
         ended = self._reap()
         if ended and unstarted.held:
@@ -230,7 +235,7 @@ class ResourceGate(bootsteps.StartStopStep):
         elif unstarted.held or not self._start(request, need):
             unstarted.hold(request, need)
         else:
-            self._has_changed(self.flow.is_steady(ended - 1))
+            self._has_changed(ended - 1)
             return
         self._changed()
 
@@ -239,9 +244,12 @@ class ResourceGate(bootsteps.StartStopStep):
         self.unstarted.comes_later(request)
         self.books.met(request)
 
-    def _ran_in_thread(self, **kwargs: Any) -> None:
+    def _ran_in_thread(self, task: Any, **kwargs: Any) -> None:
         # In a thread of the pool, just before Celery's books show the end. One look is for all that end until
         # the loop turns.
+        if task.acks_late and self.flow.is_woken_by_threads:
+            # The loop itself settles it, right after the books show its end: it turns anyway.
+            return
         self._ran.append(True)
         if not self._will_look:
             self._will_look = True
@@ -305,10 +313,10 @@ class ResourceGate(bootsteps.StartStopStep):
                 # Nothing that does not fit is to come back at once.
                 self.subscriptions.back_off()
                 self.unstarted.give_back_held()
-            self._has_changed(self.flow.is_steady(ended))
+            self._has_changed(ended)
             return
         if ended:
-            self._has_changed(self.flow.is_steady(ended))
+            self._has_changed(ended)
             return
         qos, subscriptions = self.consumer.qos, self.subscriptions
         if not subscriptions.room and subscriptions.is_stuck:
@@ -376,8 +384,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self.flow.update()
         self.telling.changed()
 
-    def _has_changed(self, is_steady: bool) -> None:
-        if not is_steady:
+    def _has_changed(self, more: int) -> None:
+        if not self.flow.is_steady(more):
             self.flow.update()
         if not self.telling.is_due:
             self.telling.changed()

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery_resources.errors import InvalidRequirement
 from celery_resources.insides.consuming import QUEUE
-from celery_resources.insides.requests import is_in_books, job_of, knows_all, not_known, was_cancelled
+from celery_resources.insides.requests import has_ended, not_known, was_cancelled
 from celery_resources.need.header import HEADER, RESOURCES, carried, tell, tell_needs
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.gpus import NGPUS
@@ -53,6 +53,9 @@ class Books:
         said = request.request_dict
         header = carried(said) if HEADER in said or RESOURCES in said else None
         if header is None:
+            of_queue = self._need_of_queue.get(queue)
+            if of_queue is not None and of_queue[0] is self._kinds.by_queue.get(queue):
+                return of_queue[1]
             return self.need_of_queue(queue)
         # Nearly always the same as in the last message from that queue: comparing is cheaper than reading.
         known = self._last_need.get(queue)
@@ -81,7 +84,8 @@ class Books:
         self.ledger.start(request, need)
         self.running[request] = (time.time(), queue)
         self.ids[request.id] = self.ids.get(request.id, 0) + 1
-        tell_needs(request.request_dict)
+        if HEADER in request.request_dict:
+            tell_needs(request.request_dict)
         if self._gpu_names:
             indexes = self.ledger.gpus.of(request)
             tell(request.request_dict, gpus=[self._gpu_names[index] for index in indexes])
@@ -96,13 +100,11 @@ class Books:
 
     def reap(self) -> list[Any]:
         """Strike off what has ended; which requests those were."""
-        if not self.is_doubtful and knows_all(self.ids):
-            return []
-        gone = not_known(self.running)
-        ended = [request for request in gone if _has_ended(request)]
-        self.is_doubtful = len(ended) < len(gone)
-        self.ended += len(ended)
-        for request in ended:
+        gone, ended = not_known(self.running), []
+        for request in gone:
+            if not has_ended(request):
+                continue
+            ended.append(request)
             self.ledger.end(request)
             _, queue = self.running.pop(request)
             self.ids[request.id] -= 1
@@ -113,6 +115,8 @@ class Books:
                 self.tally.add(queue, time.time() - request.time_start, request.name)
             if request in self._hostfiles:
                 self._hostfiles.pop(request).unlink(missing_ok=True)
+        self.is_doubtful = len(ended) < len(gone)
+        self.ended += len(ended)
         return ended
 
     def unacknowledged(self) -> int:
@@ -124,7 +128,7 @@ class Books:
         return {
             request.message.delivery_tag
             for request in self.running
-            if request.acknowledged or not (_has_ended(request) or was_cancelled(request))
+            if request.acknowledged or not (has_ended(request) or was_cancelled(request))
         }
 
     def told(self) -> list[dict[str, Any]]:
@@ -149,13 +153,3 @@ def queue_of(request: Any) -> str:
         # It did not come by a consumer of ours.
         return str(request.delivery_info.get("routing_key") or "")
     return queue
-
-
-def _has_ended(request: Any) -> bool:
-    # Celery does not list it any more. It strikes a task that it terminates off before the child is dead, and
-    # forgets one that was given to a child when the connection broke: the pool's own job tells. If that has
-    # none, it may be that something else of the same id was struck off.
-    job = job_of(request)
-    if job is None or not hasattr(job, "ready"):
-        return not is_in_books(request)
-    return bool(job.ready())

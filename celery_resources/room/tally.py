@@ -18,12 +18,17 @@ class Tally:
     def __init__(self) -> None:
         self._queues: dict[str, list[float]] = {}
         self._names: dict[tuple[str, str], list[float]] = {}
+        self._last: tuple[str, str, list[float], list[float]] | None = None
+        """What ran last, with where it is counted: nearly always it is what runs next."""
 
     def add(self, queue: str, seconds: float, name: str = "") -> None:
         """One run ended, however it ended: it took a place for so long."""
-        _count(self._queues, queue, seconds, MOST_QUEUES)
-        if name:
-            _count(self._names, (queue, name), seconds, MOST_NAMES)
+        if self._last is None or self._last[0] != queue or self._last[1] != name:
+            of_name = _latest(self._names, (queue, name), MOST_NAMES) if name else [0, 0.0]
+            self._last = (queue, name, _latest(self._queues, queue, MOST_QUEUES), of_name)
+        for runs in self._last[2:]:
+            runs[0] += 1
+            runs[1] += seconds if seconds > 0 else 0.0
 
     def told(self) -> dict[str, list[float]]:
         """By queue: the number of runs, and their seconds in all."""
@@ -37,19 +42,12 @@ class Tally:
         return told
 
 
-def _count(counts: dict[K, list[float]], key: K, seconds: float, most: int) -> None:
-    if counts and next(reversed(counts)) == key:
-        # As nearly always: it was the last one before, too.
-        last = counts[key]
-        last[0] += 1
-        last[1] += max(0.0, seconds)
-        return
+def _latest(counts: dict[K, list[float]], key: K, most: int) -> list[float]:
     runs = counts.pop(key, None)
     if runs is None:
         runs = [0, 0.0]
         if len(counts) >= most:
             del counts[next(iter(counts))]
-    runs[0] += 1
-    runs[1] += max(0.0, seconds)
     # Entered anew: the one that had no task for longest stands first.
     counts[key] = runs
+    return runs

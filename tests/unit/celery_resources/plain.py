@@ -79,6 +79,7 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
         may_begin=lambda _: False,
         begins_other=lambda _: None,
         wake_from_thread=lambda: None,
+        is_woken_by_threads=True,
     )
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5, is_due=False)
     gate.subscriptions = SimpleNamespace(

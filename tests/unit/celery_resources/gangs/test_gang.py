@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 
 from celery_resources import GangRefused, Requirement, form_gang, with_resources
 from celery_resources.gangs.gang import Duty, Gang, Role
@@ -179,6 +179,10 @@ def test_a_task_finds_its_gpus_and_hosts_and_leaves_the_environment_as_it_was(
 
 def test_a_task_that_runs_another_within_itself_keeps_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    # As a gate does it.
+    for signal, handler in ((signals.task_prerun, put_around), (signals.task_postrun, clear_away)):
+        monkeypatch.setattr(signal, "receivers", [])
+        signal.connect(handler)
     with Celery(broker="memory://", set_as_current=False) as app:
         with_resources(app)
 

@@ -431,6 +431,20 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     assert ended == [task] * failed
 
 
+EARLY, LATE = SimpleNamespace(acks_late=False), SimpleNamespace(acks_late=True)
+
+
+@pytest.mark.parametrize(("task", "wakes", "looks"), [(LATE, True, 0), (LATE, False, 1), (EARLY, True, 1)])
+def test_a_thread_asks_for_a_look_unless_the_loop_is_about_to_acknowledge_what_ended(
+    task: Any, wakes: bool, looks: int
+) -> None:
+    gate, soon = plain_gate([], ncpus=4), list[Any]()
+    gate.consumer.hub = SimpleNamespace(call_soon=soon.append)
+    gate.flow.is_woken_by_threads = wakes
+    gate._ran_in_thread(task)
+    assert len(soon) == looks
+
+
 def test_one_look_is_for_all_threads_that_end_until_then(celery_has: dict[str, Any]) -> None:
     gate = plain_gate([], ncpus=4)
     soon: list[Any] = []
@@ -439,11 +453,11 @@ def test_one_look_is_for_all_threads_that_end_until_then(celery_has: dict[str, A
         call_soon=soon.append, call_later=lambda seconds, look: later.append(look)
     )
     for _ in range(3):
-        gate._ran_in_thread()
+        gate._ran_in_thread(EARLY)
     assert len(soon) == 1
     soon[0]()
     assert len(later) == 1
-    gate._ran_in_thread()
+    gate._ran_in_thread(EARLY)
     assert len(soon) == 2, "the look that is under way may come too early for this one"
 
 
@@ -458,7 +472,7 @@ def test_what_celery_shows_late_of_the_ends_of_threads_is_looked_for_once_more(
     for number in range(2):
         celery_has[str(number)] = request = Request(str(number))
         gate.asked(request)
-        gate._ran_in_thread()
+        gate._ran_in_thread(EARLY)
     for number in range(shown):
         del celery_has[str(number)]
     soon[0]()
