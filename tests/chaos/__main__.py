@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +26,8 @@ from worker_tasks import tasks
 from worker_tasks.celery import app
 
 KINDS = (tasks.work, tasks.small, tasks.wide, tasks.roomy, tasks.alone)
+AROUND = 40.0
+"""Seconds before and after a task that belong to its story."""
 PATIENCE = 300.0
 """Seconds for everything to be finished and gone, once the last fault is over."""
 ENDS_A_RUN = ("kill_a_worker", "evict_a_node")
@@ -45,6 +47,8 @@ class Chaos:
         self._sent: dict[str, float] = {}
         self._struck: list[tuple[float, str, str]] = []
         """When, what, and which host or what else was hit."""
+        self._odd: set[str] = set()
+        """Tasks that `table` counted where there should be none."""
 
     def send(self, count: int) -> None:
         """Tasks of every kind."""
@@ -78,9 +82,10 @@ class Chaos:
         began: dict[str, float] = {}
         for run in runs:
             began.setdefault(run.id, run.start)
-        again = [run for run in runs if run.start > began[run.id]]
-        twice = {run.id for run in again}
+        twice = {run.id for run in runs if run.start > began[run.id]}
         unexplained = twice - {run.id for run in runs if self._was_hit(run) or self._was_given_back(run)}
+        at_work = [run for run in runs if run.end is None and not self._was_hit(run)]
+        self._odd = {*unexplained, *(run.id for run in at_work), *(self._sent.keys() - finished.keys())}
         return {
             "faults": len(self._struck),
             "tasks sent": len(self._sent),
@@ -93,10 +98,30 @@ class Chaos:
             "nodes launched": ledger["nodes_created"],
             "nodes deleted": ledger["nodes_removed"],
             "nodes leaked": len(site.nodes()),
-            "busy nodes deleted": sum(run.end is None and not self._was_hit(run) for run in runs),
+            "busy nodes deleted": len(at_work),
             "longest wait (s)": round(max(began[id_] - at for id_, at in self._sent.items() if id_ in began)),
             "processes left": len(site.left_behind()),
         }
+
+    def stories(self) -> Iterator[str]:
+        """Of each task that was counted where there should be none: all that might have to do with it."""
+        for task in sorted(self._odd):
+            runs = [run for run in self._site.runs() if run.id == task]
+            sent = self._sent.get(task, min((run.start for run in runs), default=0.0))
+            until = max((run.end or run.start for run in runs), default=sent) + AROUND
+            lines = [(sent, "sent")]
+            for run in runs:
+                lines.append((run.start, f"starts on {run.host}"))
+                lines += [] if run.end is None else [(run.end, f"ends on {run.host}")]
+            lines += [(at, f"fault: {name} {hit}") for at, name, hit in self._struck]
+            for made in self._site.reports(100_000):
+                done = [f"{each.kind} {each.target} {each.detail}" for each in made.actions]
+                said = made.error or "; ".join(done)
+                lines += [(made.started.timestamp(), f"pass {made.number}: {said}")] if said else []
+            yield f"task {task}, in seconds since it was sent:"
+            yield from (
+                f"{at - sent:8.1f}  {what}" for at, what in sorted(lines) if sent - AROUND < at < until
+            )
 
     def _was_hit(self, run: Run) -> bool:
         """A fault ended this run, or its worker before it could acknowledge it."""
@@ -143,9 +168,12 @@ def main(seconds: float, seed: int | None, broker: str, pool: str) -> None:
         chaos.strike(seconds)
         chaos.rest()
         table = chaos.table()
+        stories = list(chaos.stories())
     for row, value in table.items():
         click.echo(f"  {row:<32} {value}")
     wrong = not_zero(table)
+    for line in stories if wrong else ():
+        click.echo(line)
     click.echo(f"not zero: {', '.join(wrong)}" if wrong else "nothing was lost, leaked or ended at work")
     sys.exit(bool(wrong))
 

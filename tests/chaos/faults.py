@@ -178,6 +178,7 @@ def evict_a_node(place: Place, random: Random) -> str:
         return ""
     hit, notice = random.choice(spot), random.choice([0, 5])
     place.site.tell_cloud("/emulator/nodes", {"node": hit["Name"], "action": "evict", "notice": notice})
+    time.sleep(notice)  # the fault itself: what begins meanwhile may be hit, too
     return str(hit["Hostname"])
 
 

@@ -45,11 +45,15 @@ def _run(task: str, start: float, end: float | None, host: str = "ip-1") -> Run:
     return Run(id=task, task="work", host=host, start=start, end=end)
 
 
-def _table(records: Records, *struck: tuple[float, str, str]) -> dict[str, float]:
+def _chaos(records: Records, *struck: tuple[float, str, str]) -> Chaos:
     place: Any = SimpleNamespace(site=records)
     chaos = Chaos(place, 1)
     chaos._sent, chaos._struck, chaos._random = {"t1": 0.0, "t2": 0.0}, list(struck), Random(1)
-    return chaos.table()
+    return chaos
+
+
+def _table(records: Records, *struck: tuple[float, str, str]) -> dict[str, float]:
+    return _chaos(records, *struck).table()
 
 
 def lose(records: Records) -> None:
@@ -103,3 +107,18 @@ def test_what_a_fault_did_is_no_fault_of_ours() -> None:
 
 def test_every_row_that_is_to_be_zero_is_counted() -> None:
     assert set(ZERO) <= _table(Records()).keys()
+
+
+def test_what_is_odd_is_told_with_all_that_happened_around_it() -> None:
+    records = Records()
+    end_at_work(records)
+    chaos = _chaos(records, (2.0, "kill_a_worker", "ip-2"), (90.0, "kill_a_worker", "ip-3"))
+    chaos.table()
+    assert list(chaos.stories()) == [
+        "task t2, in seconds since it was sent:",
+        "     0.0  sent",
+        "     1.0  starts on ip-1",
+        "     2.0  fault: kill_a_worker ip-2",
+        "     5.0  starts on ip-1",
+        "     6.0  ends on ip-1",
+    ]
