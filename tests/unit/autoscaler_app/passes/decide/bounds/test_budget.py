@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from autoscaler_app.passes.plan import KeepReason, Plan
 from autoscaler_app.passes.snapshot import Snapshot, TimesSeen
 from scalelib.errors import InvalidConfig
 from tests.unit.autoscaler_app.conftest import LONG_AGO, NOW, host, node
+from tests.unit.autoscaler_app.world import World
 
 Make = Callable[..., Snapshot]
 IDLE = TimesSeen(created=LONG_AGO, ready=LONG_AGO, last_active=LONG_AGO, last_needed=LONG_AGO)
@@ -93,6 +95,24 @@ def test_one_that_the_cloud_ends_is_on_its_way_until_it_is_gone(
         config={"autoscaler": ours},
     )
     assert len(decide(seen).plan.fence) == may_go
+
+
+def test_a_machine_that_is_none_of_ours_is_not_counted_whatever_becomes_of_it(world: World) -> None:
+    """Of a cloud that lists others, too."""
+    world.queues.waiting["celery"] = 4
+    world.make_pass()
+    world.boot()
+    world.queues.waiting["celery"] = 0
+    world.make_pass()
+    world.go_on(301)
+    other = list(world.cloud.machines.values())[1]
+    other.state = "Terminating"
+    config = {**world.control.settings.config, "autoscaler": {"most_leaving": 1}}
+    seen = msgspec.structs.replace(world.sight().snapshot, config=config)
+    assert len(decide(seen).plan.fence) == 0
+    other.managed = False
+    seen = msgspec.structs.replace(world.sight().snapshot, config=config)
+    assert len(decide(seen).plan.fence) == 1
 
 
 def test_in_quiet_hours_no_node_is_chosen_and_those_that_were_go_on(snapshot: Make) -> None:
