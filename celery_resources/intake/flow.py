@@ -55,7 +55,7 @@ class Flow:
         self._gate = gate
         self._consumer = consumer
         self.subscriptions = Subscriptions(consumer, self.update)
-        self._waker = Waker()
+        self.waker = Waker()
         self._kinds: tuple[Need, ...] = ()
         """What may come from the queues that are consumed, each kind once."""
         self._left: tuple[Need, ...] = ()
@@ -74,21 +74,12 @@ class Flow:
 
     def register(self, hub: Any) -> None:
         """To be done again for every connection: the loop forgets its sockets and timers with it."""
-        self._waker.register(hub)
+        self.waker.register(hub)
         self._resumes = False
 
     def wake(self) -> None:
         """Let the event loop turn now. May be called from any thread."""
-        self._waker.wake()
-
-    @property
-    def is_woken_by_threads(self) -> bool:
-        """Does the event loop turn as soon as Celery has a thread tell it something?"""
-        return self._waker.hub_wakes
-
-    def wake_from_thread(self) -> None:
-        """Let the event loop see now what a thread of the pool has told it."""
-        self._waker.wake_from_thread()
+        self.waker.wake()
 
     def update(self, *, now_consuming: bool = True) -> None:
         """Decide anew, and tell the broker what is different."""
@@ -197,7 +188,7 @@ class Flow:
         open_for = gate.books.unacknowledged() + self._room if self._room or self._refills else 0
         if subscriptions.apply(kept + open_for, self._room, now_consuming=now_consuming):
             # A Redis transport looks at its credit only at the start of a turn of the loop.
-            self._waker.wake()
+            self.waker.wake()
         if subscriptions.postponed:
             self._due = time.monotonic() + subscriptions.postponed
             self._resume_later()

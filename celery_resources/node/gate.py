@@ -14,10 +14,8 @@ whatever they turn out to be), and, when one still comes too many, giving it bac
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections import deque
 from typing import Any
 
 from amqp import NotFound
@@ -35,6 +33,7 @@ from celery_resources.insides.silence import bound_waits, drop_pooled
 from celery_resources.insides.surviving import keep_what_children_were_given
 from celery_resources.insides.wire import tell_in_json
 from celery_resources.intake.flow import Flow
+from celery_resources.intake.misfits import Misfits
 from celery_resources.intake.offers import Offers
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.need.requirement import Requirement
@@ -48,18 +47,11 @@ from celery_resources.room.ledger import Need
 from celery_resources.room.node import NodeFacts, node_facts
 from celery_resources.room.reserving import Crowded, Reservation
 from celery_resources.room.surroundings import clear_away, put_around
+from celery_resources.room.threads import ThreadEnds
 from celery_resources.sending.depth import messages_waiting
 from celery_resources.settings import Settings
 
 logger = get_logger(__name__)
-
-MISFIT_PAUSE = 0.5
-"""Seconds for which a queue is left alone to which something went back that this node can never run: whoever
-can is to have it first."""
-MISFITS_PAUSE = 5.0
-"""The same for a queue that brings more of that than may be kept here."""
-MISFITS_NAMED = 1_000
-"""Tasks that the log has named as misfits; a later time is told in the debug log only."""
 
 
 class ResourceGate(bootsteps.StartStopStep):
@@ -112,12 +104,8 @@ class ResourceGate(bootsteps.StartStopStep):
         self.deliveries = Deliveries(c)
         self.closing = False
         self.closed_connected = False
-        self._will_look = False
-        self._ran: deque[bool] = deque()
-        """An entry for each end in a thread that is to be looked for."""
-        self._misfits: dict[str, float] = {}
-        """Queues that are left alone, each until when (monotonic)."""
-        self._named: deque[str] = deque(maxlen=MISFITS_NAMED)
+        self.misfits = Misfits(self.ledger, self.unstarted, self._serves_others)
+        self.threads = ThreadEnds(c, self.books, self.flow.waker, self._tick)
         self._serves: dict[str, Need] | None = None
         # A queue that is not there though it was just declared: connecting anew declares it again. Any other
         # error of a channel (Celery's `broker_channel_error_retry`) would only come again, and for ever.
@@ -127,7 +115,7 @@ class ResourceGate(bootsteps.StartStopStep):
         c.on_task_request = self.asked
         tell_of_postponed(c, self.postponed)
         if type(c.pool).__module__ == "celery.concurrency.thread":
-            signals.task_postrun.connect(self._ran_in_thread)
+            self.threads.listen()
         else:
             # Threads share one environment. The children are forked after this constructor.
             signals.task_prerun.connect(put_around)
@@ -166,7 +154,7 @@ class ResourceGate(bootsteps.StartStopStep):
     def register_with_event_loop(self, c: Any, hub: Any) -> None:
         """Look at the books on every turn of the loop, and at the rest of the world now and then."""
         hub.on_tick.add(self._tick)
-        self._will_look = False
+        self.threads.connected()
         self.flow.register(hub)
         self.telling.register(hub)
         hub.call_repeatedly(0.5, self._housekeeping)
@@ -179,7 +167,7 @@ class ResourceGate(bootsteps.StartStopStep):
         for queue, requirement in queues.items():
             self.kinds.learn(queue, requirement)
         self.standing.change(joined=dict(queues))
-        self._misfits.clear()
+        self.misfits.forget()
         self.served_anew()
 
     def notice(self, queue: str, requirement: Requirement) -> None:
@@ -231,7 +219,7 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.takes_nothing or not self.may_start(queue, need):
             unstarted.give_back(request)
         elif not self.ledger.fits_ever(need) or (need.requirement.is_gang and not self.duty.wants(queue)):
-            self._set_misfit_aside(request, need)
+            self.misfits.set_aside(request, need, queue)
         elif unstarted.held or not self._start(request, need):
             unstarted.hold(request, need)
         else:
@@ -243,29 +231,6 @@ class ResourceGate(bootsteps.StartStopStep):
         """It came, and Celery will want to run it when its time or its rate allows."""
         self.unstarted.comes_later(request)
         self.books.met(request)
-
-    def _ran_in_thread(self, task: Any, **kwargs: Any) -> None:
-        # In a thread of the pool, just before Celery's books show the end. One look is for all that end until
-        # the loop turns.
-        if task.acks_late and self.flow.is_woken_by_threads:
-            # The loop itself settles it, right after the books show its end: it turns anyway.
-            return
-        self._ran.append(True)
-        if not self._will_look:
-            self._will_look = True
-            self.consumer.hub.call_soon(self._look_shortly)
-        self.flow.wake_from_thread()
-
-    def _look_shortly(self) -> None:
-        # First: what ends from here on may be seen too late by this look.
-        self._will_look = False
-        told, ended = len(self._ran), self.books.ended
-        for _ in range(told):
-            self._ran.popleft()
-        self._tick()
-        if self.books.ended < ended + told:
-            # Not all ends are in Celery's books yet.
-            self.consumer.hub.call_later(0.002, self._tick)
 
     # -- starting and ending -----------------------------------------------------------------------------
 
@@ -333,31 +298,6 @@ class ResourceGate(bootsteps.StartStopStep):
         self.unstarted.give_back_all()
         self._changed()
 
-    def _set_misfit_aside(self, request: Any, need: Need) -> None:
-        """Somebody else may be able to run it. Given back at once it would be the next to come, without end;
-        to leave its queue alone would stop what else stands there. So it is kept, and the rest comes.
-        """
-        queue = queue_of(request)
-        why = (
-            "it needs a gang, which the control side forms"
-            if need.requirement.is_gang
-            else f"this node cannot run it: {self.ledger.why_never(need)}"
-        )
-        logger.log(
-            logging.DEBUG if request.id in self._named else logging.ERROR,
-            "task %s[%s] from queue %s needs %s, and %s; given back in a while",
-            *(request.name, request.id, queue, need.requirement.canonical, why),
-        )
-        if request.id not in self._named:
-            self._named.append(request.id)
-        if not self.unstarted.set_aside(request):
-            self.unstarted.give_back(request, to_the_end=True)
-            self._leave_alone(queue, MISFITS_PAUSE)
-
-    def _leave_alone(self, queue: str, seconds: float) -> None:
-        self._misfits[queue] = max(self._misfits.get(queue, 0.0), time.monotonic() + seconds)
-        self._serves = None
-
     # -- flow --------------------------------------------------------------------------------------------
 
     @property
@@ -371,7 +311,7 @@ class ResourceGate(bootsteps.StartStopStep):
             else:
                 mine = self.operator.agreed(self.offers.queues if joined is None else joined)
                 mine = [queue for queue in mine if not need_of(queue).requirement.is_gang]
-            needs = {queue: need_of(queue) for queue in mine if queue not in self._misfits}
+            needs = {queue: need_of(queue) for queue in mine if queue not in self.misfits}
             self._serves = {queue: need for queue, need in needs.items() if self.ledger.fits_ever(need)}
         return self._serves
 
@@ -379,6 +319,9 @@ class ResourceGate(bootsteps.StartStopStep):
         """Other queues are to be served than before."""
         self._serves = None
         self._changed()
+
+    def _serves_others(self) -> None:
+        self._serves = None
 
     def _changed(self) -> None:
         self.flow.update()
@@ -395,12 +338,7 @@ class ResourceGate(bootsteps.StartStopStep):
 
         And bindings that may have gone with their queue.
         """
-        now = time.monotonic()
-        for queue in [queue for queue, until in self._misfits.items() if until < now]:
-            del self._misfits[queue]
-            self._serves = None
-        for queue in self.unstarted.give_back_aside():
-            self._leave_alone(queue, MISFIT_PAUSE)
+        self.misfits.look()
         self.ledger.slots = _places(self.consumer)
         if self.offers.news():
             self._serves = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from celery_resources.gangs.gang import Duty
 from celery_resources.gangs.membership import Membership
 from celery_resources.insides.deliveries import Deliveries
+from celery_resources.intake.misfits import Misfits
 from celery_resources.intake.unstarted import Unstarted
 from celery_resources.need.header import HEADER
 from celery_resources.node.gate import ResourceGate
@@ -78,8 +78,6 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
         is_steady=lambda _: False,
         may_begin=lambda _: False,
         begins_other=lambda _: None,
-        wake_from_thread=lambda: None,
-        is_woken_by_threads=True,
     )
     gate.telling = SimpleNamespace(changed=lambda: None, started=12.5, is_due=False)
     gate.subscriptions = SimpleNamespace(
@@ -87,9 +85,17 @@ def plain_gate(submitted: list[Any], **resources: int) -> Any:
     )
     gate.offers = SimpleNamespace(queues={"q": None})
     gate.operator = Operator(gate.consumer, gate.served_anew)
-    gate._misfits, gate._serves, gate._named = {}, None, deque()
-    gate._will_look, gate._ran = False, deque()
+    gate.misfits = Misfits(gate.ledger, gate.unstarted, gate._serves_others)
+    gate._serves = None
     gate._submit = submitted.append
+    return gate
+
+
+def kept_house(gate: Any) -> Any:
+    """With what its housekeeping looks after besides."""
+    gate.consumer.pool, gate.consumer.controller = SimpleNamespace(num_processes=4), None
+    gate.offers.news = lambda: False
+    gate.membership.look = gate.subscriptions.bind_again = lambda: None
     return gate
 
 

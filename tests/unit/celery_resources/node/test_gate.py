@@ -10,19 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
 from celery.concurrency.solo import TaskPool
-from kombu import Queue
 
 from celery_resources.gangs import membership
 from celery_resources.gangs.gang import Gang, GangRefused, Role
-from celery_resources.intake import unstarted as unstarted_module
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
 from celery_resources.node.gate import ResourceGate, _places
 from celery_resources.node.standing import StandingFile
 from celery_resources.settings import Settings
-from tests.unit.celery_resources.plain import Request, plain_gate
+from tests.unit.celery_resources.plain import Request, kept_house, plain_gate
 
 
 def test_what_is_held_starts_at_once_when_an_end_is_seen_by_way_of_the_next_message(
@@ -85,68 +82,6 @@ def test_only_what_ran_counts_as_a_run(celery_has: dict[str, Any]) -> None:
     assert seconds >= 4
 
 
-def test_what_can_never_run_here_is_kept_while_the_rest_of_its_queue_comes_and_then_goes_back(
-    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=100.0)
-    for module in (gate_module, unstarted_module):
-        monkeypatch.setattr(module, "time", clock)
-    submitted: list[Any] = []
-    gate = _kept_house(plain_gate(submitted))
-    big, small = Request("big", constraints={"ncpus": 64}), Request("small")
-    for request in (big, small):
-        celery_has[request.id] = request
-        gate.asked(request)
-    assert submitted == [small]
-    assert (big.went_back, gate.unstarted.scheduled, len(gate.unstarted)) == ([], 1, 1)
-    assert list(gate.serves) == ["q"], "its queue is consumed meanwhile"
-    to_the_ends: list[bool] = []
-    monkeypatch.setattr(
-        unstarted_module, "give_back", lambda request, to_the_end: to_the_ends.append(to_the_end)
-    )
-    clock.now += unstarted_module.ASIDE_FOR + 1
-    gate._housekeeping()
-    assert (to_the_ends, len(gate.unstarted)) == ([True], 0), "behind all others, where that can be said"
-    assert list(gate.serves) == [], "whoever can run it has it first"
-    clock.now += gate_module.MISFIT_PAUSE + 0.1
-    gate._housekeeping()
-    assert list(gate.serves) == ["q"]
-    gate.asked(again := Request("big", constraints={"ncpus": 64}))
-    assert again.went_back == []
-    assert [each.levelname for each in caplog.records if "big" in each.getMessage()] == ["ERROR"], "told once"
-
-
-def test_of_many_that_can_never_run_here_some_are_kept_and_then_their_queue_is_left_alone(
-    celery_has: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(unstarted_module, "MOST_ASIDE", 2)
-    gate = plain_gate([])
-    requests = [Request(name, constraints={"ncpus": 64}) for name in ("a", "b", "c")]
-    for request in requests:
-        gate.asked(request)
-    assert [request.went_back for request in requests] == [[], [], [True]]
-    assert list(gate.serves) == []
-    gate.fence("told")
-    assert [request.went_back for request in requests] == [[True]] * 3, "a fenced node keeps nothing"
-
-
-def test_a_join_takes_back_that_a_queue_is_left_alone(celery_has: dict[str, Any]) -> None:
-    gate = plain_gate([])
-    gate._leave_alone("q", 60.0)
-    assert list(gate.serves) == []
-    gate.join({"q": Requirement({"ncpus": 1})})
-    assert list(gate.serves) == ["q"]
-
-
-def test_a_gang_s_task_that_nobody_reserved_this_node_for_is_kept_and_not_begun(
-    celery_has: dict[str, Any],
-) -> None:
-    submitted: list[Any] = []
-    gate, task = plain_gate(submitted), Request("task", constraints={"ncpus": 1}, node_count=2)
-    gate.asked(task)
-    assert (submitted, task.went_back, len(gate.unstarted)) == ([], [], 1)
-
-
 def test_what_celery_itself_makes_of_the_credit_is_seen_at_the_next_turn(celery_has: dict[str, Any]) -> None:
     """It raises it when a task with an ETA comes."""
     gate = plain_gate([])
@@ -162,7 +97,7 @@ def test_what_celery_itself_makes_of_the_credit_is_seen_at_the_next_turn(celery_
 
 
 def test_late_queues_and_what_was_settled_elsewhere_are_seen_now_and_then(celery_has: dict[str, Any]) -> None:
-    gate, revoked = _kept_house(plain_gate([])), Request("revoked")
+    gate, revoked = kept_house(plain_gate([])), Request("revoked")
     gate.postponed(revoked)
     revoked.acknowledged = True
     assert list(gate.serves) == ["q"]
@@ -175,14 +110,6 @@ def test_late_queues_and_what_was_settled_elsewhere_are_seen_now_and_then(celery
     gate._housekeeping()
     assert list(gate.serves) == ["q", "late"]
     assert gate.unstarted.scheduled == 0
-
-
-def _kept_house(gate: Any) -> Any:
-    """With what its housekeeping looks after besides."""
-    gate.consumer.pool, gate.consumer.controller = SimpleNamespace(num_processes=4), None
-    gate.offers.news = lambda: False
-    gate.membership.look = gate.subscriptions.bind_again = lambda: None
-    return gate
 
 
 def test_a_gang_that_ends_on_a_full_disk_does_not_end_the_worker(
@@ -309,68 +236,6 @@ def test_whether_the_consumer_was_closed_with_its_connection_alive_is_remembered
         assert gate.closed_connected is alive
 
 
-# -- what an operator says by Celery's own commands
-
-
-def queues_of(gate: Any) -> Any:
-    """The gate's consumer, with the queues of a real app."""
-    with Celery(broker="memory://", set_as_current=False) as app:
-        gate.consumer.app = app
-        gate.operator.listen()
-        return app.amqp.queues
-
-
-def test_a_queue_that_an_operator_cancels_stays_so_whoever_says_join() -> None:
-    gate = plain_gate([])
-    queues_of(gate)
-    gate.standing.change(joined={"q": Requirement(), "other": Requirement()})
-    gate.consumer.cancel_task_queue("q")
-    assert list(gate.serves) == ["other"]
-    gate.join({"q": Requirement({"ncpus": 1})})
-    assert list(gate.serves) == []
-    gate.consumer.add_task_queue("q")
-    assert list(gate.serves) == ["q"]
-
-
-def test_a_queue_that_an_operator_adds_is_served_beside_what_was_joined_and_a_fence_holds_over_it() -> None:
-    gate = plain_gate([])
-    queues = queues_of(gate)
-    gate.standing.change(joined={"q": Requirement()})
-    gate.consumer.add_task_queue("extra", exchange="ex", exchange_type="topic", routing_key="a.#")
-    assert list(gate.serves) == ["q", "extra"]
-    assert (queues["extra"].exchange.name, queues["extra"].routing_key) == ("ex", "a.#")
-    gate.join({})
-    assert list(gate.serves) == ["extra"]
-    gate.fence("surplus")
-    assert gate.takes_nothing
-    gate.consumer.cancel_task_queue("extra")
-    assert list(gate.serves) == []
-
-
-def test_a_derived_queue_that_an_operator_adds_is_the_one_that_its_senders_make() -> None:
-    """Of another type, or with another exchange, RabbitMQ would refuse it."""
-    gate = plain_gate([], ncpus=4)
-    queues_of(gate)
-    gate.consumer.app.conf.update(
-        task_default_exchange_type="topic",
-        task_create_missing_queue_type="quorum",
-        task_create_missing_queue_exchange_type="topic",
-    )
-    gate.consumer.app.__dict__.pop("amqp", None)
-    queues = gate.consumer.app.amqp.queues
-    gate.consumer.add_task_queue("res:ncpus=4")
-    made, sent = queues["res:ncpus=4"], queues.new_missing("res:ncpus=4")
-    assert (made.exchange, made.queue_arguments) == (sent.exchange, sent.queue_arguments)
-    assert list(gate.serves) == ["q", "res:ncpus=4"]
-
-
-def test_a_cancelled_queue_may_be_called_by_its_alias() -> None:
-    gate = plain_gate([])
-    queues_of(gate).add(Queue("q", alias="short"))
-    gate.consumer.cancel_task_queue("short")
-    assert list(gate.serves) == []
-
-
 def test_a_pool_that_grows_on_demand_has_as_many_places_as_it_may_grow_to() -> None:
     pool = SimpleNamespace(num_processes=1)
     for scaler, places in ((None, 1), (SimpleNamespace(max_concurrency=6), 6)):
@@ -382,7 +247,7 @@ def test_a_pool_that_grows_on_demand_has_as_many_places_as_it_may_grow_to() -> N
 def test_a_node_takes_as_many_tasks_as_its_pool_may_grow_to(celery_has: dict[str, Any]) -> None:
     """Celery grows a pool by the tasks that it was given: kept back for want of places, none would come."""
     submitted: list[Any] = []
-    gate = _kept_house(plain_gate(submitted, ncpus=6))
+    gate = kept_house(plain_gate(submitted, ncpus=6))
     gate.consumer.controller = SimpleNamespace(autoscaler=SimpleNamespace(max_concurrency=6))
     gate.ledger.slots = 1
     gate._housekeeping()
@@ -429,54 +294,6 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     gate.asked(task)
     gate.membership.member_lost("q/1", "n2")
     assert ended == [task] * failed
-
-
-EARLY, LATE = SimpleNamespace(acks_late=False), SimpleNamespace(acks_late=True)
-
-
-@pytest.mark.parametrize(("task", "wakes", "looks"), [(LATE, True, 0), (LATE, False, 1), (EARLY, True, 1)])
-def test_a_thread_asks_for_a_look_unless_the_loop_is_about_to_acknowledge_what_ended(
-    task: Any, wakes: bool, looks: int
-) -> None:
-    gate, soon = plain_gate([], ncpus=4), list[Any]()
-    gate.consumer.hub = SimpleNamespace(call_soon=soon.append)
-    gate.flow.is_woken_by_threads = wakes
-    gate._ran_in_thread(task)
-    assert len(soon) == looks
-
-
-def test_one_look_is_for_all_threads_that_end_until_then(celery_has: dict[str, Any]) -> None:
-    gate = plain_gate([], ncpus=4)
-    soon: list[Any] = []
-    later: list[Any] = []
-    gate.consumer.hub = SimpleNamespace(
-        call_soon=soon.append, call_later=lambda seconds, look: later.append(look)
-    )
-    for _ in range(3):
-        gate._ran_in_thread(EARLY)
-    assert len(soon) == 1
-    soon[0]()
-    assert len(later) == 1
-    gate._ran_in_thread(EARLY)
-    assert len(soon) == 2, "the look that is under way may come too early for this one"
-
-
-@pytest.mark.parametrize(("shown", "looks_again"), [(2, 0), (1, 1)])
-def test_what_celery_shows_late_of_the_ends_of_threads_is_looked_for_once_more(
-    celery_has: dict[str, Any], shown: int, looks_again: int
-) -> None:
-    gate, soon, later = plain_gate([], ncpus=4), list[Any](), list[Any]()
-    gate.consumer.hub = SimpleNamespace(
-        call_soon=soon.append, call_later=lambda seconds, look: later.append(look)
-    )
-    for number in range(2):
-        celery_has[str(number)] = request = Request(str(number))
-        gate.asked(request)
-        gate._ran_in_thread(EARLY)
-    for number in range(shown):
-        del celery_has[str(number)]
-    soon[0]()
-    assert (gate.books.ended, len(later)) == (shown, looks_again)
 
 
 def test_a_pool_without_an_event_loop_is_refused_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
