@@ -114,12 +114,7 @@ class ResourceGate(bootsteps.StartStopStep):
         self._submit = c.on_task_request
         c.on_task_request = self.asked
         tell_of_postponed(c, self.postponed)
-        if type(c.pool).__module__ == "celery.concurrency.thread":
-            self.threads.listen()
-        else:
-            # Threads share one environment. The children are forked after this constructor.
-            signals.task_prerun.connect(put_around)
-            signals.task_postrun.connect(clear_away)
+        _listen_to_runs(c.pool, self.threads)
 
     # -- the step's life ---------------------------------------------------------------------------------
 
@@ -374,6 +369,15 @@ class ResourceGate(bootsteps.StartStopStep):
         if self.reservation.queue != reserved:
             logger.info("room is kept for queue %s (before: %s)", self.reservation.queue, reserved)
             self.flow.update()
+
+
+def _listen_to_runs(pool: Any, threads: ThreadEnds) -> None:
+    if type(pool).__module__ == "celery.concurrency.thread":
+        threads.listen()
+    else:
+        # Threads share one environment. Children are forked when the gate is there.
+        signals.task_prerun.connect(put_around)
+        signals.task_postrun.connect(clear_away)
 
 
 def _places(consumer: Any) -> int:

@@ -53,7 +53,6 @@ class Operator:
     def cancel(self, queue: str) -> None:
         """As the consumer's `cancel_task_queue`: serve it no more, whoever says `join`."""
         name = getattr(self._consumer.app.amqp.queues.aliases.get(queue), "name", queue)
-        self._added.pop(name, None)
         self._cancelled.add(name)
         logger.info("told to consume no more from %s", name)
         self._changed()

@@ -62,7 +62,9 @@ def test_of_many_that_can_never_run_here_some_are_kept_and_then_their_queue_is_l
 def test_a_join_takes_back_that_a_queue_is_left_alone(celery_has: dict[str, Any]) -> None:
     gate = plain_gate([])
     gate.misfits.leave("q", 60.0)
-    assert list(gate.serves) == []
+    gate.misfits.leave("q", -1.0)
+    gate.misfits.look()
+    assert list(gate.serves) == [], "what was said first holds for longer"
     gate.join({"q": Requirement({"ncpus": 1})})
     assert list(gate.serves) == ["q"]
 

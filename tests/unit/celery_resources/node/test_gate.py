@@ -10,13 +10,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import signals
 from celery.concurrency.solo import TaskPool
+from celery.concurrency.thread import TaskPool as ThreadPool
 
 from celery_resources.gangs import membership
 from celery_resources.gangs.gang import Gang, GangRefused, Role
 from celery_resources.need.requirement import Requirement
 from celery_resources.node import gate as gate_module
-from celery_resources.node.gate import ResourceGate, _places
+from celery_resources.node.gate import ResourceGate, _listen_to_runs, _places
 from celery_resources.node.standing import StandingFile
 from celery_resources.settings import Settings
 from tests.unit.celery_resources.plain import Request, kept_house, plain_gate
@@ -294,6 +296,31 @@ def test_a_lost_member_ends_the_task_if_the_settings_say_so(
     gate.asked(task)
     gate.membership.member_lost("q/1", "n2")
     assert ended == [task] * failed
+
+
+def test_a_run_in_a_thread_is_heard_and_one_in_a_process_finds_its_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[str] = []
+    threads: Any = SimpleNamespace(listen=lambda: heard.append("listens"))
+    for signal in (signals.task_prerun, signals.task_postrun):
+        monkeypatch.setattr(signal, "receivers", [])
+    _listen_to_runs(object.__new__(ThreadPool), threads)
+    assert heard == ["listens"]
+    assert [*signals.task_prerun.receivers, *signals.task_postrun.receivers] == []
+    _listen_to_runs(object.__new__(TaskPool), threads)
+    assert heard == ["listens"]
+    assert signals.task_prerun.receivers
+    assert signals.task_postrun.receivers
+
+
+def test_what_an_earlier_connection_s_loop_was_to_do_is_asked_of_this_one() -> None:
+    gate, connected = plain_gate([]), list[bool]()
+    gate.threads = SimpleNamespace(connected=lambda: connected.append(True))
+    gate.flow.register = gate.telling.register = lambda hub: None
+    hub = SimpleNamespace(on_tick=set(), call_repeatedly=lambda *_: None)
+    gate.register_with_event_loop(None, hub)
+    assert (hub.on_tick, connected) == ({gate._tick}, [True])
 
 
 def test_a_pool_without_an_event_loop_is_refused_in_one_line(caplog: pytest.LogCaptureFixture) -> None:

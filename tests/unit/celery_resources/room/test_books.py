@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from celery.worker import state as worker_state
+
 from celery_resources.need.requirement import Requirement
 from celery_resources.room.ledger import Ledger
 from tests.unit.celery_resources.plain import Request, plain_gate
@@ -26,6 +29,32 @@ def test_a_task_whose_child_lives_runs_though_celery_has_struck_it_off(celery_ha
     assert gate.books.reap() == []
     job.has_ended = True
     assert gate.books.reap() == [request]
+
+
+@pytest.mark.parametrize("books", ["reserved_requests", "active_requests"])
+def test_what_another_of_its_id_was_struck_off_with_runs_on(celery_has: dict[str, Any], books: str) -> None:
+    gate, request = plain_gate([]), Request("same")
+    gate.asked(request)
+    getattr(worker_state, books).add(request)
+    assert gate.books.reap() == []
+    getattr(worker_state, books).discard(request)
+    assert gate.books.reap() == [request]
+
+
+def test_a_child_that_lives_is_looked_after_though_a_message_of_the_same_id_is_here(
+    celery_has: dict[str, Any],
+) -> None:
+    gate, run, job = plain_gate([], ncpus=4), Request("same"), Job()
+    run._apply_result = lambda: job
+    celery_has["same"] = run
+    gate.asked(run)
+    celery_has["same"] = again = Request("same")
+    gate.postponed(again)
+    gate._tick()
+    assert list(gate.books.running) == [run]
+    job.has_ended = True
+    gate._tick()
+    assert list(gate.books.running) == []
 
 
 def test_only_messages_that_the_broker_still_counts_as_ours_are_unacknowledged(
@@ -73,7 +102,26 @@ def test_what_is_learnt_of_a_queue_holds_for_what_comes_next_from_it() -> None:
     gate = plain_gate([], ncpus=4)
     assert gate.books.need_of_queue("q").amounts == {"ncpus": 1_000_000}
     gate.kinds.learn("q", Requirement({"ncpus": 2}))
+    assert gate.books.need_of(Request("t"), "q").amounts == {"ncpus": 2_000_000}
     assert gate.books.need_of_queue("q").amounts == {"ncpus": 2_000_000}
+
+
+def test_of_two_messages_in_one_queue_each_is_counted_by_what_it_says_itself() -> None:
+    books = plain_gate([], ncpus=4).books
+    for cpus in (1, 3, 1):
+        request = Request("t", constraints={"ncpus": cpus})
+        assert books.need_of(request, "q").amounts == {"ncpus": cpus * 1_000_000}
+
+
+def test_a_task_finds_in_its_request_what_its_message_says(celery_has: dict[str, Any]) -> None:
+    gate = plain_gate([], ncpus=4)
+    for request, finds in (
+        (Request("a", constraints={"ncpus": 1}), {"constraints": {"ncpus": 1}}),
+        (Request("b"), None),
+    ):
+        celery_has[request.id] = request
+        gate.asked(request)
+        assert request.request_dict.get("resources") == finds
 
 
 def test_who_sends_without_the_package_is_counted_by_the_queue_and_else_as_one_cpu() -> None:

@@ -21,7 +21,7 @@ from celery_resources import (
     with_resources,
 )
 from celery_resources.intake.offers import Offers
-from celery_resources.need.header import HEADER
+from celery_resources.need.header import HEADER, tell
 
 TWO = {"constraints": {"ncpus": 2}}
 
@@ -304,3 +304,7 @@ def test_headers_of_the_users_own_travel_as_they_are(make_app: Callable[..., Any
     )
     assert plain["headers"] == own
     assert two["headers"] == {**own, HEADER: {"constraints": {"ncpus": 2}}}
+    told: dict[str, Any] = {**own}
+    tell(told, gpus=["0"])
+    again = app.amqp.router.route({"headers": told}, "plain", (), {}, app.tasks["plain"])
+    assert again["headers"] == own, "what a node added stays there"
