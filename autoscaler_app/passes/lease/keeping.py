@@ -127,7 +127,9 @@ class Lease:
 
     def _pause(self) -> float:
         third = self._claim.valid_for / 3
-        return third if self._until > time.monotonic() else min(WAITING, third)
+        # A try that failed has used up its time: after another third there would be time for one more only.
+        ours = self._until > time.monotonic() and not self._why_not
+        return third if ours else min(WAITING, third)
 
     def _ask(self) -> None:
         """Once, and write down for the other processes of this machine what came of it."""

@@ -153,3 +153,19 @@ def test_who_follows_the_lease_is_told_that_it_is_ours_again_though_no_try_has_f
         assert told.wait(10)
     finally:
         lease.stop()
+
+
+def test_a_lease_that_still_holds_is_asked_for_again_soon_after_a_try_that_failed(tmp_path: Path) -> None:
+    """A broker that was slow once leaves time for more than one try before the lease runs out."""
+    shared = Shared()
+    lease = Lease(shared, tmp_path / "autoscaler.worker")
+    lease._ask()
+    assert lease._pause() == shared.valid_for / 3
+    shared.trouble = BrokerError("it is silent")
+    lease._ask()
+    assert lease.why_not() == "", "what was asked for last still holds"
+    assert lease._pause() == keeping.WAITING
+    shared.trouble = None
+    lease._ask()
+    assert lease._pause() == shared.valid_for / 3
+    lease._mark.let_go()
