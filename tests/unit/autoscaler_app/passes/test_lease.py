@@ -169,3 +169,52 @@ def test_a_lease_that_still_holds_is_asked_for_again_soon_after_a_try_that_faile
     lease._ask()
     assert lease._pause() == shared.valid_for / 3
     lease._mark.let_go()
+
+
+def test_while_it_is_kept_others_of_this_machine_see_by_whom_and_a_pass_leaves_it_kept(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "autoscaler.worker"
+    lease = Lease(Shared(), path)
+    for nodename in ("control@here", "control@again"):
+        before = time.time()
+        lease.keep(nodename=nodename, can_reload=True)
+        try:
+            seen = mark.look(path)
+            assert seen is not None
+            assert (seen.pid, seen.nodename, seen.can_reload) == (os.getpid(), nodename, True)
+            assert before <= seen.started <= time.time()
+            assert seen.holds_the_lease
+            with lease.for_a_pass():
+                pass
+            assert lease.why_not() == ""
+        finally:
+            lease.stop()
+        assert lease.why_not()
+
+
+def test_one_that_waits_says_who_has_it_and_asks_until_that_one_lets_go(tmp_path: Path) -> None:
+    shared, told = Shared(holder="process 7 on broker-2"), threading.Event()
+    lease = Lease(shared, tmp_path / "autoscaler.worker")
+    for _ in range(2):
+        told.clear()
+        shared.holder = "process 7 on broker-2"
+        lease.keep(asked=lambda: None if lease.why_not() else told.set())
+        try:
+            assert "another control side holds the lease of this broker: process 7" in lease.why_not()
+            shared.holder = ""
+            assert told.wait(10)
+        finally:
+            lease.stop()
+
+
+def test_who_only_looks_is_told_of_others_and_not_of_the_worker_of_this_control_side(tmp_path: Path) -> None:
+    path = tmp_path / "autoscaler.worker"
+    looks, shared = Lease(Shared(holder="process 7 on broker-2"), path), Shared()
+    assert looks.who() == "process 7 on broker-2"
+    worker = Lease(shared, path)
+    worker.keep()
+    try:
+        assert looks.who() == ""
+    finally:
+        worker.stop()
