@@ -54,8 +54,8 @@ class SimBroker:
         self.unacknowledged: dict[str, Delivery] = {}
         self.consuming: Callable[[], frozenset[str]] = frozenset
         """The node names of all workers that are connected."""
-        self.given_back: list[Delivery] = []
-        """By the control side, since somebody last looked."""
+        self.had: list[Delivery] = []
+        """What the control side gave back though a worker that lives had it, since somebody last looked."""
         self.is_down = False
         self._tags = count(1)
 
@@ -141,7 +141,10 @@ class SimBroker:
         return self._back([each for each in self.unacknowledged.values() if each.task.id in task_ids])
 
     def _back(self, deliveries: list[Delivery]) -> int:
-        self.given_back += deliveries
+        # Now, and not when somebody looks: by then the same worker may have taken it anew.
+        self.had += [
+            each for each in deliveries if not each.process.is_dead and each.task.id in each.process.has
+        ]
         return sum(map(self.put_back, deliveries))
 
     def _call(self, what: str) -> None:

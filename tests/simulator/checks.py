@@ -128,11 +128,9 @@ class Checks:
             self._say("twice", f"{process.name} starts {task.id}, which {where}")
 
     def _given_back(self) -> None:
-        for delivery in self._world.broker.given_back:
-            process = delivery.process
-            if not process.is_dead and delivery.task.id in process.has:
-                self._say("twice", f"{delivery.task.id} is given back, and {process.name} has it")
-        self._world.broker.given_back.clear()
+        for delivery in self._world.broker.had:
+            self._say("twice", f"{delivery.task.id} is given back, and {delivery.process.name} has it")
+        self._world.broker.had.clear()
 
     # -- growing
 
