@@ -171,6 +171,9 @@ class Network:
         listed = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
         for space in (line.split()[0] for line in listed.splitlines() if line.startswith(f"{self.name}-")):
             run("ip", "netns", "del", space)
+        # And their cables, which go with the spaces, but some time later: the next machine here has the same.
+        for cable in Path("/sys/class/net").glob(f"{self.name}v*"):
+            subprocess.run(["ip", "link", "del", cable.name], check=False, capture_output=True)
         run("ip", "link", "del", self.name)
 
 

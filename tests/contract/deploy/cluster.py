@@ -74,6 +74,11 @@ class Cluster:
         self.printed.append(answer)
         return answer
 
+    def makes_a_pass(self) -> None:
+        """Asked by the program of the user's text; a pass that beat had asked for just before covers that."""
+        answer = self.sh("python autoscale.py")
+        assert "'ok': True" in answer or "'covered_by': " in answer, answer
+
     def json(self, command: str) -> Any:
         """What `autoscaler COMMAND --json` says."""
         return json.loads(self.broker.says(f"autoscaler {command} --json"))
