@@ -1,8 +1,7 @@
 """Each command that the docs show is one that its program takes: its name, its options, their values.
 
-Nothing is run here. Those that an operator needs most are run on a live cluster by
-tests/acceptance/test_questions.py, all of docs/adopt.md by test_adopt.py beside it, those of docs/deploy.md
-by tests/contract/deploy.
+Nothing is run here. Those of the autoscaler are run on a live cluster by tests/acceptance/test_docs_live.py,
+all of docs/adopt.md by test_adopt.py beside it, those of docs/deploy.md by tests/contract/deploy.
 """
 
 from __future__ import annotations

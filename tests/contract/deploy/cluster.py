@@ -63,7 +63,10 @@ class Cluster:
 
     def converge(self) -> None:
         """Run the scripts of the broker node, as jetpack would."""
-        self.printed.append(self.broker.converge("default", "broker"))
+        try:
+            self.printed.append(self.broker.converge("default", "broker"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.evidence()}") from error
 
     def sh(self, command: str, seconds: float = 300) -> str:
         """In root's shell on the broker node, as the docs say. If it fails, what is known is told."""
