@@ -12,6 +12,7 @@ import click
 from autoscaler_app.cli import show
 from autoscaler_app.cli.by_hand import asking
 from autoscaler_app.cli.opening import as_json, opened, say, speaks
+from autoscaler_app.memory.stories.budget import money
 from scalelib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ def create(
     """Launch nodes by hand, in the next pass. Those that stay idle go as any others; `hold` keeps one."""
     with opened(ctx) as control:
         found = chosen(show.buckets_of(control.provider.cloud()), nodearray, vm_size, count)
+        currency = control.settings.autoscaler.currency
     price = None if found["price_per_hour"] is None else found["price_per_hour"] * count
     what = f"{count} x {found['nodearray']}/{found['vm_size']}{' spot' if found['spot'] else ''}"
-    costs = "at an unknown price" if price is None else f"at {price:.3f} per hour"
+    costs = "at an unknown price" if price is None else f"at {money(price, currency, places=3)} per hour"
     order = None
     if not dry_run:
         order = _order(found, count, placement_group, asking.one_line(why))
